@@ -1,5 +1,6 @@
 //! Describes a configuration, for `check` and the start of a server.
 
+mod classes;
 mod rules;
 
 use std::fmt::Write;
@@ -71,6 +72,7 @@ pub(super) fn of(config: &Config, file: &str, moment: &Moment) -> String {
     if !trusted.is_empty() {
         line(&mut text, "trusted", &trusted.join(", "));
     }
+    classes::describe(&mut text, &config.classes);
     for route in &config.routes {
         let _ = writeln!(text, "\n{}", route.name());
         if let Some(hosts) = hosts(route, LABEL_WIDTH) {

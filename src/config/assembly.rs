@@ -16,6 +16,7 @@ use crate::events::EventSettings;
 use crate::excerpt::excerpt;
 use crate::filter::{CountFactory, Counts, FilterFactory, GzipFactory, ReplaceFactory};
 use crate::http::HostPattern;
+use crate::http::classes::PreparedClass;
 use crate::http::files::Files;
 use crate::http::proxy::Proxy;
 use crate::http::route::Route;
@@ -108,6 +109,7 @@ impl Server {
         let tls = tls(config, &NamedTls::default())?;
         let access = access_log(config, None)?;
         let server = Self::assembled(config.server.clone(), Vec::new(), routes, counts, access);
+        let server = server.with_classes(&config.classes).map_err(AssemblyError::of)?;
         let server = config.listen.iter().try_fold(server, |server, given| {
             let server = server.with_listener(bind(&given.address, listeners)?, tls.of(given.tls.as_deref()));
             Ok(if given.proxy_protocol { server.with_proxy_protocol() } else { server })
@@ -193,6 +195,11 @@ pub(super) fn access_log(
             excerpt(&settings.to.to_string(), 300)
         ))
     })
+}
+
+/// Makes the classes of clients of `config`: reads their keys.
+pub(super) fn classes(config: &Config) -> Result<Vec<PreparedClass>, AssemblyError> {
+    config.classes.iter().map(|class| class.prepare().map_err(AssemblyError::of)).collect()
 }
 
 /// Makes the routes of `config`. Counters of `count` filters are added to `counts` by name.

@@ -11,6 +11,7 @@ use super::tcp::Tcp;
 use super::words;
 use crate::address::ListenAddr;
 use crate::admin::AdminSource;
+use crate::http::ClassSettings;
 use crate::http::server::Settings;
 use crate::keys::{Absent, ConfigError, Draft, FaultKind, Keys, Place, Reading};
 use crate::logging::{AccessLogSettings, LogFormat};
@@ -51,6 +52,8 @@ pub struct Config {
     pub time_zone: Zone,
     /// Settings of all connections.
     pub server: Settings,
+    /// Classes of clients; the first that has a client is its class. Default none.
+    pub classes: Vec<ClassSettings>,
     /// Listener for metrics and health. Default none.
     pub admin: Option<AdminSource>,
     /// Fleet limit of which the server sends at most its share, besides its own limits. Default none.
@@ -77,6 +80,7 @@ impl Default for Config {
             access_log: AccessLogSettings::default(),
             time_zone: Zone::default(),
             server: Settings::default(),
+            classes: Vec::new(),
             admin: None,
             quota: None,
             tracing: None,
@@ -116,6 +120,9 @@ impl Config {
         let time_zone: Zone = keys.parse("time_zone").unwrap_or_default();
         let mut above = route::Above::default();
         above.zone.clone_from(&time_zone);
+        let classes = ClassSettings::read_all(&keys, &server.limits);
+        above.classes = classes.iter().map(|class| class.name.clone()).collect();
+        above.are_classes_bad = keys.failed(&["class"]);
         let routes =
             tables.into_iter().filter_map(|route| Route::read(route, &kinds, &mut above)).collect::<Vec<_>>();
         let listeners = route::Listeners { listen: &listen, http_redirect: &http_redirect };
@@ -135,6 +142,8 @@ impl Config {
         listen::check_trusted(&keys, &server, announced);
         let served = listen.iter().map(|listen| (listen.address.to_string(), listen.tls.as_deref()));
         let ports = tcp.iter().map(|port| (format!("[[tcp]] {}", port.listen), port.tls.as_deref()));
+        let of_tls = served.clone().chain(ports.clone()).filter_map(|(_, tls)| tls);
+        listen::check_class_certificates(&keys, &reading, &classes, of_tls, &tls);
         listen::check_client_key(&keys, &reading, &server, served.chain(ports), &tls);
         check_smooth(&keys, &server, &routes);
         let admin = AdminSource::read(&keys, &taken);
@@ -177,6 +186,7 @@ impl Config {
             access_log,
             time_zone,
             server,
+            classes,
             admin,
             quota,
             tracing,

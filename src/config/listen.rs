@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::address::ListenAddr;
+use crate::http::ClassSettings;
 use crate::http::server::Settings;
 use crate::keys::{FaultKind, Item, Keys, Place, Reading};
 use crate::tls::TlsSettings;
@@ -216,6 +217,31 @@ pub(super) fn check_trusted(
              name them, such as [\"10.0.0.0/8\"]"
         );
         keys.fault("trusted_proxies", text);
+    }
+}
+
+/// Checks, if classes are for certificates, that clients are asked for some. `served` are the names of the TLS of all
+/// addresses.
+pub(super) fn check_class_certificates<'a>(
+    keys: &Keys<'_>,
+    reading: &Reading<'_>,
+    classes: &[ClassSettings],
+    mut served: impl Iterator<Item = &'a str>,
+    tls: &TlsTables,
+) {
+    let asks = |class: &&ClassSettings| {
+        [&class.matches, &class.except].iter().any(|matches| !matches.certificate.is_empty())
+    };
+    if let Some(class) = classes.iter().find(asks)
+        && reading.is_good()
+        && !served.any(|name| tls.asks_clients(name))
+    {
+        let text = format!(
+            "certificate in [[class]] {:?}: nobody is asked for a certificate; set client_ca in the [tls.NAME] of an address, \
+             or leave it out",
+            class.name.as_str()
+        );
+        keys.table_fault(keys.place("class"), text);
     }
 }
 

@@ -31,6 +31,10 @@ pub use crate::events::{EventRate, EventSettings, EventUnit, Suspend};
 pub use crate::http::files::{FilesSource, FollowLinks};
 pub use crate::http::proxy::ProxySource;
 pub use crate::http::server::HalfClose;
+pub use crate::http::{
+    CertificateId, ClassLimits, ClassMatch, ClassName, ClassSettings, HeaderKeys, KeySet, SecretKey,
+    TextPattern,
+};
 pub use crate::http::{KeySource, MaxBody, SharedLimits, UploadLimits};
 pub use crate::keys::{Absent, ConfigError, Draft, Fault};
 pub use crate::quota::QuotaSource;

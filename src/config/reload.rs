@@ -1,5 +1,7 @@
 //! Applies a new configuration to a running server, and lists what changed.
 
+mod classes;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use crate::duration;
 use crate::http::SharedLimits;
 use crate::http::budgets::{CLIENT, SERVER};
 use crate::http::server::{Handle, Settings};
-use crate::limit::{Budget, Burst, Limit, RateOrOff, Rates, Size};
+use crate::limit::{Budget, Burst, Limit, RateOrOff, Rates, Size, Weight};
 use crate::sink::SinkSettings;
 use crate::tls::{NamedTls, TlsSettings};
 use crate::tracing::Tracer;
@@ -60,6 +62,7 @@ impl Handle {
         self.reloading(|| {
             let mut counts = self.counts();
             let tracer = self.extension::<Arc<Tracer>>();
+            let prepared = assembly::classes(config)?;
             let routes = assembly::routes(config, kinds, &mut counts, tracer.as_ref())?;
             let live = self.extension::<NamedTls>().unwrap_or_default();
             let tls = assembly::tls(config, &live)?;
@@ -69,17 +72,22 @@ impl Handle {
             // Folders are open by now: nothing blocks while limits are locked.
             let changes = self.changing(|| {
                 let (before, own) = (self.limits(), self.own_limits());
+                let keys = self.budgets().key_changes(&prepared);
+                // Before the rules that name them.
+                self.budgets().set_classes(prepared);
                 self.replace(config.server.clone(), routes, counts, access);
                 if let Some(old) = origin.as_deref() {
                     self.set_ports(&old.tcp, config);
                 }
                 let mut changes = limit_changes(&before, &self.limits());
                 changes.extend(own);
+                changes.extend(keys);
                 changes.extend(set_tls(&live, &tls));
                 changes
             });
             let mut reloaded = Reloaded { changes, needs_restart: vec![] };
             if let Some(old) = origin.as_deref_mut() {
+                reloaded.changes.extend(classes::changes(&old.classes, &config.classes));
                 reloaded.changes.extend(route_changes(&old.routes, &config.routes));
                 reloaded.changes.extend(tls_changes(&old.tls, &config.tls));
                 reloaded.changes.extend(setting_changes(old, config));
@@ -131,6 +139,7 @@ impl Handle {
             ("all uploads".to_owned(), budgets.uploads().parent().budget().into()),
             (format!("uploads of each {CLIENT}"), budgets.uploads().budget().into()),
         ];
+        limits.extend(classes::limits(budgets));
         for route in self.routes() {
             let path = route.name();
             limits.push((format!("each response of {path}"), route.limit().into()));
@@ -222,6 +231,9 @@ fn spell(limit: &InForce) -> String {
     // Of a connection there is one without a rate too.
     if budget.burst > 0 && budget.rate.is_some() {
         text += &format!(" burst {}", Burst::new(budget.burst));
+    }
+    if budget.weight != Weight::default() {
+        text += &format!(" weight {}", budget.weight.get());
     }
     if budget.report_only {
         text += " only reported";

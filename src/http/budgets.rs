@@ -1,9 +1,11 @@
-//! The budgets that a server's responses share, and the client whose budget a request is charged to.
+//! The budgets that a server's responses share, and the client whose budget a request is charged to: its class, and its key
+//! there.
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::classes::{Asked, Asker, Class, PreparedClass};
 use super::limits::{KeySource, SharedLimits};
 use super::peer::{ClientAddr, PeerAddr};
 use crate::budget::{ClientKey, Clients, Node};
@@ -15,6 +17,8 @@ use crate::tls::ClientCertificate;
 /// Names of the nodes, as logs and the admin listener show them.
 pub(crate) const SERVER: &str = "server";
 pub(crate) const CLIENT: &str = "client";
+pub(crate) const CLASS: &str = "class";
+pub(crate) const CLASS_CLIENT: &str = "class_client";
 pub(crate) const ROUTE: &str = "route";
 pub(crate) const ROUTE_CLIENT: &str = "route_client";
 
@@ -22,6 +26,8 @@ pub(crate) const ROUTE_CLIENT: &str = "route_client";
 pub(crate) const UPLOAD: &str = "upload";
 pub(crate) const UPLOAD_SERVER: &str = "upload_server";
 pub(crate) const UPLOAD_CLIENT: &str = "upload_client";
+pub(crate) const UPLOAD_CLASS: &str = "upload_class";
+pub(crate) const UPLOAD_CLASS_CLIENT: &str = "upload_class_client";
 pub(crate) const UPLOAD_ROUTE: &str = "upload_route";
 pub(crate) const UPLOAD_ROUTE_CLIENT: &str = "upload_route_client";
 
@@ -29,8 +35,24 @@ pub(crate) const UPLOAD_ROUTE_CLIENT: &str = "upload_route_client";
 pub struct Budgets {
     clients: Clients,
     uploads: Clients,
-    key: RwLock<KeySource>,
+    identity: RwLock<Identity>,
     connection: Limit,
+}
+
+/// How clients are told apart.
+struct Identity {
+    key: KeySource,
+    /// The first that has a client is its class.
+    classes: Vec<Arc<Class>>,
+}
+
+/// Whose budget a request or a stream of raw TCP is charged to.
+#[derive(Clone, Debug)]
+pub(crate) struct Charged {
+    /// `None` if no class has the client.
+    pub(crate) class: Option<Arc<Class>>,
+    /// What tells it apart, in its class or among those without one.
+    pub(crate) key: ClientKey,
 }
 
 impl Budgets {
@@ -40,7 +62,7 @@ impl Budgets {
         Self {
             clients: Clients::new(server, CLIENT, limits.client),
             uploads: Clients::new(uploads, UPLOAD_CLIENT, limits.upload.client),
-            key: RwLock::new(limits.key.clone()),
+            identity: RwLock::new(Identity { key: limits.key.clone(), classes: Vec::new() }),
             connection,
         }
     }
@@ -67,7 +89,52 @@ impl Budgets {
 
     /// What identifies a client.
     pub fn key(&self) -> KeySource {
-        self.key.read().clone()
+        self.identity.read().key.clone()
+    }
+
+    /// The classes of clients, in order.
+    pub fn classes(&self) -> Vec<Arc<Class>> {
+        self.identity.read().classes.clone()
+    }
+
+    /// The class of this name.
+    pub fn class(&self, name: &str) -> Option<Arc<Class>> {
+        self.identity.read().classes.iter().find(|class| class.name() == name).cloned()
+    }
+
+    /// The nodes of clients of `class`, or of those without one.
+    pub(crate) fn clients_of<'a>(&'a self, class: Option<&'a Class>) -> &'a Clients {
+        class.map_or(&self.clients, Class::clients)
+    }
+
+    /// The same for uploads.
+    pub(crate) fn uploads_of<'a>(&'a self, class: Option<&'a Class>) -> &'a Clients {
+        class.map_or(&self.uploads, Class::uploads)
+    }
+
+    /// Describes what the keys of `prepared` change of those of the classes in force; shows none of them.
+    pub(crate) fn key_changes(&self, prepared: &[PreparedClass]) -> Vec<String> {
+        let classes = &self.identity.read().classes;
+        let change = |prepared: &PreparedClass| {
+            classes.iter().find(|class| class.name() == prepared.name())?.key_changes(prepared)
+        };
+        prepared.iter().filter_map(change).collect()
+    }
+
+    /// Puts `prepared` in the place of all classes, for requests that come. One of a name that is known goes on with its nodes,
+    /// whose limits are set, also for what is under way; of the others what is under way ends as it began.
+    pub(crate) fn set_classes(&self, prepared: Vec<PreparedClass>) {
+        let mut identity = self.identity.write();
+        let old = std::mem::take(&mut identity.classes);
+        let make = |prepared: PreparedClass| {
+            let old = old.iter().find(|class| class.name() == prepared.name());
+            Arc::new(Class::new(
+                prepared,
+                [self.clients.parent(), self.uploads.parent()],
+                old.map(|old| &**old),
+            ))
+        };
+        identity.classes = prepared.into_iter().map(make).collect();
     }
 
     /// Sets all limits, also for responses under way, and the key for new requests.
@@ -76,35 +143,58 @@ impl Budgets {
         self.clients.reset(limits.client);
         self.uploads.parent().set(limits.upload.server);
         self.uploads.reset(limits.upload.client);
-        *self.key.write() = limits.key.clone();
+        self.identity.write().key = limits.key.clone();
     }
 
-    /// The key that a request of `client` with these fields is charged to, on a connection whose end showed
-    /// `certificate`. That of a proxy which names another client says nothing of that client.
-    pub(crate) fn key_of(
+    /// Whose budget a request of `client` is charged to, on a connection whose end showed `certificate`. That of a proxy
+    /// which names another client says nothing of that client.
+    pub(in crate::http) fn charged(
         &self,
-        fields: &HeaderMap,
+        request: Asked<'_>,
         client: &ClientAddr,
         certificate: Option<&ClientCertificate>,
-    ) -> ClientKey {
+    ) -> Charged {
         let certificate = certificate.filter(|_| matches!(client, ClientAddr::Peer(_)));
-        let key = match &*self.key.read() {
-            KeySource::Address => None,
-            KeySource::Header(name) => fields.get(name).and_then(|value| ClientKey::header(value.as_bytes())),
-            KeySource::Certificate => certificate.map(|certificate| &certificate.fingerprint).map(of_digest),
-            KeySource::CertificateName => certificate.map(|certificate| &certificate.name).map(of_digest),
-        };
-        key.unwrap_or_else(|| client.ip().map_or(ClientKey::Local, ClientKey::address))
+        self.identity.read().charged(&Asker { ip: client.ip(), certificate, request: Some(request) })
     }
 
-    /// The key that a stream of raw TCP is charged to, on a connection whose client showed `certificate`.
-    pub(crate) fn key_of_stream(
+    /// Whose budget a stream of raw TCP is charged to, on a connection whose client showed `certificate`.
+    pub(crate) fn charged_stream(
         &self,
         client: PeerAddr,
         certificate: Option<&ClientCertificate>,
-    ) -> ClientKey {
-        // There are no fields.
-        self.key_of(&HeaderMap::new(), &ClientAddr::Peer(client), certificate)
+    ) -> Charged {
+        self.identity.read().charged(&Asker { ip: client.ip(), certificate, request: None })
+    }
+}
+
+impl Identity {
+    fn charged(&self, asker: &Asker<'_>) -> Charged {
+        let found = self.classes.iter().find_map(|class| Some((class, class.find(asker)?)));
+        let (class, key) = found.map_or((None, None), |(class, key)| (Some(Arc::clone(class)), key));
+        Charged { class, key: key.unwrap_or_else(|| self.key(asker)) }
+    }
+
+    /// What tells a client apart where its class does not.
+    fn key(&self, asker: &Asker<'_>) -> ClientKey {
+        let (certificate, fields) = (asker.certificate, asker.request.map(|request| request.fields));
+        let key = match &self.key {
+            KeySource::Address => None,
+            KeySource::Header(name) => fields.and_then(|fields| self.header_key(name, fields)),
+            KeySource::Certificate => certificate.map(|certificate| &certificate.fingerprint).map(of_digest),
+            KeySource::CertificateName => certificate.map(|certificate| &certificate.name).map(of_digest),
+        };
+        key.unwrap_or_else(|| asker.ip.map_or(ClientKey::Local, ClientKey::address))
+    }
+
+    /// The key of the header `name`. Where a class requires known keys, no other is one, nor is one of several.
+    fn header_key(&self, name: &HeaderName, fields: &HeaderMap) -> Option<ClientKey> {
+        let mut values = fields.get_all(name).iter().map(HeaderValue::as_bytes);
+        let value = values.next()?;
+        let mut is_known =
+            || values.next().is_none() && self.classes.iter().any(|class| class.knows(name, value));
+        let counts = !self.classes.iter().any(|class| class.requires(name)) || is_known();
+        counts.then(|| ClientKey::header(value)).flatten()
     }
 }
 
@@ -117,6 +207,18 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
 
+    /// The key of a request with these fields.
+    fn key_of(
+        budgets: &Budgets,
+        fields: &HeaderMap,
+        client: &ClientAddr,
+        certificate: Option<&ClientCertificate>,
+    ) -> ClientKey {
+        let mut request = http::Request::new(());
+        request.headers_mut().clone_from(fields);
+        budgets.charged(Asked::of(&request), client, certificate).key
+    }
+
     #[test]
     fn a_request_is_charged_to_its_header_or_else_to_its_address() {
         let limits = SharedLimits { key: "header:x-key".parse().unwrap(), ..SharedLimits::default() };
@@ -125,13 +227,13 @@ mod tests {
         let of = |value: &str| {
             let mut fields = HeaderMap::new();
             fields.insert("x-key", value.parse().unwrap());
-            budgets.key_of(&fields, &client, None)
+            key_of(&budgets, &fields, &client, None)
         };
         let address = ClientKey::V4("192.0.2.1".parse().unwrap());
         assert_eq!(of("a"), ClientKey::Header("a".into()));
         assert_eq!(of(""), address);
         assert_eq!(of(&"k".repeat(ClientKey::MAX_HEADER + 1)), address);
-        assert_eq!(budgets.key_of(&HeaderMap::new(), &client, None), address);
+        assert_eq!(key_of(&budgets, &HeaderMap::new(), &client, None), address);
         budgets.set(&SharedLimits::default());
         assert_eq!(of("a"), address, "the key was changed");
     }
@@ -151,12 +253,12 @@ mod tests {
             ("certificate_name", ClientKey::Certificate(Arc::new([2; 32]))),
         ] {
             budgets.set(&limits(key));
-            let of = |client: &ClientAddr, shown| budgets.key_of(&HeaderMap::new(), client, shown);
+            let of = |client: &ClientAddr, shown| key_of(&budgets, &HeaderMap::new(), client, shown);
             assert_eq!(of(&ClientAddr::Peer(peer), Some(&shown)), expected, "{key}");
             assert_eq!(of(&ClientAddr::Peer(peer), None), address, "{key}");
             assert_eq!(of(&named, Some(&shown)), other, "{key}");
-            assert_eq!(budgets.key_of_stream(peer, Some(&shown)), expected, "{key}");
-            let unix = budgets.key_of_stream(PeerAddr::Unix, None);
+            assert_eq!(budgets.charged_stream(peer, Some(&shown)).key, expected, "{key}");
+            let unix = budgets.charged_stream(PeerAddr::Unix, None).key;
             assert_eq!(unix, ClientKey::Local, "{key}");
         }
     }

@@ -4,6 +4,7 @@ pub mod answer;
 pub(crate) mod api;
 pub mod body;
 pub(crate) mod budgets;
+pub(crate) mod classes;
 pub mod content;
 pub(crate) mod error_pages;
 pub(crate) mod field_changes;
@@ -25,6 +26,10 @@ pub mod source;
 pub mod upgrade;
 
 pub use budgets::Budgets;
+pub use classes::{
+    CertificateId, Class, ClassError, ClassLimits, ClassMatch, ClassName, ClassSettings, HeaderKeys, KeySet,
+    SecretKey, TextPattern,
+};
 pub use error_pages::ErrorPagesSource;
 pub use field_changes::FieldChanges;
 pub use host_pattern::HostPattern;

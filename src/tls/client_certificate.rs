@@ -12,6 +12,16 @@ pub struct ClientCertificate {
     pub name: Arc<[u8; 32]>,
 }
 
+impl ClientCertificate {
+    /// The [`name`](Self::name) of certificates that have this name; `None` in a build without TLS.
+    pub(crate) fn digest_of_name(name: &str) -> Option<[u8; 32]> {
+        #[cfg(feature = "tls")]
+        return sha256(name.as_bytes());
+        #[cfg(not(feature = "tls"))]
+        return Some(name).and(None);
+    }
+}
+
 #[cfg(feature = "tls")]
 impl ClientCertificate {
     /// Reads a certificate in DER that was verified.

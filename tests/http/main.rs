@@ -5,6 +5,7 @@
 
 mod admin;
 mod admin_api;
+mod classes;
 mod direct_and_proxied;
 mod error_pages;
 mod exchanges;

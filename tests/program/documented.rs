@@ -59,6 +59,9 @@ fn every_key_is_documented_and_nothing_else() {
         ("[[route]]", 0, format!("{route}KEY")),
         ("[[route]]", 1, format!("{route}[route.limits]\nKEY")),
         ("[route.events]", 0, events.to_owned()),
+        ("[[class]]", 0, "[[class]]\nname = 'a'\nKEY".to_owned()),
+        ("[[class]]", 1, "[[class]]\nname = 'a'\n[class.match]\nKEY".to_owned()),
+        ("[[class]]", 2, "[[class]]\nname = 'a'\n[class.limits]\nKEY".to_owned()),
         ("[tls.NAME]", 0, "[tls.a]\nKEY".to_owned()),
         ("[[tcp]]", 0, "[[tcp]]\nlisten = '127.0.0.1:1'\nto = 'a:1'\nKEY".to_owned()),
     ] {

@@ -13,7 +13,7 @@ use super::pace::{Pace, RouteLimits};
 use crate::http::error_pages::{self, ErrorPagesSource};
 use crate::http::field_changes::{FieldChanges, Side};
 use crate::http::route::PaceRule;
-use crate::http::{HostPattern, MaxBody};
+use crate::http::{ClassName, HostPattern, MaxBody};
 use crate::keys::{Keys, LIMIT_EXAMPLE, Place};
 use std::time::Duration;
 
@@ -122,7 +122,7 @@ impl Route {
         let response = limits_table.table("response", " such as { rate = 60, weight = 2 }");
         let pace = read_pace(&keys, &response);
         let smooth = keys.switch("smooth").unwrap_or_default();
-        let rules = rules::read(&keys, &above.zone);
+        let rules = rules::read(&keys, above);
         let limits = RouteLimits::read(&limits_table).of_response(&response, &keys);
         let (upload, upload_rates) = keys.table("upload", LIMIT_EXAMPLE).budget_of_each();
         let max_body = keys.amount("max_body", str::parse::<MaxBody>);
@@ -213,6 +213,10 @@ impl Route {
 pub(super) struct Above {
     /// The time zone of rules that name none.
     pub(super) zone: Zone,
+    /// The names of the classes of clients.
+    pub(super) classes: Vec<ClassName>,
+    /// Whether some of them could not be read.
+    pub(super) are_classes_bad: bool,
     taken: BTreeSet<(Option<HostPattern>, RoutePath)>,
     /// The names of those that redirect, and where they say where to.
     redirects: Vec<(String, Place)>,

@@ -1,33 +1,33 @@
 //! The rules of a route's pace: the tables `[[route.pace]]`.
 
-use http::Method;
-
-use crate::http::route::{PaceRule, When};
+use super::Above;
+use crate::http::ClassName;
+use crate::http::route::{MethodName, PaceRule, When};
 use crate::keys::{Keys, NOTHING_AHEAD};
 use crate::limit::Burst;
 use crate::schedule::{During, Zone};
-use crate::words::shorten;
+use crate::words::suggestion;
 
 /// The most rules of a route.
 const MAX: usize = 64;
 
-/// Reads the rules of a route. Times are those of `zone` unless a rule names another.
-pub(super) fn read(keys: &Keys<'_>, zone: &Zone) -> Vec<PaceRule> {
+/// Reads the rules of a route. Times are those of the zone of `above` unless a rule names another.
+pub(super) fn read(keys: &Keys<'_>, above: &Above) -> Vec<PaceRule> {
     let tables = keys.tables("pace");
     if tables.len() > MAX {
         keys.fault("pace", format!("there are more than {MAX} rules; leave some out"));
     }
-    tables.into_iter().filter_map(|rule| one(&rule.named("[[route.pace]]".to_owned()), zone)).collect()
+    tables.into_iter().filter_map(|rule| one(&rule.named("[[route.pace]]".to_owned()), above)).collect()
 }
 
-fn one(keys: &Keys<'_>, zone: &Zone) -> Option<PaceRule> {
+fn one(keys: &Keys<'_>, above: &Above) -> Option<PaceRule> {
     keys.require("when");
     keys.require("rate");
     let rates = keys.rates("rate");
     let burst = keys.amount("burst", str::parse::<Burst>);
     keys.needs_rate("burst", rates.as_ref().is_some_and(|rates| rates.last().is_some()), NOTHING_AHEAD);
     let table = keys.table("when", " such as { extension = \"iso\" }");
-    let when = when(&table, zone);
+    let when = when(&table, above);
     if keys.has("when") && when.is_empty() && !table.failed(&ALL) && !keys.failed(&["when"]) {
         keys.fault("when", "it asks nothing; set the rate of the route itself, or write a condition");
     }
@@ -35,14 +35,16 @@ fn one(keys: &Keys<'_>, zone: &Zone) -> Option<PaceRule> {
 }
 
 /// The keys of conditions.
-const ALL: [&str; 8] = ["path", "extension", "method", "query", "status", "content_type", "size", "during"];
+const ALL: [&str; 9] =
+    ["class", "path", "extension", "method", "query", "status", "content_type", "size", "during"];
 
-fn when(keys: &Keys<'_>, zone: &Zone) -> When {
+fn when(keys: &Keys<'_>, above: &Above) -> When {
     let when = When {
+        class: classes(keys, above),
         path: keys.values("path").unwrap_or_default(),
         extension: keys.values("extension").unwrap_or_default(),
         method: keys
-            .values::<Upper>("method")
+            .values::<MethodName>("method")
             .unwrap_or_default()
             .into_iter()
             .map(|method| method.0)
@@ -51,9 +53,10 @@ fn when(keys: &Keys<'_>, zone: &Zone) -> When {
         status: keys.amounts("status").unwrap_or_default(),
         content_type: keys.values("content_type").unwrap_or_default(),
         size: keys.parse("size"),
-        during: during(keys, zone),
+        during: during(keys, &above.zone),
     };
     let lists = [
+        ("class", when.class.is_empty()),
         ("path", when.path.is_empty()),
         ("extension", when.extension.is_empty()),
         ("method", when.method.is_empty()),
@@ -69,6 +72,20 @@ fn when(keys: &Keys<'_>, zone: &Zone) -> When {
     when
 }
 
+/// Reads the names of classes, each of which must be there.
+fn classes(keys: &Keys<'_>, above: &Above) -> Vec<ClassName> {
+    let named: Vec<(_, ClassName)> = keys.list("class").unwrap_or_default();
+    let known: Vec<&str> = above.classes.iter().map(ClassName::as_str).collect();
+    for (at, name) in
+        named.iter().filter(|(_, name)| !above.are_classes_bad && !known.contains(&name.as_str()))
+    {
+        let name = name.as_str();
+        let what = if known.is_empty() { "write one".to_owned() } else { suggestion(name, &known) };
+        keys.fault_at(at.clone(), "class", format!("there is no [[class]] {name:?}; {what}"));
+    }
+    named.into_iter().map(|(_, name)| name).collect()
+}
+
 fn during(keys: &Keys<'_>, zone: &Zone) -> Option<During> {
     let texts: Option<Vec<String>> = keys.values("during");
     let own: Option<Zone> = keys.parse("time_zone");
@@ -78,19 +95,4 @@ fn during(keys: &Keys<'_>, zone: &Zone) -> Option<During> {
     let texts = texts.filter(|_| !keys.failed(&["during"]))?;
     let zone = own.unwrap_or_else(|| zone.clone());
     During::parse(texts.iter().map(String::as_str), zone).map_err(|text| keys.fault("during", text)).ok()
-}
-
-/// A method as it is sent: names are case-sensitive (RFC 9110 section 9.1), and those that are known are capitals.
-struct Upper(Method);
-
-impl std::str::FromStr for Upper {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{:?} is not a method; write such as GET", shorten(text));
-        if text.contains(|c: char| c.is_ascii_lowercase()) {
-            return Err(wrong());
-        }
-        text.parse().map(Self).map_err(|_| wrong())
-    }
 }

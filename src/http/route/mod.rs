@@ -31,6 +31,8 @@ use rules::PaceRules;
 pub(crate) use stages::place_pace;
 pub(super) use stages::{Pacing, Stage};
 use uploads::Uploads;
+pub(crate) use when::MethodName;
+pub(in crate::http) use when::glob;
 pub use when::{ContentType, Extension, PathPattern, QueryKey, SizeBound, StatusClass, When};
 
 /// A part of the URL space: the paths below one prefix, with a source, a pace and filters.

@@ -106,9 +106,9 @@ impl Route {
         timed.filter_map(|during| during.next_change(now)).min()
     }
 
-    /// Which rules a request meets.
-    pub(in crate::http) fn rules_asked(&self, method: &Method, uri: &Uri) -> Met {
-        self.rules.met(|rule| rule.when.asks(method, uri))
+    /// Which rules a request of a client in `class` meets.
+    pub(in crate::http) fn rules_asked(&self, method: &Method, uri: &Uri, class: Option<&str>) -> Met {
+        self.rules.met(|rule| rule.when.asks(method, uri, class))
     }
 
     /// The limit of a response to a request that met `asked`; `None` if it is the route's own.
@@ -174,7 +174,7 @@ mod tests {
     }
 
     fn limit(route: &Route, target: &str, now: SystemTime) -> Option<Limit> {
-        let asked = route.rules_asked(&Method::GET, &target.parse().unwrap());
+        let asked = route.rules_asked(&Method::GET, &target.parse().unwrap(), None);
         let head = http::Response::new(Content::Empty).into_parts().0;
         route.rule_limit(asked, &head, || now)
     }

@@ -9,6 +9,7 @@ use http::{Method, StatusCode, Uri, response};
 use percent_encoding::percent_decode_str;
 
 use crate::filter::MediaTypes;
+use crate::http::classes::ClassName;
 use crate::limit::Size;
 use crate::schedule::During;
 use crate::words::shorten;
@@ -16,6 +17,8 @@ use crate::words::shorten;
 /// Conditions on a response and its request. All that are given must hold; of a list one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct When {
+    /// Names of classes of clients.
+    pub class: Vec<ClassName>,
     /// Paths of requests.
     pub path: Vec<PathPattern>,
     /// Extensions of their last segments.
@@ -40,10 +43,11 @@ impl When {
         *self == Self::default()
     }
 
-    /// Whether the request is one that is meant.
-    pub(super) fn asks(&self, method: &Method, uri: &Uri) -> bool {
+    /// Whether the request, of a client in `class`, is one that is meant.
+    pub(super) fn asks(&self, method: &Method, uri: &Uri, class: Option<&str>) -> bool {
         let (path, query) = (uri.path(), uri.query().unwrap_or_default());
-        is_any(&self.method, |wanted| wanted == method)
+        is_any(&self.class, |wanted| Some(wanted.as_str()) == class)
+            && is_any(&self.method, |wanted| wanted == method)
             && is_any(&self.path, |pattern| pattern.matches(path))
             && is_any(&self.extension, |extension| extension.is_of(path))
             && is_any(&self.query, |key| key.is_in(query))
@@ -78,6 +82,7 @@ impl fmt::Display for When {
             }
         }
         let mut all = Vec::new();
+        list(&mut all, "class", &self.class);
         list(&mut all, "path", &self.path);
         list(&mut all, "extension", &self.extension);
         list(&mut all, "method", &self.method);
@@ -95,16 +100,21 @@ impl fmt::Display for When {
 pub struct PathPattern(String);
 
 impl PathPattern {
-    fn matches(&self, path: &str) -> bool {
-        let mut parts = self.0.split('*');
-        let Some(mut rest) = parts.next().and_then(|first| path.strip_prefix(first)) else { return false };
-        let Some(last) = parts.next_back() else { return rest.is_empty() };
-        for part in parts {
-            let Some(at) = rest.find(part) else { return false };
-            rest = &rest[at + part.len()..];
-        }
-        rest.ends_with(last)
+    pub(in crate::http) fn matches(&self, path: &str) -> bool {
+        glob(&self.0, path)
     }
+}
+
+/// Whether `text` fits `pattern`, in which each `*` stands for any characters.
+pub(in crate::http) fn glob(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
 }
 
 impl FromStr for PathPattern {
@@ -119,6 +129,21 @@ impl FromStr for PathPattern {
             return Err(format!("{shown:?} is not a path of at most 256 bytes without ? and #"));
         }
         Ok(Self(text.to_owned()))
+    }
+}
+
+/// A method as it is sent: names are case-sensitive (RFC 9110 section 9.1), and those that are known are capitals.
+pub(crate) struct MethodName(pub(crate) Method);
+
+impl FromStr for MethodName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{:?} is not a method; write such as GET", shorten(text));
+        if text.contains(|c: char| c.is_ascii_lowercase()) {
+            return Err(wrong());
+        }
+        text.parse().map(Self).map_err(|_| wrong())
     }
 }
 

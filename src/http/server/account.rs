@@ -125,7 +125,7 @@ impl Account {
         connection.log_access(&AccessLine {
             client: &requester.addr,
             ip: requester.addr.ip(),
-            key: shown(&requester.key),
+            key: shown(&requester.charged.key),
             subject: Subject::Response(Answered {
                 method: &transfer.method,
                 target: &transfer.target(),

@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use http::HeaderMap;
-
 use super::Shared;
 use super::connection::Ends;
 use super::setup::Setup;
 use crate::budget::ClientKey;
 use crate::clock::Instant;
+use crate::http::budgets::Charged;
+use crate::http::classes::Asked;
 use crate::http::peer::{ClientAddr, PeerAddr};
 use crate::sync::Mutex;
 use crate::tls::ClientCertificate;
@@ -51,30 +51,29 @@ pub(super) struct Clients {
 pub(super) struct Requester {
     /// The client in the log.
     pub(super) addr: ClientAddr,
-    /// The client that is charged.
-    pub(super) key: ClientKey,
+    /// The client that is charged, and its class.
+    pub(super) charged: Charged,
     /// Its place among the client's connections, if it came from a trusted proxy and they are limited.
     place: Option<Arc<Place>>,
 }
 
 impl Requester {
-    /// Resolves the client of a request with these `fields` on the connection between `ends`, whose client showed
-    /// `certificate`.
+    /// Resolves the client of a request on the connection between `ends`, whose client showed `certificate`.
     pub(super) fn of(
         server: &Shared,
         setup: &Setup,
-        fields: &HeaderMap,
+        request: Asked<'_>,
         ends: &Ends,
         certificate: Option<&ClientCertificate>,
     ) -> Self {
         let (addr, contradicts) = match ends.is_unnamed {
             true => (ClientAddr::Peer(ends.client), false),
-            false => ClientAddr::resolve(ends.client, fields, &setup.settings.trusted),
+            false => ClientAddr::resolve(ends.client, request.fields, &setup.settings.trusted),
         };
         if contradicts {
             server.clients.complaints.complain(ends.client, server.clock.now());
         }
-        Self { addr, key: server.budgets.key_of(fields, &addr, certificate), place: None }
+        Self { addr, charged: server.budgets.charged(request, &addr, certificate), place: None }
     }
 
     /// Takes a place for a trusted proxy's request among its client's `most` connections, until this and its clones are

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
-use http::HeaderMap;
+use http::Request;
 
 use super::account::{Account, SinkWaits};
 use super::charges::Charges;
@@ -18,6 +18,8 @@ use super::transfer::Transfer;
 use super::{Refusal, Settings, Shared};
 use crate::clock::Instant;
 use crate::http::body::Unread;
+use crate::http::budgets::Charged;
+use crate::http::classes::Asked;
 use crate::http::peer::{ClientAddr, PeerAddr, TrustedPeers};
 use crate::http::source::Client;
 use crate::rt::serve::Task;
@@ -150,9 +152,9 @@ impl Connection {
         }
     }
 
-    /// The client of a request with these `fields`.
-    pub(super) fn requester(&self, setup: &Setup, fields: &HeaderMap) -> Requester {
-        Requester::of(&self.server, setup, fields, &self.ends, self.certificate())
+    /// The client of `request`.
+    pub(super) fn requester<B>(&self, setup: &Setup, request: &Request<B>) -> Requester {
+        Requester::of(&self.server, setup, Asked::of(request), &self.ends, self.certificate())
     }
 
     /// The certificate that its client showed.
@@ -212,7 +214,8 @@ impl Connection {
         // Over HTTP/1 it is written by now unless the next request was pipelined, and the next answer's head is not:
         // that may be another client's.
         let written = self.sink.counts().bytes_written();
-        self.charges.charge(&transfer.requester.key, written, self.server.budgets.clients());
+        let Charged { class, key } = &transfer.requester.charged;
+        self.charges.charge(key, written, self.server.budgets.clients_of(class.as_deref()));
         let now = self.now();
         self.close_account(account, cut, now);
         self.exchanges.end(now);

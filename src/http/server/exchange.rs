@@ -12,9 +12,10 @@ use super::h2::held::{MAX_CODERS, is_crowded};
 use super::transfer::{AnswerHead, Transfer};
 use super::tunnel::Tracked;
 use crate::brigade::MAX_PIECE;
-use crate::budget::ClientKey;
+use crate::budget::{ClientKey, Clients};
 use crate::filter::Filter;
 use crate::http::body::RequestBody;
+use crate::http::classes::Class;
 use crate::http::content::Content;
 use crate::http::peer::ClientAddr;
 use crate::limit::Limit;
@@ -88,7 +89,18 @@ impl Exchange {
 
     /// The client that is charged.
     pub(super) fn client(&self) -> &ClientKey {
-        &self.transfer().requester.key
+        &self.transfer().requester.charged.key
+    }
+
+    /// Its class.
+    pub(super) fn class(&self) -> Option<&Class> {
+        self.transfer().requester.charged.class.as_deref()
+    }
+
+    /// The nodes of clients of its class, for responses and for uploads.
+    pub(super) fn budgets(&self) -> [&Clients; 2] {
+        let budgets = &self.connection.server.budgets;
+        [budgets.clients_of(self.class()), budgets.uploads_of(self.class())]
     }
 
     /// The client as the log has it.

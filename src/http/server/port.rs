@@ -65,8 +65,10 @@ pub(super) async fn serve<W: Wire + Send + 'static>(
     let clock = Arc::clone(&server.clock);
     let _ = connection.protocol.set(Protocol::Tcp);
     let ends = &connection.ends;
+    let charged = server.budgets.charged_stream(ends.client, connection.certificate());
+    let class = charged.class.as_deref();
     let client = Client {
-        key: server.budgets.key_of_stream(ends.client, connection.certificate()),
+        key: charged.key.clone(),
         source: ends.client.addr(),
         destination: ends.destination.or(ends.local),
     };
@@ -80,7 +82,7 @@ pub(super) async fn serve<W: Wire + Send + 'static>(
     let stages = Arc::new(Stages::default());
     let idle = connection.settings.idle_timeout;
     connection.exchanges.set_stream(&stream.record, stream.port.number);
-    let budgets = (server.budgets.clients(), server.budgets.uploads());
+    let budgets = (server.budgets.clients_of(class), server.budgets.uploads_of(class));
     let serving = stream.port.service.serve(sink, &client, budgets, idle, &stages, &stream.record);
     let ending = async {
         server.reached(Stage::Draining).await;

@@ -1,6 +1,7 @@
 //! Reports of live connections and their transfers at one instant.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -67,6 +68,8 @@ pub struct TransferReport {
     pub target: String,
     /// The client that is charged.
     pub client: ClientKey,
+    /// The class of its client.
+    pub class: Option<Arc<str>>,
     /// The path of the route; `None` if there is none, or not yet.
     pub route: Option<String>,
     /// `None` before the response's head.

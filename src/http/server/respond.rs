@@ -24,6 +24,7 @@ use crate::budget::Gate;
 use crate::filter::Chain;
 use crate::http::answer;
 use crate::http::body::RequestBody;
+use crate::http::classes::Class;
 use crate::http::content::Content;
 use crate::http::error_pages::OwnAnswer;
 use crate::http::interim::Interim;
@@ -60,7 +61,7 @@ pub(super) fn respond(
     let server = Arc::clone(&connection.server);
     let setup = server.setup();
     let settings = &setup.settings;
-    let mut requester = connection.requester(&setup, request.headers());
+    let mut requester = connection.requester(&setup, &request);
     let admitted = requester.admit(&server, &connection.charges.proxied, settings.client_connections);
     let exchange = Exchange::begin(Arc::clone(&connection), &request, requester, setup.logs());
     let charge = charge_for_head(&connection, request.headers());
@@ -126,7 +127,7 @@ pub(super) fn refuse(connection: Arc<Connection>, refused: Refused) -> Response<
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     *request.version_mut() = version;
-    let requester = connection.requester(&setup, request.headers());
+    let requester = connection.requester(&setup, &request);
     let exchange = Exchange::begin(connection, &request, requester, setup.logs());
     unfiltered(exchange, last(answer::plain(refused.status, refused.text)))
 }
@@ -168,7 +169,7 @@ fn with_fields(route: &Route, mut response: Response<Content>) -> Response<Conte
 fn unfiltered(exchange: Exchange, response: Response<Content>) -> Response<ResponseBody> {
     let (mut head, content) = response.into_parts();
     exchange.answered(&mut head, None, false);
-    let clients = exchange.connection().server.budgets.clients();
+    let [clients, _] = exchange.budgets();
     let gate = Gate::of_client(None, clients, exchange.client(), Default::default());
     let content = content_of(content, Chain::new(), gate, &exchange);
     Response::from_parts(head, ResponseBody::new(content.map(Box::new), exchange))
@@ -204,7 +205,7 @@ fn routed(
     };
     // The filters decide by what the client asked for; the source sees what they leave of it.
     let asked = route.has_named_filters().then(|| head_of(&head));
-    let met = route.rules_asked(&head.method, &head.uri);
+    let met = route.rules_asked(&head.method, &head.uri, exchange.class().map(Class::name));
     for stage in &route.stages {
         if let Stage::Named(factory) = stage {
             factory.prepare(&mut head);
@@ -326,7 +327,8 @@ fn filtered(
     }
     exchange.attached_all();
     exchange.answered(&mut head, Some(limit.clone()), is_routes && !route.has_other_paces());
-    let gate = route.gate(exchange.connection().server.budgets.clients(), exchange.client());
+    let [clients, _] = exchange.budgets();
+    let gate = route.gate(clients, exchange.client());
     if let Some(tunnel) = head.extensions.remove::<Tunnel>() {
         // The filters are for content, and a tunnel has none. Its pace is the route's.
         let downstream = Chain::new().then_boxed(rate_filter(&route.pacing, &limit, &exchange));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::super::classes::{ClassError, ClassSettings};
 use super::super::route::Route;
 use super::super::routing::Routes;
 use super::{Handle, Server, Settings, Shared};
@@ -81,6 +82,16 @@ impl Shared {
 }
 
 impl Server {
+    /// Puts clients into the first of `classes` that has them; see [`Budgets::classes`](crate::http::Budgets::classes). Reads files of keys; blocks.
+    ///
+    /// # Errors
+    /// A file of keys cannot be used.
+    pub fn with_classes(self, classes: &[ClassSettings]) -> Result<Self, ClassError> {
+        let prepared = classes.iter().map(ClassSettings::prepare).collect::<Result<_, _>>()?;
+        self.shared.budgets.set_classes(prepared);
+        Ok(self)
+    }
+
     /// Keeps `value` with the server; [`Handle::extension`] finds it by its type. Replaces one of the same type.
     #[must_use]
     pub fn with_extension<T: Clone + Send + Sync + 'static>(self, value: T) -> Self {

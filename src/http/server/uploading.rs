@@ -53,7 +53,7 @@ pub(super) fn admit(
 /// The way of what the client of an exchange sends.
 pub(super) fn way(route: &Route, exchange: &Exchange) -> (Chain, Gate) {
     let connection = exchange.connection();
-    let uploads = connection.server.budgets.uploads();
+    let [_, uploads] = exchange.budgets();
     route.upload_way(uploads, exchange.client(), |key| connection.charges.is_new_to(key))
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 fn is_asked(when: &When, method: &str, uri: &str) -> bool {
-    when.asks(&method.parse().unwrap(), &uri.parse().unwrap())
+    when.asks(&method.parse().unwrap(), &uri.parse().unwrap(), None)
 }
 
 #[test]

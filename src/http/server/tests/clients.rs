@@ -4,11 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
-
 use super::pipe::{Client, Road};
 use super::{World, content, ends_of};
 use crate::budget::ClientKey;
+use crate::http::classes::Asked;
 use crate::http::peer::{PeerAddr, TrustedPeers};
 use crate::http::server::Settings;
 use crate::http::server::clients::{ProxiedClients, Refusal, Requester};
@@ -279,12 +278,11 @@ fn requests_side_by_side_on_one_connection_take_one_place() {
     let (server, setup) = (&world.server, world.server.setup());
     let proxies: Vec<Option<Arc<ProxiedClients>>> = (0..3).map(|_| Some(Arc::default())).collect();
     let ask = |client: &str, at: usize| {
-        let mut fields = HeaderMap::new();
-        fields.insert("x-forwarded-for", client.parse().unwrap());
+        let request = http::Request::get("/").header("x-forwarded-for", client).body(()).unwrap();
         let mut requester = Requester::of(
             server,
             &setup,
-            &fields,
+            Asked::of(&request),
             &ends_of(PeerAddr::Tcp("192.0.2.1:5000".parse().unwrap())),
             None,
         );

@@ -4,6 +4,7 @@
 //! Over HTTP/1 nothing here runs on a thread of its own, so each scene goes the same way each time.
 
 mod accounts;
+mod classes;
 mod clients;
 mod conformance;
 mod faults;

@@ -1,0 +1,157 @@
+//! Classes of clients: who is in which, and the nodes of their budgets.
+//!
+//! ```text
+//! server ──► class ──► client ──► response
+//! server ─────────────► client ──► response      clients that no class has
+//! ```
+//!
+//! A class is found once, with the head of a request or the first byte of a stream of raw TCP. What is under way stays in it.
+
+mod known_keys;
+mod matching;
+mod settings;
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use super::budgets::{CLASS, CLASS_CLIENT, UPLOAD_CLASS, UPLOAD_CLASS_CLIENT};
+use crate::budget::{ClientKey, Clients, Node};
+
+pub use known_keys::SecretKey;
+use matching::Conditions;
+pub(in crate::http) use matching::{Asked, Asker};
+pub use settings::{
+    CertificateId, ClassLimits, ClassMatch, ClassName, ClassSettings, HeaderKeys, KeySet, TextPattern,
+};
+
+text_error! {
+    /// Why a class cannot be used: its keys cannot be read.
+    ClassError
+}
+
+/// A class that is checked and has its keys, without nodes yet.
+pub(crate) struct PreparedClass {
+    settings: ClassSettings,
+    conditions: Conditions,
+    except: Conditions,
+}
+
+impl PreparedClass {
+    pub(super) fn name(&self) -> &str {
+        self.settings.name.as_str()
+    }
+}
+
+impl ClassSettings {
+    /// Reads the files of keys. Blocks.
+    ///
+    /// # Errors
+    /// Says which file cannot be used, and why.
+    pub(crate) fn prepare(&self) -> Result<PreparedClass, ClassError> {
+        let failed = |why| ClassError(format!("class {}: {why}", self.name));
+        let conditions = Conditions::new(&self.matches).map_err(failed)?;
+        let except = Conditions::new(&self.except).map_err(failed)?;
+        Ok(PreparedClass { settings: self.clone(), conditions, except })
+    }
+
+    /// Reads the files of keys, and says what is wrong with them. Blocks.
+    ///
+    /// # Errors
+    /// Says which file cannot be used, and why.
+    pub fn check_keys(&self) -> Result<(), ClassError> {
+        self.prepare().map(drop)
+    }
+}
+
+/// A class of clients in force. Its limits are live.
+pub struct Class {
+    name: Arc<str>,
+    prepared: PreparedClass,
+    clients: Clients,
+    uploads: Clients,
+}
+
+impl Class {
+    /// Makes the nodes of a class below those of the server, or goes on with those of `old`, the class of its name.
+    pub(super) fn new(prepared: PreparedClass, [server, uploads]: [&Node; 2], old: Option<&Self>) -> Self {
+        let limits = prepared.settings.limits;
+        let (clients, uploads) = match old {
+            Some(old) => {
+                for (clients, total, each) in [
+                    (&old.clients, limits.total, limits.client),
+                    (&old.uploads, limits.upload_total, limits.upload_client),
+                ] {
+                    clients.parent().set(total);
+                    clients.reset(each);
+                }
+                (old.clients.clone(), old.uploads.clone())
+            }
+            None => (
+                Clients::new(server.child(CLASS, limits.total), CLASS_CLIENT, limits.client),
+                Clients::new(
+                    uploads.child(UPLOAD_CLASS, limits.upload_total),
+                    UPLOAD_CLASS_CLIENT,
+                    limits.upload_client,
+                ),
+            ),
+        };
+        Self { name: prepared.settings.name.as_str().into(), prepared, clients, uploads }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its name, to be kept.
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    /// The nodes of its clients, below the node that all its responses share.
+    pub fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    /// The same for what its clients send.
+    pub fn uploads(&self) -> &Clients {
+        &self.uploads
+    }
+
+    /// The key of `asker` if it is in the class: `Some(None)` if the class tells clients apart as the server does.
+    pub(super) fn find(&self, asker: &Asker<'_>) -> Option<Option<ClientKey>> {
+        let PreparedClass { conditions, except, .. } = &self.prepared;
+        (conditions.all_hold(asker) && !except.any_holds(asker)).then(|| conditions.key(asker))
+    }
+
+    /// Describes how many keys `new` has more and less; `None` if it has the same.
+    pub(super) fn key_changes(&self, new: &PreparedClass) -> Option<String> {
+        let old = &self.prepared;
+        let [more, less] = [(new, old), (old, new)].map(|(of, other)| {
+            let of = [(&of.conditions, &other.conditions), (&of.except, &other.except)];
+            of.into_iter().map(|(of, other)| of.keys_missing_in(other)).sum::<usize>()
+        });
+        (more + less > 0).then(|| format!("keys of class {}: {more} added, {less} removed", self.name))
+    }
+
+    /// Whether values of the header `name` must be known.
+    pub(super) fn requires(&self, name: &HeaderName) -> bool {
+        self.prepared.settings.required && self.prepared.conditions.headers().any(|(own, _)| own == name)
+    }
+
+    /// Whether `value` is one of its known keys of the header `name`.
+    pub(super) fn knows(&self, name: &HeaderName, value: &[u8]) -> bool {
+        self.prepared.conditions.knows(name, value)
+    }
+}
+
+impl fmt::Debug for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Class").field("name", &self.name).field("clients", &self.clients).finish()
+    }
+}
+
+#[cfg(test)]
+pub(in crate::http) mod tests;
