@@ -229,6 +229,11 @@ impl Service {
         &self.upload_clients
     }
 
+    /// Whether what clients send is read: it is a relay.
+    pub(crate) fn takes_uploads(&self) -> bool {
+        matches!(self.source, Source::Relay { .. })
+    }
+
     /// Copies the limits of `other`, also for streams under way.
     pub(crate) fn take_over(&self, other: &Self) {
         self.limit.set_like(&other.limit);

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::generator::Activity;
 use crate::sync::Mutex;
 
-/// Times a stream waited: for the pace and the source, and for turns in shared budgets by their names.
+/// Times a direction waited: for the pace and the source, and for turns in shared budgets by their names.
 pub(crate) type Waited = (Waits, Vec<(Arc<str>, Duration)>);
 
 pub(crate) struct Record {
@@ -21,7 +21,8 @@ pub(crate) struct Record {
     counted: AtomicU64,
     up: AtomicU64,
     complete: AtomicBool,
-    waited: Mutex<Waited>,
+    waited_down: Mutex<Waited>,
+    waited_up: Mutex<Waited>,
 }
 
 impl Record {
@@ -34,7 +35,8 @@ impl Record {
             counted: AtomicU64::new(0),
             up: AtomicU64::new(0),
             complete: AtomicBool::new(false),
-            waited: Mutex::default(),
+            waited_down: Mutex::default(),
+            waited_up: Mutex::default(),
         })
     }
 
@@ -63,9 +65,14 @@ impl Record {
         self.complete.store(true, Ordering::Relaxed);
     }
 
-    /// Times the client waited; known once its direction ended.
-    pub(crate) fn waited(&self) -> Waited {
-        self.waited.lock().clone()
+    /// Times that what the client is sent waited; known once its direction ended.
+    pub(crate) fn waited_down(&self) -> Waited {
+        self.waited_down.lock().clone()
+    }
+
+    /// Times that what the client sends waited; known once its direction ended.
+    pub(crate) fn waited_up(&self) -> Waited {
+        self.waited_up.lock().clone()
     }
 
     pub(super) fn clock(&self) -> &Arc<dyn Clock> {
@@ -97,9 +104,8 @@ impl Direction {
     }
 
     pub(super) fn waited(&self, waits: Waits, gate: &Gate) {
-        if self.down {
-            let turns = gate.waited().cloned().collect();
-            *self.record.waited.lock() = (waits, turns);
-        }
+        let turns = gate.waited().cloned().collect();
+        let waited = if self.down { &self.record.waited_down } else { &self.record.waited_up };
+        *waited.lock() = (waits, turns);
     }
 }

@@ -26,4 +26,5 @@ mod stalled;
 mod streams;
 mod tcp;
 mod tls;
+mod upload_limits;
 mod uploads;

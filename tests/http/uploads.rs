@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use sluicegate::limit::{Budget, Rate, Size};
 use sluicegate::rt;
 use sluicegate::tcp::Service;
 
-use testkit::backend::Backend;
+use testkit::backend::{Backend, taking};
 use testkit::h2::{WIDE, connect_with};
 use testkit::message::read_head;
 use testkit::served::Served;
@@ -29,33 +29,6 @@ use testkit::wire::{content, status};
 
 fn rate(bytes_per_second: u64) -> Budget {
     Budget::of(Rate::or_unlimited(bytes_per_second))
-}
-
-/// A backend that takes what comes, answers after a whole body of `content-length` or chunks, and tells what it got of each.
-pub fn taking() -> (Backend, Receiver<Vec<u8>>, Arc<AtomicU64>) {
-    let (got, bodies) = channel();
-    let count = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&count);
-    let backend = Backend::new(move |stream, head| {
-        let length =
-            testkit::wire::field(head, "content-length").map(|length| length.parse::<usize>().unwrap());
-        let (mut body, mut buf) = (Vec::new(), vec![0; 65_536]);
-        loop {
-            let is_whole = match length {
-                Some(length) => body.len() >= length,
-                None => body.ends_with(b"0\r\n\r\n"),
-            };
-            if is_whole {
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
-                break;
-            }
-            let Ok(n @ 1..) = stream.read(&mut buf) else { break };
-            counted.fetch_add(n as u64, Ordering::SeqCst);
-            body.extend_from_slice(&buf[..n]);
-        }
-        let _ = got.send(body);
-    });
-    (backend, bodies, count)
 }
 
 fn post(target: &str, fields: &str) -> String {

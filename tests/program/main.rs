@@ -31,3 +31,4 @@ mod tls;
 mod tls_swaps;
 mod typed;
 mod upgrades;
+mod uploads;

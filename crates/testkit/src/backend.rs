@@ -1,8 +1,10 @@
 //! Backends by script, and routes to them.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 
 use sluicegate::config::ProxySource;
@@ -13,6 +15,7 @@ use sluicegate::rt;
 
 use crate::message;
 use crate::wait::PATIENCE;
+use crate::wire;
 
 /// A backend that runs a script for each connection, with the head of its first request. The
 /// connection is closed when the script ends.
@@ -60,6 +63,34 @@ impl Backend {
     pub fn route(&self, rate: u64) -> Route {
         routed("/", self.source(), Rate::or_unlimited(rate))
     }
+}
+
+/// A backend that takes what comes, and answers after a whole body of `content-length` or chunks. With what it got of each, and how
+/// many bytes of bodies it has read so far.
+pub fn taking() -> (Backend, Receiver<Vec<u8>>, Arc<AtomicU64>) {
+    let (got, bodies) = channel();
+    let count = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&count);
+    let backend = Backend::new(move |stream, head| {
+        let length =
+            wire::field(head, "content-length").map(|length| length.parse::<usize>().unwrap());
+        let (mut body, mut buf) = (Vec::new(), vec![0; 65_536]);
+        loop {
+            let is_whole = match length {
+                Some(length) => body.len() >= length,
+                None => body.ends_with(b"0\r\n\r\n"),
+            };
+            if is_whole {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+                break;
+            }
+            let Ok(n @ 1..) = stream.read(&mut buf) else { break };
+            counted.fetch_add(n as u64, Ordering::SeqCst);
+            body.extend_from_slice(&buf[..n]);
+        }
+        let _ = got.send(body);
+    });
+    (backend, bodies, count)
 }
 
 /// A backend for one connection: its URL, and what `script` returns.

@@ -111,15 +111,16 @@ impl Account {
         let transfer = &self.transfer;
         let Some(fields) = transfer.logged.as_deref().filter(|_| !self.is_replaced) else { return };
         let waits = waits.since(self.before);
+        let upload = transfer.upload();
+        let turns_up = upload.map_or(&[][..], |upload| upload.turns());
+        let source = self.waits.source;
         let own = [
             (HeldBy::Pace, self.waits.pace),
-            (HeldBy::Source, self.waits.source),
+            (HeldBy::Source, if self.is_tunnel { apart_from(turns_up, source) } else { source }),
             (HeldBy::ConnectionRate, waits.tokens),
             (HeldBy::Reader, waits.reader.max(self.window_wait)),
         ];
-        let upload = transfer.upload();
-        let turns = self.turns.iter().chain(upload.map_or(&[][..], |upload| upload.turns()));
-        let held_by = longest_held(own, turns);
+        let held_by = longest_held(own, self.turns.iter().chain(turns_up));
         let answer = transfer.answer();
         let requester = &transfer.requester;
         connection.log_access(&AccessLine {
@@ -159,6 +160,12 @@ pub(super) fn shown(key: &ClientKey) -> Option<&dyn Display> {
         ClientKey::Header(_) | ClientKey::Certificate(_) => Some(key),
         ClientKey::V4(_) | ClientKey::V6(_) | ClientKey::Local => None,
     }
+}
+
+/// The part of a wait for the other end of a tunnel or a relay that is not due to limits of uploads, which were waited for in
+/// `turns_up`: that end cannot answer what it has not been sent.
+pub(super) fn apart_from(turns_up: &[(Arc<str>, Duration)], source: Duration) -> Duration {
+    source.saturating_sub(turns_up.iter().map(|(_, waited)| *waited).sum())
 }
 
 /// Returns what held a response longest; `None` if nothing did for a millisecond. `turns` were waited for in shared

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use futures_lite::future;
 
-use super::account::{NOTHING, longest_held, shown};
+use super::account::{NOTHING, apart_from, longest_held, shown};
 use super::connection::Connection;
 use super::transfer::per_second;
 use super::{Handle, Protocol, Stage};
 use crate::budget::{ClientKey, HeldBy};
 use crate::clock::Instant;
+use crate::http::budgets::UPLOAD;
 use crate::limit::RateOrOff;
 use crate::logging::{AccessLine, Subject};
 use crate::rt::serve::Stages;
@@ -122,22 +123,28 @@ struct Stream {
 
 impl Stream {
     fn log(&self, bytes: u64, lasted: Duration, outcome: Outcome) {
-        let (waits, turns) = self.record.waited();
+        let ((waits, turns), (waits_up, mut turns_up)) = (self.record.waited_down(), self.record.waited_up());
+        turns_up.push((UPLOAD.into(), waits_up.pace));
         let connection = self.connection.waits(self.connection.now());
+        let service = &self.port.service;
+        let up = self.record.up();
         let own = [
             (HeldBy::Pace, waits.pace),
-            (HeldBy::Source, waits.source),
+            (HeldBy::Source, apart_from(&turns_up, waits.source)),
             (HeldBy::ConnectionRate, connection.tokens),
             (HeldBy::Reader, connection.reader),
         ];
-        let held_by = longest_held(own, &turns);
+        let held_by = longest_held(own, turns.iter().chain(&turns_up));
         self.connection.log_access(&AccessLine {
             key: shown(&self.key),
             subject: Subject::Stream(&self.port.name),
             bytes,
-            bytes_up: Some(self.record.up()),
+            bytes_up: Some(up),
+            up_pace: service
+                .takes_uploads()
+                .then(|| (RateOrOff(service.upload().rate()), per_second(up, lasted))),
             lasted,
-            rate: RateOrOff(self.port.service.limit().rate()),
+            rate: RateOrOff(service.limit().rate()),
             bytes_per_second: per_second(bytes, lasted),
             held_by: held_by.as_ref().map_or(NOTHING, HeldBy::as_str),
             outcome: outcome.as_str(),

@@ -15,7 +15,7 @@ use sluicegate::http::route::Route;
 use sluicegate::limit::{Budget, Rate, Size};
 use sluicegate::rt::{self, Connect};
 use sluicegate::tls::ClientTls;
-use testkit::backend::Backend;
+use testkit::backend::{Backend, taking};
 use testkit::certificates::Certificates;
 use testkit::h2::{Sender, WIDE, over};
 use testkit::message::read_head;
@@ -25,7 +25,6 @@ use testkit::wait::until;
 use testkit::wire::{content, status};
 
 use super::{Secured, settings};
-use crate::uploads::taking;
 
 const VERSIONS: [&rustls::SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
 

@@ -119,12 +119,17 @@ impl World {
 
     /// The same with any route.
     fn on(settings: Settings, route: Route) -> Self {
+        Self::on_all(settings, vec![route])
+    }
+
+    /// The same with several.
+    fn on_all(settings: Settings, routes: Vec<Route>) -> Self {
         let clock = Arc::new(ManualClock::new());
         // Not at the very beginning: zero often means "never".
         clock.advance(Duration::from_secs(100));
         let server = Arc::new(Shared::new(
             settings,
-            vec![route],
+            routes,
             (BTreeMap::new(), None),
             Arc::clone(&clock) as Arc<dyn Clock>,
         ));

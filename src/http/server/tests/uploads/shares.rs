@@ -1,6 +1,8 @@
 //! Limits that uploads share, and what is told of uploads.
 
-use super::{Framed, SECOND, lines, rate, request, statuses, taking, text};
+use std::time::Duration;
+
+use super::{Framed, SECOND, Taking, lines, rate, request, statuses, taking, text};
 use crate::budget::HeldBy;
 use crate::http::limits::{SharedLimits, UploadLimits};
 use crate::http::server::Settings;
@@ -12,6 +14,91 @@ fn limited(server: u64, client: u64) -> Settings {
     let upload = UploadLimits { server: rate(server), client: rate(client) };
     let limits = SharedLimits { upload, ..SharedLimits::default() };
     Settings { limits, access_log: true, ..Settings::default() }
+}
+
+/// The limits that an upload can wait for, by the names that log and lists have for them.
+const NAMES: [&str; 5] =
+    ["upload_server", "upload_client", "upload_route", "upload_route_client", "upload"];
+
+/// A server whose only limit is that of this name.
+fn under(name: &str, per_second: u64) -> (World, Taking) {
+    let of = |known: &str| if name == known { per_second } else { 0 };
+    taking(limited(of("upload_server"), of("upload_client")), |route| {
+        let route = route.upload_total(rate(of("upload_route"))).upload(rate(of("upload")));
+        route.upload_per_client(rate(of("upload_route_client")))
+    })
+}
+
+/// Sets the limit of this name while uploads run.
+fn set(world: &World, name: &str, per_second: u64) {
+    let (budgets, route, budget) =
+        (world.handle.budgets(), world.handle.routes().remove(0), rate(per_second));
+    match name {
+        "upload_server" => budgets.uploads().parent().set(budget),
+        "upload_client" => budgets.uploads().set(budget),
+        "upload_route" => route.upload_clients().parent().set(budget),
+        "upload_route_client" => route.upload_clients().set(budget),
+        _ => route.upload_limit().set(budget),
+    }
+}
+
+/// What holds the one upload under way.
+fn held_by(world: &World) -> String {
+    let reports = world.handle.connections_after(0, 10, 100);
+    let upload = reports[0].transfers[0].upload.as_ref().unwrap();
+    match &upload.held.as_ref().unwrap().by {
+        HeldBy::Pace => "upload".to_owned(),
+        by => by.as_str().to_owned(),
+    }
+}
+
+#[test]
+fn each_limit_holds_an_upload_to_its_rate_and_is_named_for_it_alone() {
+    for name in NAMES {
+        for framed in [Framed::Length, Framed::Chunked] {
+            let (mut world, taking) = under(name, 100_000);
+            let client = world.connect(Road::WIDE);
+            client.send(&request(1_000_000, framed, ""));
+            world.settle();
+            for fifth in 0..45 {
+                let due = 20_000 * fifth;
+                println!("{name} {fifth} {} {}", due, taking.taken());
+                assert!((due..=due + 20_000).contains(&taking.taken()), "{name}: {}, {due} due", taking.taken());
+                assert_eq!(held_by(&world), name, "after {fifth} fifths of a second");
+                world.pass(SECOND / 5);
+            }
+            world.pass(SECOND);
+            assert_eq!((taking.taken(), statuses(&text(&client))), (1_000_000, vec![200]), "{name}");
+            let [line] = &lines()[..] else { panic!() };
+            let set = if name == "upload" { "100000B" } else { "off" };
+            assert_eq!((line.field("held_by"), line.field("rate_up_set")), (name, set));
+            assert_eq!(line.number("bytes_up"), 1_000_000, "{name}");
+            let per_second = line.number("bytes_up_per_second");
+            assert!((100_000..=104_200).contains(&per_second), "{name}: {per_second}");
+        }
+    }
+}
+
+#[test]
+fn a_changed_limit_holds_for_an_upload_under_way_within_an_interval() {
+    for name in NAMES {
+        let (mut world, taking) = under(name, 10_000);
+        let client = world.connect(Road::WIDE);
+        client.send(&request(1_000_000, Framed::Length, ""));
+        // Between two chunks.
+        world.pass(3 * SECOND + Duration::from_millis(70));
+        let mut before = taking.taken();
+        for (nth, per_second) in [200_000, 10_000, 100_000, 1_000].into_iter().enumerate() {
+            set(&world, name, per_second);
+            for fifth in 1..=5 {
+                world.pass(SECOND / 5);
+                println!("{name} {nth} {per_second} {fifth} {}", taking.taken() - before);
+            }
+            before = taking.taken();
+        }
+        client.reset();
+        world.settle();
+    }
 }
 
 #[test]
