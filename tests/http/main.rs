@@ -27,4 +27,5 @@ mod streams;
 mod tcp;
 mod tls;
 mod upload_limits;
+mod upload_rates;
 mod uploads;

@@ -128,7 +128,8 @@ fn each_limit_of_uploads_is_read_in_its_place_and_set_there_by_a_reload() {
         (&*format!("uploads of each client to {port}"), 19),
     ] {
         let spelt = |first: u64| {
-            let (rate, reports) = (first + number, if number.is_multiple_of(2) { " only reported" } else { "" });
+            let (rate, reports) =
+                (first + number, if number.is_multiple_of(2) { " only reported" } else { "" });
             format!("{rate}B burst {}B{reports}", 10 * rate)
         };
         let told = format!("limit of {of}: {} → {}", spelt(1_000), spelt(2_000));
@@ -178,7 +179,8 @@ fn over_2(addr: SocketAddr, path: &str, len: usize, has_length: bool) -> u16 {
         }
         let mut sender = connect_with(addr, WIDE).await;
         let frame = Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from(content(len))));
-        let request = Request::post(target).body(StreamBody::new(futures_lite::stream::iter([frame]))).unwrap();
+        let request =
+            Request::post(target).body(StreamBody::new(futures_lite::stream::iter([frame]))).unwrap();
         sender.send_request(request).await.unwrap().status().as_u16()
     })
 }
@@ -216,7 +218,8 @@ fn the_bounds_of_content_are_read_in_their_places_and_a_reload_sets_them_for_new
     let served = Served::running(Server::from_config(&first, &FilterKinds::default()).unwrap());
     let publish = |len: usize| {
         let event = format!("{{\"data\":\"{}\"}}", "x".repeat(len - 11));
-        testkit::served::post(served.addr, "/events/news", "Content-Type: application/json\r\n", &event).status()
+        testkit::served::post(served.addr, "/events/news", "Content-Type: application/json\r\n", &event)
+            .status()
     };
     for (path, len, expected) in
         [("/", 20, 200), ("/", 21, 413), ("/own/", 10, 200), ("/own/", 11, 413), ("/own/", 21, 413)]

@@ -286,7 +286,8 @@ fn an_upload_under_way_is_in_the_lists_and_metrics_and_a_command_sets_it_free() 
             let uploading = Uploading::new(limit, "1000B");
             let admin = uploading.program.admin().to_string();
             let metric = |name: &str| {
-                let name = format!("sluicegate_limit_{name}{{limit=\"{}\",route=\"{route}\"}}", limit.held_by);
+                let name =
+                    format!("sluicegate_limit_{name}{{limit=\"{}\",route=\"{route}\"}}", limit.held_by);
                 testkit::watched::metric(uploading.program.admin(), &name)
             };
             let sending = uploading.send(way, LEN);
@@ -297,7 +298,11 @@ fn an_upload_under_way_is_in_the_lists_and_metrics_and_a_command_sets_it_free() 
                 let upload = row(&list, |line| line.contains("POST /a (upload)"))?;
                 upload.contains(&format!("/s {set} {} ", limit.held_by)).then_some(upload)
             });
-            assert!(connections.ends_with(&format!(" ms {listed}")) || connections.ends_with(&format!(" s {listed}")), "{connections}");
+            assert!(
+                connections.ends_with(&format!(" ms {listed}"))
+                    || connections.ends_with(&format!(" s {listed}")),
+                "{connections}"
+            );
             let list = prints(&["limits", "list", "--admin", &admin]);
             let of_limit = row(&list, |line| line.starts_with(&format!("{listed} "))).unwrap();
             assert!(of_limit.starts_with(&format!("{listed} 1000B - ")), "{what}: {of_limit}");

@@ -72,8 +72,7 @@ pub fn taking() -> (Backend, Receiver<Vec<u8>>, Arc<AtomicU64>) {
     let count = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&count);
     let backend = Backend::new(move |stream, head| {
-        let length =
-            wire::field(head, "content-length").map(|length| length.parse::<usize>().unwrap());
+        let length = wire::field(head, "content-length").map(|length| length.parse::<usize>().unwrap());
         let (mut body, mut buf) = (Vec::new(), vec![0; 65_536]);
         loop {
             let is_whole = match length {

@@ -99,7 +99,7 @@ impl Route {
             source,
             pacing: Pacing::new("", Limit::unlimited(), Interval::DEFAULT, EndOfStream::default()),
             rules: PaceRules::default(),
-            uploads: Uploads::new(),
+            uploads: Uploads::new(rt::clock()),
             is_smooth: false,
             stages: Vec::new(),
             error_pages: None,

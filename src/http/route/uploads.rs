@@ -1,12 +1,14 @@
 //! How a route reads the content of requests: its pace, its limits and its bound.
 
+use std::sync::Arc;
+
 use super::{Pacing, Route};
 use crate::budget::{ClientKey, Clients, Gate, Node};
+use crate::clock::Clock;
 use crate::filter::{Chain, EndOfStream};
 use crate::http::budgets;
 use crate::http::limits::MaxBody;
 use crate::limit::{Budget, Interval, Limit, Rates};
-use crate::rt;
 
 /// The upload side of a route's limits.
 pub(super) struct Uploads {
@@ -19,8 +21,8 @@ pub(super) struct Uploads {
 }
 
 impl Uploads {
-    pub(super) fn new() -> Self {
-        let all = Node::root(budgets::UPLOAD_ROUTE, Budget::default(), rt::clock());
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        let all = Node::root(budgets::UPLOAD_ROUTE, Budget::default(), clock);
         Self {
             pacing: Pacing::new("", Limit::unlimited(), Interval::DEFAULT, EndOfStream::default()),
             clients: Clients::new(all, budgets::UPLOAD_ROUTE_CLIENT, Budget::default()),
@@ -74,6 +76,14 @@ impl Route {
     pub fn max_body(mut self, max: MaxBody) -> Self {
         self.uploads.max_body = Some(max);
         self
+    }
+
+    /// Has the limits that its uploads share go by `clock`, as the server of a test does.
+    #[cfg(test)]
+    pub(in crate::http) fn uploads_on(mut self, clock: Arc<dyn Clock>) -> Self {
+        let set = (self.uploads.clients.parent().budget(), self.uploads.clients.budget());
+        self.uploads.clients = Uploads::new(clock).clients;
+        self.upload_total(set.0).upload_per_client(set.1)
     }
 
     /// The live limit of each request's content.

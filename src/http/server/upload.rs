@@ -144,7 +144,7 @@ impl<G: Generator + Unpin> Upload<G> {
 
     /// Charges the connection for what was read and waits, and publishes what it waits for.
     fn publish(&mut self) {
-        let held = self.body.bytes_held();
+        let held = self.body.bytes_held() + self.record.resting();
         if held > 0 || self.charge.is_some() {
             let charge = || Charge::new(&self.connection.sink, HeldAs::Request);
             self.charge.get_or_insert_with(charge).set(held);
@@ -242,6 +242,7 @@ impl Incoming {
     fn push_rest(&mut self, brigade: &mut Brigade) {
         let room = usize::try_from(brigade.room().max(1)).unwrap_or(usize::MAX);
         brigade.push(self.rest.split_to(room.min(self.rest.len())));
+        self.record.set_resting(self.rest.len());
         if self.rest.is_empty() {
             // An empty slice would keep the frame's memory.
             self.rest = Bytes::new();

@@ -26,6 +26,8 @@ pub(super) struct UploadRecord {
     passed: Recent,
     /// How many bytes of it the route has counted.
     counted: AtomicU64,
+    /// Bytes that were read and are not in its body yet.
+    resting: AtomicU64,
     pub(super) wait: PublishedWait,
     failure: OnceLock<BodyFailure>,
     error: Mutex<Option<RequestBodyError>>,
@@ -49,6 +51,7 @@ impl UploadRecord {
             limit,
             passed: Recent::since(began),
             counted: AtomicU64::new(0),
+            resting: AtomicU64::new(0),
             wait: PublishedWait::default(),
             failure: OnceLock::new(),
             error: Mutex::default(),
@@ -65,6 +68,16 @@ impl UploadRecord {
     /// Bytes passed on so far.
     pub(super) fn bytes(&self) -> u64 {
         self.passed.bytes()
+    }
+
+    /// Notes how many bytes were read and are not in its body yet.
+    pub(super) fn set_resting(&self, bytes: usize) {
+        self.resting.store(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes that were read and are not in its body yet.
+    pub(super) fn resting(&self) -> u64 {
+        self.resting.load(Ordering::Relaxed)
     }
 
     /// Takes the bytes that the route has not counted yet.

@@ -127,9 +127,10 @@ impl World {
         let clock = Arc::new(ManualClock::new());
         // Not at the very beginning: zero often means "never".
         clock.advance(Duration::from_secs(100));
+        let on = |route: Route| route.uploads_on(Arc::clone(&clock) as Arc<dyn Clock>);
         let server = Arc::new(Shared::new(
             settings,
-            routes,
+            routes.into_iter().map(on).collect(),
             (BTreeMap::new(), None),
             Arc::clone(&clock) as Arc<dyn Clock>,
         ));

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod shares;
+mod window_paces;
 mod windows;
 
 use std::pin::Pin;

@@ -34,24 +34,33 @@ impl Handler for Choosy {
 }
 
 /// A client that sends no more than its windows allow.
-struct Obedient {
+pub(super) struct Obedient {
     client: Client,
     unread: Vec<u8>,
     /// Bytes of content that the connection may be sent.
-    window: usize,
+    pub(super) window: usize,
     /// The same of a stream, at its beginning.
-    of_stream: usize,
+    pub(super) of_stream: usize,
+    /// The same that each stream was given since its beginning.
+    pub(super) given: BTreeMap<u8, usize>,
     /// The first byte of each answer's head, by stream.
-    heads: BTreeMap<u8, u8>,
+    pub(super) heads: BTreeMap<u8, u8>,
 }
 
 impl Obedient {
-    fn new(client: Client) -> Self {
+    pub(super) fn new(client: Client) -> Self {
         client.send(&hello(65_535));
-        Self { client, unread: Vec::new(), window: WINDOW, of_stream: WINDOW, heads: BTreeMap::new() }
+        Self {
+            client,
+            unread: Vec::new(),
+            window: WINDOW,
+            of_stream: WINDOW,
+            given: BTreeMap::new(),
+            heads: BTreeMap::new(),
+        }
     }
 
-    fn read(&mut self) -> &mut Self {
+    pub(super) fn read(&mut self) -> &mut Self {
         self.unread.extend(self.client.read(usize::MAX));
         while let Some(head) = self.unread.first_chunk::<9>().copied() {
             let len = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
@@ -72,18 +81,19 @@ impl Obedient {
                     }
                 }
                 (8, 0) => self.window += number(0),
+                (8, stream) => *self.given.entry(stream).or_default() += number(0),
                 _ => {}
             }
         }
         self
     }
 
-    fn post(&self, stream: u8, path: &str) {
+    pub(super) fn post(&self, stream: u8, path: &str) {
         let head = [b"\x83\x86\x04", &[path.len() as u8][..], path.as_bytes(), b"\x01\x01t"].concat();
         self.client.send(&frame(1, 4, stream.into(), &head));
     }
 
-    fn send(&mut self, stream: u8, len: usize, is_last: bool) {
+    pub(super) fn send(&mut self, stream: u8, len: usize, is_last: bool) {
         assert!(len <= self.window, "{len} bytes of {stream} and a window of {}", self.window);
         self.window -= len;
         let content = vec![b'x'; len];
@@ -105,7 +115,7 @@ fn linger(world: &mut World) {
 }
 
 /// Whether a head begins with the status 200 of HPACK's table.
-fn is_ok(head: Option<&u8>) -> bool {
+pub(super) fn is_ok(head: Option<&u8>) -> bool {
     head == Some(&0x88)
 }
 
