@@ -30,9 +30,12 @@ const KIB: u64 = 1024;
 const WARM_UP: Duration = Duration::from_secs(1);
 const WINDOW: Duration = Duration::from_secs(15);
 
-/// What the application behind the server has read of each upload, by its target: how much by when.
+/// How much had been read of an upload, after each time that it was.
+type Arrivals = Vec<(Instant, u64)>;
+
+/// What the application behind the server has read of each upload, by its target.
 #[derive(Clone, Default)]
-struct Came(Arc<Mutex<Vec<(String, Vec<(Instant, u64)>)>>>);
+struct Came(Arc<Mutex<Vec<(String, Arrivals)>>>);
 
 impl Came {
     /// Notes what `stream` sends of the upload to `target`, until it ends.
@@ -58,7 +61,7 @@ impl Came {
     /// `ended`: they come in chunks, and the window is not to gain or lose one by where it cuts.
     fn rate(&self, target: &str, began: Instant, ended: Instant) -> f64 {
         let uploads = self.0.lock().unwrap();
-        let rate = |came: &Vec<(Instant, u64)>| {
+        let rate = |came: &Arrivals| {
             let last = |before: Instant| came[came.partition_point(|(at, _)| *at <= before) - 1];
             let ((from, before), (to, after)) = (last(began), last(ended));
             (after - before) as f64 / (to - from).as_secs_f64()
@@ -126,7 +129,7 @@ impl Part {
         let limits = SharedLimits { upload, ..SharedLimits::default() };
         let settings = Settings { limits, ..Settings::default() };
         let served = Served::with(settings, vec![settle(backend.route(0))]);
-        Self { name, due, came, served: served }
+        Self { name, due, came, served }
     }
 
     fn addr(&self) -> SocketAddr {
