@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Request;
@@ -186,49 +186,60 @@ fn each(limits: &'static [Limit], check: impl Fn(&'static Limit) + Sync) {
     });
 }
 
-/// The one line of the access log about an upload that came by `way`.
-fn line(log: &str, way: Way) -> Record {
+/// The lines of the access log about uploads that came by `way`.
+fn lines(log: &str, way: Way) -> Vec<Record> {
     let lines = records(log, if way == Tcp { "stream" } else { "response" });
     let version = match way {
         Http1 => ("version", "HTTP/1.1"),
         Http2 => ("version", "HTTP/2.0"),
         Tcp => ("msg", "stream"),
     };
-    let [line] = &lines.into_iter().filter(|line| line.says(version)).collect::<Vec<_>>()[..] else {
-        panic!("{way:?}: {log}")
-    };
-    line.clone()
+    lines.into_iter().filter(|line| line.says(version)).collect()
 }
 
 #[test]
 fn the_access_log_names_the_limit_that_held_an_upload_and_its_pace() {
     const LEN: usize = 120_000;
+    // It takes a second. Where it takes much longer, it is the machine that holds it, and that is no matter of limits.
+    const TIMELY: Duration = Duration::from_millis(1_250);
     each(&LIMITS, |limit| {
         let uploading = Uploading::new(limit, "100000B");
         for way in limit.ways {
-            assert_eq!(uploading.send(*way, LEN).join().unwrap(), 200, "{} {way:?}", limit.told);
-            let body = uploading.bodies.recv().unwrap();
-            assert!(body == content(LEN), "{} {way:?}: {} bytes", limit.told, body.len());
+            until("an upload that only its limit holds", || {
+                let began = Instant::now();
+                assert_eq!(uploading.send(*way, LEN).join().unwrap(), 200, "{} {way:?}", limit.told);
+                let body = uploading.bodies.recv().unwrap();
+                assert!(body == content(LEN), "{} {way:?}: {} bytes", limit.told, body.len());
+                began.elapsed() < TIMELY
+            });
         }
         let log = uploading.program.end();
         for way in limit.ways {
-            let line = line(&log, *way);
-            let head = if *way == Tcp { head(LEN).len() } else { 0 };
-            let bytes = (LEN + head).to_string();
-            let set = if limit.held_by == "upload" { "100000B" } else { "off" };
-            line.assert_says(&[
-                ("held_by", limit.held_by),
-                ("bytes_up", &bytes),
-                ("rate_up_set", set),
-                ("outcome", "complete"),
-            ]);
-            // At the start, behind a pause, and at the end a chunk of 200 ms may leave sooner.
-            let (pace, lasted) = (line.number("bytes_up_per_second"), line.number("duration_ms"));
-            assert!(lasted >= 600 && pace <= 201_000, "{line:?}");
-            // A stream's is that of all its time; content ends before the answer does.
-            assert!(pace >= (LEN + head) as u64 * 1_000 / (lasted + 1), "{line:?}");
+            let mut lines = lines(&log, *way);
+            lines.retain(|line| u128::from(line.number("duration_ms")) < TIMELY.as_millis());
+            assert!(!lines.is_empty(), "{} {way:?}: {log}", limit.told);
+            for line in lines {
+                check_line(&line, limit, LEN, if *way == Tcp { head(LEN).len() } else { 0 });
+            }
         }
     });
+}
+
+/// Checks what the access log says of an upload of `len` bytes at 100 000 bytes/s; through a relay the head is one of them.
+fn check_line(line: &Record, limit: &Limit, len: usize, head: usize) {
+    let bytes = (len + head) as u64;
+    let set = if limit.held_by == "upload" { "100000B" } else { "off" };
+    line.assert_says(&[
+        ("held_by", limit.held_by),
+        ("bytes_up", &bytes.to_string()),
+        ("rate_up_set", set),
+        ("outcome", "complete"),
+    ]);
+    // At the start, behind a pause, and at the end a chunk of 200 ms may leave sooner.
+    let (pace, lasted) = (line.number("bytes_up_per_second"), line.number("duration_ms"));
+    assert!(lasted >= 600 && pace <= 201_000, "{line:?}");
+    // A stream's is that of all its time; content ends before the answer does.
+    assert!(pace >= bytes * 1_000 / (lasted + 1), "{line:?}");
 }
 
 #[test]
