@@ -70,7 +70,12 @@ fn the_time_to_the_first_byte_is_what_a_backend_took_and_no_pace() {
         let [direct, late] = &found[found.len() - 2..] else { unreachable!() };
         let [direct, late] = [direct, late].map(|line| record(line).unwrap());
         direct.assert_says(&[("target", "/a.bin"), ("outcome", "complete"), ("held_by", "pace")]);
-        late.assert_says(&[("target", "/late/"), ("outcome", "complete"), ("bytes", "2")]);
+        late.assert_says(&[
+            ("target", "/late/"),
+            ("outcome", "complete"),
+            ("bytes", "2"),
+            ("held_by", "source"),
+        ]);
         let first = late.number("first_byte_ms");
         assert!(
             (held..=all).contains(&first) && first <= late.number("duration_ms"),

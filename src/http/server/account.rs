@@ -106,6 +106,17 @@ impl Account {
         }
     }
 
+    /// How long a backend took for the head of its answer, behind the content that it was sent.
+    fn backend_wait(&self, ended: &Ended) -> Duration {
+        let transfer = &self.transfer;
+        if transfer.upstream().is_none() {
+            return Duration::ZERO;
+        }
+        let until = transfer.answer().map_or(transfer.began + ended.lasted, |answer| answer.at);
+        let upload = transfer.upload().map_or(Duration::ZERO, |upload| upload.lasted(until));
+        (until - transfer.began).saturating_sub(upload)
+    }
+
     /// Writes its line in the access log, if it gets one. `waits` are the connection's until now.
     pub(super) fn log(&self, ended: &Ended, connection: &Connection, waits: SinkWaits) {
         let transfer = &self.transfer;
@@ -116,7 +127,10 @@ impl Account {
         let source = self.waits.source;
         let own = [
             (HeldBy::Pace, self.waits.pace),
-            (HeldBy::Source, if self.is_tunnel { apart_from(turns_up, source) } else { source }),
+            (
+                HeldBy::Source,
+                if self.is_tunnel { apart_from(turns_up, source) } else { source + self.backend_wait(ended) },
+            ),
             (HeldBy::ConnectionRate, waits.tokens),
             (HeldBy::Reader, waits.reader.max(self.window_wait)),
         ];
