@@ -64,6 +64,25 @@ fn the_source() {
     assert!(lasted >= HELD.as_millis() as u64);
 }
 
+#[test]
+fn the_pace_of_an_upload_and_not_the_backend_that_waits_for_it() {
+    let (url, answering) = once(|stream| {
+        read_head(stream).unwrap();
+        stream.read_exact(&mut [0; 60_000]).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
+    });
+    let (held_by, lasted) = held_by(&["proxy", &url, "--upload-rate", "100000B"], |addr| {
+        let mut stream = TcpStream::connect(addr).unwrap();
+        stream.write_all(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 60000\r\n\r\n").unwrap();
+        stream.write_all(&[7; 60_000]).unwrap();
+        assert_eq!(testkit::wire::answer(stream).body, b"ok");
+    });
+    answering.join().unwrap();
+    assert_eq!(held_by, "upload");
+    // Three chunks, the first at once.
+    assert!(lasted >= 190, "{lasted}");
+}
+
 // It never takes all that there is, so it is waited for from the first byte to the last.
 #[test]
 fn a_reader_that_is_always_behind() {
