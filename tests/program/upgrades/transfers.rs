@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
-use std::net::SocketAddr;
-use std::sync::mpsc::{Sender as Begun, channel};
+use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::scope;
 
@@ -17,13 +17,13 @@ use sluicegate::rt::{self, Connect};
 use sluicegate::tls::ClientTls;
 use testkit::backend::Backend;
 use testkit::certificates::Certificates;
-use testkit::h2::{Sender, over};
+use testkit::h2::{self, over};
 use testkit::message::read_head;
 use testkit::records::records;
 use testkit::served::{connect, connect_narrow};
 use testkit::tls::{TlsClient, TlsStream};
 use testkit::wait::{PATIENCE, until};
-use testkit::wire::{Client, content, status};
+use testkit::wire::{Client, content, read_all, status};
 
 use super::{REPLACED, free, replaced, run};
 
@@ -46,7 +46,7 @@ impl Gate {
 }
 
 /// A backend whose content stops in its middle until `gate` is open, and that answers content with what it is.
-fn backend(gate: &Gate, begun: &Begun<()>) -> Backend {
+fn backend(gate: &Gate, begun: &Sender<()>) -> Backend {
     let (gate, begun) = (gate.clone(), begun.clone());
     Backend::new(move |stream, head| {
         if head.starts_with("POST") {
@@ -81,8 +81,43 @@ fn held(gate: Gate) -> Content {
     BodyExt::boxed(StreamBody::new(halves))
 }
 
+/// The other end of a relay: says all, stopping in the middle until `gate` is open, closes its half, and sends `heard` what it
+/// hears.
+fn relayed(gate: &Gate, heard: &Sender<Vec<u8>>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (gate, heard) = (gate.clone(), heard.clone());
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let (gate, heard) = (gate.clone(), heard.clone());
+            std::thread::spawn(move || {
+                let all = content(LENGTH);
+                stream.write_all(&all[..HALF]).unwrap();
+                gate.pass();
+                stream.write_all(&all[HALF..]).unwrap();
+                stream.shutdown(Shutdown::Write).unwrap();
+                heard.send(read_all(&mut stream)).unwrap();
+            });
+        }
+    });
+    addr
+}
+
+/// A relay in which the client says all when it has heard all.
+fn relay(mut stream: TlsStream, gate: &Gate, begun: &Sender<()>) {
+    let mut got = vec![0; 1000];
+    stream.read_exact(&mut got).unwrap();
+    begun.send(()).unwrap();
+    gate.pass();
+    stream.read_to_end(&mut got).unwrap();
+    assert!(got == content(LENGTH));
+    stream.write_all(&content(LENGTH)).unwrap();
+    stream.conn.send_close_notify();
+    stream.flush().unwrap();
+}
+
 /// A GET whose answer has begun, read to its end when `gate` is open.
-fn download(mut stream: TlsStream, target: &str, gate: &Gate, begun: &Begun<()>) {
+fn download(mut stream: TlsStream, target: &str, gate: &Gate, begun: &Sender<()>) {
     write!(stream, "GET {target} HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
     let head = read_head(&mut stream).unwrap();
     assert_eq!(status(&head), 200, "{head}");
@@ -113,7 +148,7 @@ fn upload(mut stream: TlsStream, gate: &Gate) {
 }
 
 /// Two downloads and an upload as streams of one connection.
-async fn streams(made: &Certificates, addr: SocketAddr, gate: &Gate, begun: &Begun<()>) {
+async fn streams(made: &Certificates, addr: SocketAddr, gate: &Gate, begun: &Sender<()>) {
     let tls = ClientTls::new(&made.at("ca.pem"), None).unwrap();
     let to = Connect { host: "127.0.0.1".to_owned(), port: addr.port(), receive_buffer: None };
     let socket = rt::connect(&to).await.unwrap();
@@ -135,7 +170,7 @@ async fn streams(made: &Certificates, addr: SocketAddr, gate: &Gate, begun: &Beg
     assert_eq!(taken.unwrap().collect().await.unwrap().to_bytes(), "whole");
 }
 
-async fn get(sender: &mut Sender<Content>, target: &str) -> Response<Incoming> {
+async fn get(sender: &mut h2::Sender<Content>, target: &str) -> Response<Incoming> {
     let request = Request::get(format!("https://t{target}")).body(Empty::new().boxed()).unwrap();
     let response = sender.send_request(request).await.unwrap();
     assert_eq!(response.status(), 200);
@@ -144,7 +179,8 @@ async fn get(sender: &mut Sender<Content>, target: &str) -> Response<Incoming> {
 
 #[test]
 fn transfers_inside_tls_under_way_end_whole_in_the_old_program() {
-    let (made, [addr], gate) = (Certificates::make(), free(), Gate::default());
+    let (made, [addr, raw], gate) = (Certificates::make(), free(), Gate::default());
+    let (heard, hears) = channel();
     let (begun, begins) = channel();
     let backend = backend(&gate, &begun);
     std::fs::write(made.at("f"), content(LENGTH)).unwrap();
@@ -163,8 +199,14 @@ fn transfers_inside_tls_under_way_end_whole_in_the_old_program() {
         path = '/held/'
         proxy = 'http://{}'
         rate = '200k'
-        upload.rate = '200k'\n",
-        backend.addr
+        upload.rate = '200k'
+        [[tcp]]
+        listen = '{raw}'
+        tls = 'main'
+        to = '{}'
+        rate = '200k'\n",
+        backend.addr,
+        relayed(&gate, &heard)
     );
     made.write("all.toml", &keys);
     let mut old = run(&made.at("all.toml"));
@@ -174,25 +216,27 @@ fn transfers_inside_tls_under_way_end_whole_in_the_old_program() {
     let (new, log) = scope(|scope| {
         let (gate, made) = (&gate, &made);
         for tls in [&older, &newer] {
-            let [begun, narrow] = [begun.clone(), begun.clone()];
+            let [begun, narrow, relayed] = [(); 3].map(|()| begun.clone());
             scope.spawn(move || download(open(tls), "/held/", gate, &begun));
             // What is not read stays at the server.
             let file = tls.over(connect_narrow(addr), "127.0.0.1").unwrap();
             scope.spawn(move || download(file, "/f", gate, &narrow));
             scope.spawn(move || upload(open(tls), gate));
+            let stream = tls.connect(raw, "127.0.0.1").unwrap();
+            scope.spawn(move || relay(stream, gate, &relayed));
         }
         let begun = begun.clone();
         scope.spawn(move || rt::block_on(streams(made, addr, gate, &begun)));
         // A failure in one of them fails the test.
         let _opening = Opening(gate);
-        // Three on each of the connections of HTTP/1 with their version of TLS, and three of HTTP/2.
-        for _ in 0..9 {
+        // Four with each version of TLS, and three streams of HTTP/2.
+        for _ in 0..11 {
             begins.recv_timeout(PATIENCE).unwrap();
         }
         old.signal(Signal::USR2);
         replaced(&mut old)
     });
-    records(&log, REPLACED)[0].assert_says(&[("connections", "7")]);
+    records(&log, REPLACED)[0].assert_says(&[("connections", "9")]);
     assert_eq!(records(&log, "response").len(), 0, "none has ended before: {log}");
     assert_eq!(super::get(open(&newer), "/all.toml", "").1, keys.as_bytes(), "the new one answers");
     until("the old one ends", || !old.runs());
@@ -208,6 +252,14 @@ fn transfers_inside_tls_under_way_end_whole_in_the_old_program() {
         let ended = responses.iter().filter(fits);
         ended.inspect(|record| record.assert_says(&[("outcome", "complete"), ("status", "200")])).count()
     };
+    let streams = records(&log, "stream");
+    for stream in &streams {
+        stream.assert_says(&[("bytes", &length), ("bytes_up", &length), ("outcome", "complete")]);
+        assert!(hears.recv_timeout(PATIENCE).unwrap() == content(LENGTH));
+    }
+    let mut versions: Vec<_> = streams.iter().map(|stream| stream.value("tls")).collect();
+    versions.sort_unstable();
+    assert_eq!(versions, ["TLSv1.2", "TLSv1.3"]);
     let further = keys.len().to_string();
     let counts = [said(&length, None), said("5", Some(&length)), said(&further, None), responses.len()];
     assert_eq!(counts, [6, 3, 5, 14], "{log}");
