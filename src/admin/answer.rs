@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use super::admission::Admission;
 use super::api::{self, Api};
+use super::class_metrics::ClassMetrics;
 use super::format::Format;
 use super::limit_metrics::LimitMetrics;
 use super::process_metrics::ProcessMetrics;
@@ -52,6 +53,7 @@ impl Pages {
         let own = registry.sub_registry_with_prefix(OWN);
         own.register_collector(Box::new(ServerMetrics::new(server.clone())));
         own.register_collector(Box::new(LimitMetrics::new(server.clone())));
+        own.register_collector(Box::new(ClassMetrics::new(server.clone())));
         Self { api: Api::new(server.clone()), server, token, checks: Vec::new(), registry }
     }
 

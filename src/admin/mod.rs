@@ -32,6 +32,7 @@
 mod admission;
 mod answer;
 mod api;
+mod class_metrics;
 mod connection;
 #[cfg(feature = "events")]
 mod event_metrics;

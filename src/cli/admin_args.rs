@@ -60,16 +60,17 @@ admin_command! {
             {command_name} client --rate 2m --burst 1m\n\
             {command_name} client 192.0.2.1 --rate 10m --weight 3\n\
             {command_name} client 192.0.2.1 --default\n\
+            {command_name} class vip --rate 64m --weight 5\n\
             {command_name} route /logs/ --rate 20m\n\
             {command_name} response /logs/ --rate off",
         help_triggers("-h", "--help", "help")
     )]
     SetLimit {
-        /// which limit: server (all responses together), client (each one, or the one named), connection (each), route (all responses of one route together), route-client (those to each client), response (each); of uploads: upload-server, upload-client, upload-route, upload-route-client, upload (each)
+        /// which limit: server (all responses together), client (each one, or the one named), connection (each), class (all responses to a class of clients), class-client (those to each client in it), route (all responses of one route together), route-client (those to each client), response (each); of uploads: upload-server, upload-client, upload-class, upload-class-client, upload-route, upload-route-client, upload (each)
         #[argh(positional, arg_name = "LIMIT")]
         pub(super) limit: String,
 
-        /// the client's address, or the route's path
+        /// the client's address, the class's name, or the route's path
         #[argh(positional, arg_name = "OF")]
         pub(super) of: Option<String>,
 

@@ -37,6 +37,7 @@ struct Transfer {
     method: String,
     target: String,
     client: String,
+    class: Option<String>,
     age_ms: u64,
     bytes: u64,
     rate_set: Option<u64>,
@@ -101,14 +102,17 @@ fn list(typed: &ListConnections) -> Result<String, CliError> {
 /// One row for each transfer, one for each upload under way, and one for each connection without any.
 fn table(connections: &[Connection]) -> String {
     let mut table = Table::new([
-        ">ID", "PEER", "CLIENT", "REQUEST", ">AGE", ">SENT", ">NOW", ">SET", "HELD BY", ">NEXT", "LIMIT",
+        ">ID", "PEER", "CLIENT", "CLASS", "REQUEST", ">AGE", ">SENT", ">NOW", ">SET", "HELD BY", ">NEXT",
+        "LIMIT",
     ]);
+    let has_classes = connections.iter().flat_map(|of| &of.transfers).any(|of| of.class.is_some());
     for connection in connections {
-        let mut row = |[client, request, set]: [String; 3], age, sent, now, held: &Held| {
+        let mut row = |[client, class, request, set]: [String; 4], age, sent, now, held: &Held| {
             table.row([
                 connection.id.to_string(),
                 connection.peer.clone(),
                 client,
+                class,
                 request,
                 time(age),
                 size(sent),
@@ -122,12 +126,13 @@ fn table(connections: &[Connection]) -> String {
         for transfer in &connection.transfers {
             let request = format!("{} {}", transfer.method, cut(&transfer.target));
             let set = RateOrOff(transfer.rate_set.and_then(Rate::or_unlimited)).to_string();
-            let of = [transfer.client.clone(), request, set];
+            let class = transfer.class.clone().unwrap_or_else(|| "-".to_owned());
+            let of = [transfer.client.clone(), class.clone(), request, set];
             row(of, transfer.age_ms, transfer.bytes, transfer.rate_now, &transfer.held);
             if let Some(upload) = transfer.upload.as_ref().filter(|upload| !upload.ended) {
                 let request = format!("{} {} (upload)", transfer.method, cut(&transfer.target));
                 let set = RateOrOff(upload.rate_set.and_then(Rate::or_unlimited)).to_string();
-                let of = [transfer.client.clone(), request, set];
+                let of = [transfer.client.clone(), class, request, set];
                 row(of, transfer.age_ms, upload.bytes, upload.rate_now, &upload.held);
             }
         }
@@ -135,10 +140,11 @@ fn table(connections: &[Connection]) -> String {
             let Connection { peer, client, age_ms, bytes_written, rate_now, held, .. } = connection;
             // Of a PROXY header; else it is the peer.
             let client = if client == peer { "-" } else { client };
-            row([client, "-", "-"].map(str::to_owned), *age_ms, *bytes_written, *rate_now, held);
+            row([client, "-", "-", "-"].map(str::to_owned), *age_ms, *bytes_written, *rate_now, held);
         }
     }
-    table.text()
+    // Most servers have none.
+    if has_classes { table.text() } else { table.text_without("CLASS") }
 }
 
 /// Time until the next bytes may leave, with `~` before an estimate.
@@ -174,7 +180,7 @@ mod tests {
             }],
         });
         let busy: Connection = serde_json::from_value(told.clone()).unwrap();
-        let idle = Connection { transfers: Vec::new(), ..serde_json::from_value(told).unwrap() };
+        let idle = Connection { transfers: Vec::new(), ..serde_json::from_value(told.clone()).unwrap() };
         let expected = "\
 ID  PEER            CLIENT     REQUEST                AGE      SENT         NOW  SET  HELD BY           NEXT  LIMIT
  7  192.0.2.1:5000  192.0.2.1  GET /a.iso           1.0 s  12.0 KiB  11.2 KiB/s  60k  client         ~121 ms  client (each)
@@ -182,5 +188,12 @@ ID  PEER            CLIENT     REQUEST                AGE      SENT         NOW 
  7  192.0.2.1:5000  -          -                    1 min  12.2 KiB       0 B/s    -  nothing              -
 ";
         assert_eq!(table(&[busy, idle]), expected);
+        let mut classed = told;
+        (classed["transfers"][0]["class"], classed["transfers"][0]["upload"]) = (json!("vip"), Value::Null);
+        let expected = "\
+ID  PEER            CLIENT     CLASS  REQUEST        AGE      SENT         NOW  SET  HELD BY     NEXT  LIMIT
+ 7  192.0.2.1:5000  192.0.2.1  vip    GET /a.iso   1.0 s  12.0 KiB  11.2 KiB/s  60k  client   ~121 ms  client (each)
+";
+        assert_eq!(table(&[serde_json::from_value(classed).unwrap()]), expected);
     }
 }

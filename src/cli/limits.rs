@@ -179,6 +179,12 @@ fn path(limit: &str, of: Option<&str>) -> Result<String, CliError> {
             "the path of the route is missing after {limit}: write limits set {limit} /logs/ --rate 20m"
         )),
     };
+    let of_class = |part: &str| match of {
+        Some(name) => Ok(format!("/v1/limits/classes/{}/{part}", utf8_percent_encode(name, SEGMENT))),
+        None => usage(format!(
+            "the name of the class is missing after {limit}: write limits set {limit} vip --rate 20m"
+        )),
+    };
     match (limit, of) {
         ("server" | "connection", None) => Ok(format!("/v1/limits/{limit}")),
         ("upload-server", None) => Ok("/v1/limits/uploads/server".to_owned()),
@@ -191,6 +197,10 @@ fn path(limit: &str, of: Option<&str>) -> Result<String, CliError> {
         ("upload-client", Some(key)) => {
             Ok(format!("/v1/limits/uploads/clients/{}", utf8_percent_encode(key, SEGMENT)))
         }
+        ("class", _) => of_class("total"),
+        ("class-client", _) => of_class("client"),
+        ("upload-class", _) => of_class("upload-total"),
+        ("upload-class-client", _) => of_class("upload-client"),
         ("upload", _) => of_route("upload"),
         ("upload-route", _) => of_route("upload-total"),
         ("upload-route-client", _) => of_route("upload-client"),
@@ -198,8 +208,9 @@ fn path(limit: &str, of: Option<&str>) -> Result<String, CliError> {
         ("route-client", _) => of_route("client"),
         ("response", _) => of_route("response"),
         _ => usage(format!(
-            "{limit:?} is not a limit; known: server, client, connection, route, route-client, response, \
-             upload-server, upload-client, upload, upload-route, upload-route-client"
+            "{limit:?} is not a limit; known: server, client, connection, class, class-client, route, route-client, \
+             response, upload-server, upload-client, upload-class, upload-class-client, upload, upload-route, \
+             upload-route-client"
         )),
     }
 }
@@ -215,6 +226,16 @@ pub(super) fn words(href: &str) -> String {
         ["uploads", "server"] => "upload-server".to_owned(),
         ["uploads", "client"] => "upload-client (each)".to_owned(),
         ["uploads", "clients", key] => format!("upload-client {}", decoded(key)),
+        ["classes", name, part] => {
+            let kind = match part {
+                "total" => "class",
+                "client" => "class-client",
+                "upload-total" => "upload-class",
+                "upload-client" => "upload-class-client",
+                part => part,
+            };
+            format!("{kind} {}", decoded(name))
+        }
         ["routes", path, part] => {
             let kind = match part {
                 "total" => "route",
@@ -247,6 +268,15 @@ mod tests {
             ("upload-server", None, "/v1/limits/uploads/server", "upload-server"),
             ("upload-client", None, "/v1/limits/uploads/client", "upload-client (each)"),
             ("upload-client", Some("local"), "/v1/limits/uploads/clients/local", "upload-client local"),
+            ("class", Some("vip"), "/v1/limits/classes/vip/total", "class vip"),
+            ("class-client", Some("vip"), "/v1/limits/classes/vip/client", "class-client vip"),
+            ("upload-class", Some("vip"), "/v1/limits/classes/vip/upload-total", "upload-class vip"),
+            (
+                "upload-class-client",
+                Some("a_b"),
+                "/v1/limits/classes/a_b/upload-client",
+                "upload-class-client a_b",
+            ),
             ("upload", Some("/"), "/v1/limits/routes/%2F/upload", "upload /"),
             ("upload-route", Some("/"), "/v1/limits/routes/%2F/upload-total", "upload-route /"),
             (
@@ -262,6 +292,7 @@ mod tests {
         for (limit, of, expected) in [
             ("server", Some("/"), "server is a single limit: leave out"),
             ("route-client", None, "the path of the route is missing after route-client"),
+            ("class", None, "the name of the class is missing after class"),
             ("pace", None, "\"pace\" is not a limit; known: server"),
         ] {
             assert!(matches!(path(limit, of), Err(CliError::Usage(text)) if text.contains(expected)));

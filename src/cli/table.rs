@@ -21,6 +21,12 @@ impl<const N: usize> Table<N> {
 
     /// Formats the table, each column as wide as needed, two spaces apart.
     pub(super) fn text(&self) -> String {
+        self.text_without("")
+    }
+
+    /// The same without the column of this heading.
+    pub(super) fn text_without(&self, heading: &str) -> String {
+        let is_shown = self.rows[0].each_ref().map(|name| name != heading || heading.is_empty());
         let mut widths = [0; N];
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
@@ -30,7 +36,8 @@ impl<const N: usize> Table<N> {
         let mut text = String::new();
         for row in &self.rows {
             let mut line = String::new();
-            for ((cell, width), is_right) in row.iter().zip(widths).zip(self.is_right) {
+            let cells = row.iter().zip(widths).zip(self.is_right).zip(is_shown);
+            for ((cell, width), is_right) in cells.filter(|(_, shown)| *shown).map(|(cell, _)| cell) {
                 // Text of a client must not control the terminal.
                 let cell = cell.replace(char::is_control, "?");
                 line += &if is_right { format!("{cell:>width$}  ") } else { format!("{cell:<width$}  ") };

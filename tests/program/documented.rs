@@ -206,6 +206,10 @@ fn every_metric_is_documented() {
         [tracing]
         [limits.server]
         rate = '1g'
+        [[class]]
+        name = 'vip'
+        match = { network = '10.0.0.0/8' }
+        limits.total = { rate = '1g' }
         [[route]]
         path = '/'
         files = '.'

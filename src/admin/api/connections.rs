@@ -5,14 +5,14 @@ use std::time::Duration;
 use http::{Response, StatusCode};
 use serde::Serialize;
 
-use super::limits::{Name, Part};
+use super::name::{Name, Part};
 use crate::budget::{Held, HeldBy};
 use crate::clock::Instant;
 use crate::http::answer;
 use crate::http::api::{Problem, json};
 use crate::http::budgets::{
-    CLIENT, ROUTE, ROUTE_CLIENT, SERVER, UPLOAD, UPLOAD_CLIENT, UPLOAD_ROUTE, UPLOAD_ROUTE_CLIENT,
-    UPLOAD_SERVER,
+    CLASS, CLASS_CLIENT, CLIENT, ROUTE, ROUTE_CLIENT, SERVER, UPLOAD, UPLOAD_CLASS, UPLOAD_CLASS_CLIENT,
+    UPLOAD_CLIENT, UPLOAD_ROUTE, UPLOAD_ROUTE_CLIENT, UPLOAD_SERVER,
 };
 use crate::http::content::Content;
 use crate::http::server::{ConnectionReport, Handle, Protocol, TransferReport, UploadReport};
@@ -53,6 +53,8 @@ struct Transfer {
     target: String,
     route: Option<String>,
     client: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<String>,
     status: Option<u16>,
     tunnel: bool,
     age_ms: u64,
@@ -148,6 +150,7 @@ fn of_transfer(server: &Handle, report: TransferReport) -> Transfer {
         method: report.method.to_string(),
         target: report.target,
         client: report.client.to_string(),
+        class: report.class.as_ref().map(|class| class.to_string()),
         status: report.status.map(|status| status.as_u16()),
         tunnel: report.is_tunnel,
         age_ms: millis(report.age),
@@ -185,6 +188,10 @@ fn binding(server: &Handle, transfer: &TransferReport, held: Option<&Held>, is_u
         true => ([UPLOAD_SERVER, UPLOAD_CLIENT, UPLOAD_ROUTE, UPLOAD_ROUTE_CLIENT], Part::OF_UPLOADS),
         false => ([SERVER, CLIENT, ROUTE, ROUTE_CLIENT], Part::OF_RESPONSES),
     };
+    let of_class = match is_upload {
+        true => [(UPLOAD_CLASS, Part::UploadTotal), (UPLOAD_CLASS_CLIENT, Part::UploadClient)],
+        false => [(CLASS, Part::Total), (CLASS_CLIENT, Part::Client)],
+    };
     let [pace, total, each] = parts;
     let of_route = |part| transfer.route.clone().map(|path| Name::Route(path, part));
     let node = match &held?.by {
@@ -193,24 +200,30 @@ fn binding(server: &Handle, transfer: &TransferReport, held: Option<&Held>, is_u
         HeldBy::Budget(node) => &**node,
         HeldBy::Pace | HeldBy::ConnectionRate | HeldBy::Source | HeldBy::Reader => return None,
     };
+    if let Some((known, part)) = of_class.into_iter().find(|(known, _)| *known == node) {
+        // Its own limit is that of the client's node, wherever it is.
+        let own = if known == of_class[1].0 { own_of(server, transfer, is_upload) } else { None };
+        return own.or_else(|| Some(Name::Class(transfer.class.as_ref()?.to_string(), part)));
+    }
     let [of_server, of_client, of_all, of_each] = nodes.map(|known| known == node);
     if of_server {
         Some(if is_upload { Name::UploadServer } else { Name::Server })
     } else if of_client {
-        let clients = if is_upload { server.budgets().uploads() } else { server.budgets().clients() };
-        let has_own = clients.lookup(&transfer.client).0.is_some();
-        let own = || transfer.client.clone();
-        Some(match (has_own, is_upload) {
-            (true, true) => Name::UploadOwn(own()),
-            (true, false) => Name::Own(own()),
-            (false, true) => Name::UploadClient,
-            (false, false) => Name::Client,
-        })
+        let of_all = if is_upload { Name::UploadClient } else { Name::Client };
+        Some(own_of(server, transfer, is_upload).unwrap_or(of_all))
     } else if of_all {
         of_route(total)
     } else {
         of_each.then(|| of_route(each)).flatten()
     }
+}
+
+/// The limit that the client of `transfer` has of its own, if it has one.
+fn own_of(server: &Handle, transfer: &TransferReport, is_upload: bool) -> Option<Name> {
+    let clients = if is_upload { server.budgets().uploads() } else { server.budgets().clients() };
+    clients.lookup(&transfer.client).0?;
+    let key = transfer.client.clone();
+    Some(if is_upload { Name::UploadOwn(key) } else { Name::Own(key) })
 }
 
 fn shown(held: Option<&Held>, limit: Option<Name>, now: Instant) -> Holding {

@@ -1,110 +1,24 @@
 //! Limits: each has a path, one representation, and the same methods.
 
-use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::{Method, Response, StatusCode};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::change::Change;
+use super::name::{Name, Part};
 use super::rules::{self, RuleReport};
 use crate::budget::{ClientKey, Clients, Node};
+use crate::http::Class;
 use crate::http::answer;
 use crate::http::api::{Problem, json};
-use crate::http::budgets::{
-    CLIENT, ROUTE, ROUTE_CLIENT, SERVER, UPLOAD, UPLOAD_CLIENT, UPLOAD_ROUTE, UPLOAD_ROUTE_CLIENT,
-    UPLOAD_SERVER,
-};
+use crate::http::budgets::Budgets;
 use crate::http::content::Content;
 use crate::http::peer::PeerAddr;
 use crate::http::route::Route;
 use crate::http::server::Handle;
-use crate::limit::{Budget, Limit, Rate, RateOrOff, Rates};
-
-/// Percent-encoded in a path segment: everything but unreserved characters (RFC 3986 section 2.3) and the colons of IPv6
-/// addresses.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Name {
-    Server,
-    /// Of each client without a limit of its own.
-    Client,
-    Connection,
-    /// Of one client.
-    Own(ClientKey),
-    /// Of a route: of each response, of all together, or of all to one client; and the same of uploads.
-    Route(String, Part),
-    /// Of all uploads.
-    UploadServer,
-    /// Of the uploads of each client without a limit of its own.
-    UploadClient,
-    /// Of the uploads of one client.
-    UploadOwn(ClientKey),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    Response,
-    Total,
-    Client,
-    Upload,
-    UploadTotal,
-    UploadClient,
-}
-
-impl Part {
-    /// The pace of each, the limit of all, and that of each client's.
-    pub(super) const OF_RESPONSES: [Self; 3] = [Self::Response, Self::Total, Self::Client];
-    pub(super) const OF_UPLOADS: [Self; 3] = [Self::Upload, Self::UploadTotal, Self::UploadClient];
-
-    pub(super) fn of_word(word: &str) -> Option<Self> {
-        Self::OF_RESPONSES.into_iter().chain(Self::OF_UPLOADS).find(|known| known.word() == word)
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Response => "response",
-            Self::Total => "total",
-            Self::Client => "client",
-            Self::Upload => "upload",
-            Self::UploadTotal => "upload-total",
-            Self::UploadClient => "upload-client",
-        }
-    }
-
-    /// What it limits, by the names of `held_by`.
-    fn kind(self) -> &'static str {
-        match self {
-            Self::Response => "pace",
-            Self::Total => ROUTE,
-            Self::Client => ROUTE_CLIENT,
-            Self::Upload => UPLOAD,
-            Self::UploadTotal => UPLOAD_ROUTE,
-            Self::UploadClient => UPLOAD_ROUTE_CLIENT,
-        }
-    }
-}
-
-/// The path of the limit.
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let own = |key: &ClientKey| utf8_percent_encode(&key.to_string(), SEGMENT).to_string();
-        match self {
-            Self::UploadServer => f.write_str("/v1/limits/uploads/server"),
-            Self::UploadClient => f.write_str("/v1/limits/uploads/client"),
-            Self::UploadOwn(key) => write!(f, "/v1/limits/uploads/clients/{}", own(key)),
-            Self::Server => f.write_str("/v1/limits/server"),
-            Self::Client => f.write_str("/v1/limits/client"),
-            Self::Connection => f.write_str("/v1/limits/connection"),
-            Self::Own(key) => write!(f, "/v1/limits/clients/{}", own(key)),
-            Self::Route(path, part) => {
-                write!(f, "/v1/limits/routes/{}/{}", utf8_percent_encode(path, SEGMENT), part.word())
-            }
-        }
-    }
-}
+use crate::limit::{Budget, Limit, Passed, Rate, RateOrOff, Rates};
 
 /// The representation of a limit.
 #[derive(Serialize)]
@@ -113,6 +27,9 @@ pub(super) struct LimitReport {
     /// What it limits, by the names of `held_by`.
     kind: &'static str,
     route: Option<String>,
+    /// Of a class of clients: its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<String>,
     client: Option<String>,
     /// For a client: whether this limit is its own.
     own: Option<bool>,
@@ -160,7 +77,10 @@ pub(super) fn client_key(server: &Handle, text: &str) -> Result<ClientKey, Probl
         return Ok(key);
     }
     let budgets = server.budgets();
-    let find = || budgets.clients().find(text).or_else(|| budgets.uploads().find(text));
+    let find = || {
+        let [down, up] = [false, true].map(|of_uploads| all_clients(budgets, of_uploads));
+        down.into_iter().chain(up).find_map(|clients| clients.find(text))
+    };
     let known = ["key-", "cert-"].iter().any(|kind| text.starts_with(kind)).then(find).flatten();
     known.ok_or_else(|| {
         let detail = "No such client: write an address (for IPv6 any in its /64), \"local\" for clients of Unix \
@@ -185,9 +105,27 @@ pub(super) fn list(server: &Handle) -> Response<Content> {
         })
     };
     limits.extend(of_routes(Part::OF_RESPONSES));
+    limits.extend(of_classes(server));
     limits.extend([Name::UploadServer, Name::UploadClient].iter().filter_map(|name| told(server, name)));
     limits.extend(of_routes(Part::OF_UPLOADS));
     json(StatusCode::OK, &List { client_key: server.budgets().key().to_string(), limits })
+}
+
+/// The limits of all classes, in order.
+fn of_classes(server: &Handle) -> Vec<LimitReport> {
+    let classes = server.budgets().classes();
+    let names = classes.iter().flat_map(|class| {
+        Part::OF_CLASS.map(|part| (Live::of_class(class, part), Name::Class(class.name().to_owned(), part)))
+    });
+    names.filter_map(|(live, name)| Some(live?.told(&name))).collect()
+}
+
+/// The nodes of clients, those of classes too: a client has a limit of its own in whichever class it is.
+fn all_clients(budgets: &Budgets, of_uploads: bool) -> Vec<Clients> {
+    let all = if of_uploads { budgets.uploads() } else { budgets.clients() };
+    let of_class =
+        |class: &Arc<Class>| if of_uploads { class.uploads().clone() } else { class.clients().clone() };
+    std::iter::once(all.clone()).chain(budgets.classes().iter().map(of_class)).collect()
 }
 
 /// A page of the limits of single clients, or of their uploads, in the order of their names.
@@ -207,7 +145,7 @@ pub(super) fn page(server: &Handle, of_uploads: bool, after: &str, most: usize) 
 }
 
 pub(super) fn one(server: &Handle, name: &Name) -> Result<Response<Content>, Problem> {
-    told(server, name).map(|told| json(StatusCode::OK, &told)).ok_or_else(no_route)
+    told(server, name).map(|told| json(StatusCode::OK, &told)).ok_or_else(|| none_of(name))
 }
 
 /// Changes a limit, also for streams under way.
@@ -218,7 +156,7 @@ pub(super) fn change(
     change: Change,
     by: &PeerAddr,
 ) -> Result<Response<Content>, Problem> {
-    let live = Live::find(server, name).ok_or_else(no_route)?;
+    let live = Live::find(server, name).ok_or_else(|| none_of(name))?;
     let rates = live.rates().filter(|_| !change.sets_rate());
     let new = if method == Method::PUT { change.replaces()? } else { change.changes(live.budget()) };
     live.set(new)?;
@@ -238,22 +176,23 @@ pub(super) fn change(
 /// Removes a client's own limit: the limit of all clients applies again.
 pub(super) fn remove(server: &Handle, name: &Name) -> Response<Content> {
     if let Some(Live::Own(clients, key)) = Live::find(server, name) {
-        // Only a new one can be one too many.
-        let _ = clients.set_override(&key, None);
+        for clients in clients {
+            // Only a new one can be one too many.
+            let _ = clients.set_override(&key, None);
+        }
     }
     answer::empty(StatusCode::NO_CONTENT)
 }
 
-pub(super) fn is_weighted(name: &Name) -> bool {
-    use Name::{Client, Own, UploadClient, UploadOwn};
-    matches!(
-        name,
-        Client | Own(_) | UploadClient | UploadOwn(_) | Name::Route(_, Part::Client | Part::UploadClient)
+/// There is no such route or class.
+fn none_of(name: &Name) -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        match name {
+            Name::Class(..) => "No class of clients has this name; /v1/limits tells those there are.",
+            _ => "No route has this path; /v1/limits tells those there are.",
+        },
     )
-}
-
-fn no_route() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "No route has this path; /v1/limits tells those there are.")
 }
 
 fn told(server: &Handle, name: &Name) -> Option<LimitReport> {
@@ -272,7 +211,8 @@ fn with_rules(told: LimitReport, route: &Route, now: SystemTime) -> LimitReport 
 enum Live {
     Node(Node),
     Clients(Clients),
-    Own(Clients, ClientKey),
+    /// Of one client, among those without a class, which come first, and in each class.
+    Own(Vec<Clients>, ClientKey),
     Limit(Limit),
 }
 
@@ -283,14 +223,25 @@ impl Live {
             Name::Server => Self::Node(budgets.server().clone()),
             Name::Client => Self::Clients(budgets.clients().clone()),
             Name::Connection => Self::Limit(budgets.connection().clone()),
-            Name::Own(key) => Self::Own(budgets.clients().clone(), key.clone()),
+            Name::Own(key) => Self::Own(all_clients(budgets, false), key.clone()),
             Name::UploadServer => Self::Node(budgets.uploads().parent().clone()),
             Name::UploadClient => Self::Clients(budgets.uploads().clone()),
-            Name::UploadOwn(key) => Self::Own(budgets.uploads().clone(), key.clone()),
+            Name::UploadOwn(key) => Self::Own(all_clients(budgets, true), key.clone()),
+            Name::Class(name, part) => Self::of_class(&*budgets.class(name)?, *part)?,
             Name::Route(path, part) => {
                 let route = server.routes().into_iter().find(|route| route.name() == path)?;
                 Self::of_route(&route, *part)
             }
+        })
+    }
+
+    fn of_class(class: &Class, part: Part) -> Option<Self> {
+        Some(match part {
+            Part::Total => Self::Node(class.clients().parent().clone()),
+            Part::Client => Self::Clients(class.clients().clone()),
+            Part::UploadTotal => Self::Node(class.uploads().parent().clone()),
+            Part::UploadClient => Self::Clients(class.uploads().clone()),
+            Part::Response | Part::Upload => return None,
         })
     }
 
@@ -309,7 +260,7 @@ impl Live {
         match self {
             Self::Node(node) => node.budget(),
             Self::Clients(clients) => clients.budget(),
-            Self::Own(clients, key) => clients.lookup(key).0.unwrap_or_else(|| clients.budget()),
+            Self::Own(clients, key) => clients[0].lookup(key).0.unwrap_or_else(|| clients[0].budget()),
             Self::Limit(limit) => limit.budget(),
         }
     }
@@ -326,11 +277,14 @@ impl Live {
         match self {
             Self::Node(node) => node.set(new),
             Self::Clients(clients) => clients.set(new),
-            Self::Own(clients, key) => clients.set_override(key, Some(new)).map_err(|_| {
-                let most = Clients::MAX_OVERRIDES;
-                let detail = format!("The limit of {most} clients with limits of their own is reached.");
-                Problem::new(StatusCode::CONFLICT, detail)
-            })?,
+            Self::Own(clients, key) => {
+                let set = |clients: &Clients| clients.set_override(key, Some(new));
+                clients.iter().try_for_each(set).map_err(|_| {
+                    let most = Clients::MAX_OVERRIDES;
+                    let detail = format!("The limit of {most} clients with limits of their own is reached.");
+                    Problem::new(StatusCode::CONFLICT, detail)
+                })?;
+            }
             Self::Limit(limit) => limit.set(new),
         }
         Ok(())
@@ -340,28 +294,22 @@ impl Live {
         let (passed, over) = match self {
             Self::Node(node) => (Some(node.passed()), 0),
             Self::Clients(clients) => (Some(clients.parent().passed_below()), 0),
-            Self::Own(clients, key) => (Some(clients.lookup(key).1.unwrap_or_default()), 0),
+            Self::Own(clients, key) => (Some(passed_by(clients, key)), 0),
             Self::Limit(limit) => (None, limit.over()),
         };
         let budget = self.budget();
         LimitReport {
             href: name.to_string(),
-            kind: match name {
-                Name::Server => SERVER,
-                Name::Client | Name::Own(_) => CLIENT,
-                Name::Connection => "connection_rate",
-                Name::Route(_, part) => part.kind(),
-                Name::UploadServer => UPLOAD_SERVER,
-                Name::UploadClient | Name::UploadOwn(_) => UPLOAD_CLIENT,
-            },
+            kind: name.kind(),
             route: if let Name::Route(path, _) = name { Some(path.clone()) } else { None },
+            class: if let Name::Class(name, _) = name { Some(name.clone()) } else { None },
             client: if let Name::Own(key) | Name::UploadOwn(key) = name {
                 Some(key.to_string())
             } else {
                 None
             },
             own: match self {
-                Self::Own(clients, key) => Some(clients.lookup(key).0.is_some()),
+                Self::Own(clients, key) => Some(clients[0].lookup(key).0.is_some()),
                 _ => None,
             },
             rate: budget.rate.map(Rate::bytes_per_second),
@@ -369,7 +317,7 @@ impl Live {
             rules: Vec::new(),
             next_change: None,
             burst: budget.burst,
-            weight: is_weighted(name).then_some(budget.weight.get()),
+            weight: name.is_weighted().then_some(budget.weight.get()),
             report_only: budget.report_only,
             bytes: passed.map(|passed| passed.bytes),
             waits: passed.map(|passed| passed.waits),
@@ -378,23 +326,11 @@ impl Live {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_limits_address_is_one_path_whatever_it_is_of() {
-        for (name, expected) in [
-            (
-                Name::Own(ClientKey::address("2001:db8::1".parse().unwrap())),
-                "/v1/limits/clients/2001:db8::%2F64",
-            ),
-            (Name::Own(ClientKey::address("192.0.2.1".parse().unwrap())), "/v1/limits/clients/192.0.2.1"),
-            (Name::Route("/".to_owned(), Part::Response), "/v1/limits/routes/%2F/response"),
-            (Name::Route("/a b/?é".to_owned(), Part::Total), "/v1/limits/routes/%2Fa%20b%2F%3F%C3%A9/total"),
-            (Name::Route("/..".to_owned(), Part::Client), "/v1/limits/routes/%2F../client"),
-        ] {
-            assert_eq!(name.to_string(), expected);
-        }
-    }
+/// What passed the nodes of a client, wherever it has one.
+fn passed_by(clients: &[Clients], key: &ClientKey) -> Passed {
+    clients.iter().filter_map(|clients| clients.lookup(key).1).fold(Passed::default(), |sum, passed| Passed {
+        bytes: sum.bytes + passed.bytes,
+        waits: sum.waits + passed.waits,
+        over: sum.over + passed.over,
+    })
 }

@@ -10,6 +10,7 @@
 //! | `/v1/limits/routes/{path}/response`, `…/total`, `…/client` | GET, PUT, PATCH |
 //! | `/v1/limits/uploads/server`, `…/client`, `…/clients`, `…/clients/{key}` | as those of responses |
 //! | `/v1/limits/routes/{path}/upload`, `…/upload-total`, `…/upload-client` | GET, PUT, PATCH |
+//! | `/v1/limits/classes/{name}/total`, `…/client`, `…/upload-total`, `…/upload-client` | GET, PUT, PATCH |
 //! | `/v1/connections` | GET |
 //! | `/v1/connections/{id}` | GET, DELETE: resets it |
 //! | `/v1/upstreams` | GET: the backends of routes |
@@ -20,6 +21,7 @@
 mod change;
 mod connections;
 mod limits;
+mod name;
 mod request;
 mod rules;
 mod upstreams;
@@ -33,7 +35,7 @@ use crate::http::content::Content;
 use crate::http::peer::PeerAddr;
 use crate::http::server::Handle;
 use change::Change;
-use limits::{Name, Part};
+use name::{Name, Part};
 
 const OPENAPI: &str = include_str!("openapi.json");
 
@@ -128,7 +130,7 @@ impl Api {
             }
             (Resource::Limit(name), method) => {
                 let object = request::object(head, content).await?;
-                let change = Change::of(&object, limits::is_weighted(&name))?;
+                let change = Change::of(&object, name.is_weighted())?;
                 self.server.changing(|| limits::change(&self.server, &name, method, change, peer))
             }
             (Resource::Upstreams, _) => Ok(upstreams::list(&self.server)),
@@ -166,6 +168,10 @@ impl Api {
             ["v1", "limits", "routes", path, part] => {
                 let part = Part::of_word(part).ok_or_else(nothing)?;
                 Resource::Limit(Name::Route(path.to_owned(), part))
+            }
+            ["v1", "limits", "classes", name, part] => {
+                let part = Part::of_word(part).filter(|part| Part::OF_CLASS.contains(part));
+                Resource::Limit(Name::Class(name.to_owned(), part.ok_or_else(nothing)?))
             }
             ["v1", "connections"] => Resource::Connections,
             ["v1", "upstreams"] => Resource::Upstreams,

@@ -9,6 +9,8 @@ use crate::http::route::{PaceRule, Route};
 /// A rule that takes the place of a route's own rate and burst.
 #[derive(Serialize)]
 pub(super) struct RuleReport {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     when: String,
     rates: Vec<String>,
     burst: u64,
@@ -19,6 +21,7 @@ pub(super) struct RuleReport {
 /// The rules of `route`, in order.
 pub(super) fn of(route: &Route, now: SystemTime) -> Vec<RuleReport> {
     let report = |rule: &PaceRule| RuleReport {
+        name: rule.name.clone(),
         when: rule.when.to_string(),
         rates: rule.rates.texts(),
         burst: rule.burst,

@@ -49,7 +49,7 @@ pub(super) fn lines(route: &Route, moment: &Moment) -> Vec<(String, String)> {
                 text += &format!(", {word} {}", during.zone().show(next));
             }
         }
-        (format!("rule {}", nth + 1), text)
+        (format!("rule {}", rule.label(nth)), text)
     });
     lines.collect()
 }

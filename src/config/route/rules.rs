@@ -17,10 +17,21 @@ pub(super) fn read(keys: &Keys<'_>, above: &Above) -> Vec<PaceRule> {
     if tables.len() > MAX {
         keys.fault("pace", format!("there are more than {MAX} rules; leave some out"));
     }
-    tables.into_iter().filter_map(|rule| one(&rule.named("[[route.pace]]".to_owned()), above)).collect()
+    let mut rules: Vec<PaceRule> = Vec::new();
+    for table in tables {
+        let table = table.named("[[route.pace]]".to_owned());
+        let rule = one(&table, above);
+        let is_taken = |name: &String| rules.iter().any(|rule| rule.name.as_ref() == Some(name));
+        if rule.as_ref().and_then(|rule| rule.name.as_ref()).is_some_and(is_taken) {
+            table.fault("name", "a rule of this route above has that name; rename one");
+        }
+        rules.extend(rule);
+    }
+    rules
 }
 
 fn one(keys: &Keys<'_>, above: &Above) -> Option<PaceRule> {
+    let name: Option<ClassName> = keys.parse("name");
     keys.require("when");
     keys.require("rate");
     let rates = keys.rates("rate");
@@ -31,7 +42,8 @@ fn one(keys: &Keys<'_>, above: &Above) -> Option<PaceRule> {
     if keys.has("when") && when.is_empty() && !table.failed(&ALL) && !keys.failed(&["when"]) {
         keys.fault("when", "it asks nothing; set the rate of the route itself, or write a condition");
     }
-    Some(PaceRule { when, rates: rates?, burst: burst.unwrap_or_default().bytes() })
+    let name = name.map(|name| name.to_string());
+    Some(PaceRule { name, when, rates: rates?, burst: burst.unwrap_or_default().bytes() })
 }
 
 /// The keys of conditions.

@@ -20,12 +20,21 @@ const MAX_LIMITS: usize = 256;
 /// A rule of a route's pace.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PaceRule {
+    /// What the access log calls it; without a name, it is its number, from 1.
+    pub name: Option<String>,
     /// Which responses, and when.
     pub when: When,
     /// Their rates.
     pub rates: Rates,
     /// Bytes that leave ahead of the rate at the start of one.
     pub burst: u64,
+}
+
+impl PaceRule {
+    /// Its name, or its number, which is one more than `nth`.
+    pub fn label(&self, nth: usize) -> String {
+        self.name.clone().unwrap_or_else(|| (nth + 1).to_string())
+    }
 }
 
 /// Which rules of a route a response meets, one bit for each, whatever the time.
@@ -36,6 +45,8 @@ pub(in crate::http) struct Met(u64);
 #[derive(Default)]
 pub(super) struct PaceRules {
     rules: Vec<PaceRule>,
+    /// Their names or numbers.
+    labels: Vec<Arc<str>>,
     /// The limits of responses, by the rules that they met.
     limits: Arc<Mutex<BTreeMap<Met, Limit>>>,
 }
@@ -92,6 +103,8 @@ impl Route {
     pub fn pace_rules(mut self, rules: Vec<PaceRule>) -> Self {
         self.rules.rules = rules;
         self.rules.rules.truncate(PaceRules::MAX);
+        let label = |(nth, rule): (usize, &PaceRule)| rule.label(nth).into();
+        self.rules.labels = self.rules.rules.iter().enumerate().map(label).collect();
         self
     }
 
@@ -111,13 +124,13 @@ impl Route {
         self.rules.met(|rule| rule.when.asks(method, uri, class))
     }
 
-    /// The limit of a response to a request that met `asked`; `None` if it is the route's own.
+    /// The limit of a response to a request that met `asked`, and what the response met; `None` if it is the route's own.
     pub(in crate::http) fn rule_limit(
         &self,
         asked: Met,
         head: &response::Parts,
         now: impl FnOnce() -> SystemTime,
-    ) -> Option<Limit> {
+    ) -> Option<(Limit, Met)> {
         if asked == Met::default() {
             return None;
         }
@@ -128,7 +141,7 @@ impl Route {
         }
         let mut limits = self.rules.limits.lock();
         if let Some(limit) = limits.get(&met) {
-            return Some(limit.clone());
+            return Some((limit.clone(), met));
         }
         if limits.len() >= MAX_LIMITS {
             limits.retain(|_, limit| limit.is_shared());
@@ -136,7 +149,14 @@ impl Route {
         let limit = Limit::unlimited();
         self.rules.set(&limit, met, self.limit(), now());
         limits.insert(met, limit.clone());
-        Some(limit)
+        Some((limit, met))
+    }
+
+    /// The name or number of the rule that holds at `now` for a response that met `met`.
+    pub(in crate::http) fn rule_held(&self, met: Met, now: SystemTime) -> Option<Arc<str>> {
+        let mut all = self.rules.rules.iter().enumerate();
+        let (nth, _) = all.find(|(nth, rule)| met.0 & 1 << nth != 0 && rule.when.is_time(now))?;
+        self.rules.labels.get(nth).cloned()
     }
 
     /// Sets the limits of all responses under its rules to what holds at `now`. Call it when the time or the route's own limit
@@ -158,7 +178,7 @@ mod tests {
     use crate::schedule::{During, Zone};
 
     fn rule(when: When, rate: &str) -> PaceRule {
-        PaceRule { when, rates: rate.parse().unwrap(), burst: 0 }
+        PaceRule { name: None, when, rates: rate.parse().unwrap(), burst: 0 }
     }
 
     fn during(text: &str) -> When {
@@ -176,7 +196,7 @@ mod tests {
     fn limit(route: &Route, target: &str, now: SystemTime) -> Option<Limit> {
         let asked = route.rules_asked(&Method::GET, &target.parse().unwrap(), None);
         let head = http::Response::new(Content::Empty).into_parts().0;
-        route.rule_limit(asked, &head, || now)
+        route.rule_limit(asked, &head, || now).map(|(limit, _)| limit)
     }
 
     fn route(rules: Vec<PaceRule>) -> Route {

@@ -141,6 +141,7 @@ impl Account {
             client: &requester.addr,
             ip: requester.addr.ip(),
             key: shown(&requester.charged.key),
+            class: requester.charged.class.as_ref().map(|class| class.name()),
             subject: Subject::Response(Answered {
                 method: &transfer.method,
                 target: &transfer.target(),
@@ -159,6 +160,7 @@ impl Account {
             }),
             lasted: ended.lasted,
             first_byte: answer.map(|answer| answer.at - transfer.began),
+            rule: answer.and_then(|answer| answer.rule.as_deref()),
             rate: RateOrOff(answer.and_then(|answer| answer.limit.as_ref()).and_then(Limit::rate)),
             bytes_per_second: per_second(ended.bytes, ended.lasted),
             held_by: held_by.as_ref().map_or(NOTHING, HeldBy::as_str),

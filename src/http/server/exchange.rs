@@ -115,12 +115,13 @@ impl Exchange {
     }
 
     /// Makes the answer's head conform to its version, and publishes it with the limit of its content;
-    /// `is_under_route`: that is the route's, and no other filter waits.
+    /// `is_under_route`: that is the route's, and no other filter waits; `rule` set it.
     pub(super) fn answered(
         &self,
         head: &mut http::response::Parts,
         limit: Option<Limit>,
         is_under_route: bool,
+        rule: Option<Arc<str>>,
     ) {
         connection_fields::conform(head, self.version());
         let length = head.headers.get(http::header::CONTENT_LENGTH);
@@ -128,7 +129,7 @@ impl Exchange {
         let transfer = self.transfer();
         // Only the access log asks when that was.
         let at = if transfer.logged.is_some() { self.connection.now() } else { transfer.began };
-        transfer.answered(AnswerHead { status: head.status, length, limit, is_under_route, at });
+        transfer.answered(AnswerHead { status: head.status, length, limit, is_under_route, rule, at });
     }
 
     /// Turns the exchange into a tunnel, which is reported in its place.

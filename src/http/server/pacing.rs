@@ -25,26 +25,31 @@ pub(super) struct Calendar {
     is_followed: AtomicBool,
 }
 
-/// Returns the response's limit, and whether it is the route's own: not one that the backend set, nor that of a rule.
-/// `asked` are the rules that the request met.
-pub(super) fn limit_of(
-    route: &Route,
-    asked: Met,
-    head: &mut response::Parts,
-    exchange: &Exchange,
-) -> (Limit, bool) {
+/// The limit of a response.
+pub(super) struct Chosen {
+    pub(super) limit: Limit,
+    /// It is the route's own: not one that the backend set, nor that of a rule.
+    pub(super) is_routes: bool,
+    /// The rule that holds now, for the access log.
+    pub(super) rule: Option<Arc<str>>,
+}
+
+/// Returns the response's limit. `asked` are the rules that the request met.
+pub(super) fn limit_of(route: &Route, asked: Met, head: &mut response::Parts, exchange: &Exchange) -> Chosen {
     if let Some(rate) = head.extensions.remove::<Accel>().and_then(|accel| accel.limit_rate) {
         let limit = Limit::new(rate).with_burst(route.limit().burst());
         limit.set_report_only(route.limit().is_report_only());
-        return (limit, false);
+        return Chosen { limit, is_routes: false, rule: None };
     }
     let server = &exchange.connection().server;
     match route.rule_limit(asked, head, || server.clock.calendar()) {
-        Some(limit) => {
+        Some((limit, met)) => {
             server.follow_calendar(route);
-            (limit, false)
+            let is_logged = exchange.transfer().logged.is_some();
+            let rule = if is_logged { route.rule_held(met, server.clock.calendar()) } else { None };
+            Chosen { limit, is_routes: false, rule }
         }
-        None => (route.limit().clone(), true),
+        None => Chosen { limit: route.limit().clone(), is_routes: true, rule: None },
     }
 }
 

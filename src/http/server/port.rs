@@ -10,9 +10,9 @@ use super::account::{NOTHING, apart_from, longest_held, shown};
 use super::connection::Connection;
 use super::transfer::per_second;
 use super::{Handle, Protocol, Stage};
-use crate::budget::{ClientKey, HeldBy};
+use crate::budget::HeldBy;
 use crate::clock::Instant;
-use crate::http::budgets::UPLOAD;
+use crate::http::budgets::{Charged, UPLOAD};
 use crate::limit::RateOrOff;
 use crate::logging::{AccessLine, Subject};
 use crate::rt::serve::Stages;
@@ -74,7 +74,7 @@ pub(super) async fn serve<W: Wire + Send + 'static>(
         destination: ends.destination.or(ends.local),
     };
     let stream = Stream {
-        key: client.key.clone(),
+        charged: charged.clone(),
         began: clock.now(),
         record: Record::new(clock),
         connection: Arc::clone(&connection),
@@ -114,7 +114,7 @@ pub(super) async fn serve<W: Wire + Send + 'static>(
 /// A stream under way; counted and logged when dropped.
 struct Stream {
     /// What the client is charged by.
-    key: ClientKey,
+    charged: Charged,
     connection: Arc<Connection>,
     port: Arc<Port>,
     record: Arc<Record>,
@@ -136,7 +136,8 @@ impl Stream {
         ];
         let held_by = longest_held(own, turns.iter().chain(&turns_up));
         self.connection.log_access(&AccessLine {
-            key: shown(&self.key),
+            key: shown(&self.charged.key),
+            class: self.charged.class.as_ref().map(|class| class.name()),
             subject: Subject::Stream(&self.port.name),
             bytes,
             bytes_up: Some(up),

@@ -12,7 +12,7 @@ use super::answer_content::AnswerContent;
 use super::connection::Connection;
 use super::connection_fields::is_no_answer;
 use super::exchange::Exchange;
-use super::pacing::{limit_of, rate_filter};
+use super::pacing::{Chosen, limit_of, rate_filter};
 use super::redirect;
 use super::request_rules;
 use super::response::ResponseBody;
@@ -168,7 +168,7 @@ fn with_fields(route: &Route, mut response: Response<Content>) -> Response<Conte
 /// Sends an answer that belongs to no route, without filters.
 fn unfiltered(exchange: Exchange, response: Response<Content>) -> Response<ResponseBody> {
     let (mut head, content) = response.into_parts();
-    exchange.answered(&mut head, None, false);
+    exchange.answered(&mut head, None, false, None);
     let [clients, _] = exchange.budgets();
     let gate = Gate::of_client(None, clients, exchange.client(), Default::default());
     let content = content_of(content, Chain::new(), gate, &exchange);
@@ -310,7 +310,7 @@ fn filtered(
 ) -> Response<ResponseBody> {
     let (mut head, content) = response.into_parts();
     route.fields.apply(&mut head.headers);
-    let (limit, is_routes) = limit_of(route, met, &mut head, &exchange);
+    let Chosen { limit, is_routes, rule } = limit_of(route, met, &mut head, &exchange);
     let at_once = leaves_at_once(route, &limit, &content, &exchange);
     let mut chain = Chain::new();
     for stage in route.stages.iter().filter(|_| !at_once) {
@@ -326,7 +326,7 @@ fn filtered(
         }
     }
     exchange.attached_all();
-    exchange.answered(&mut head, Some(limit.clone()), is_routes && !route.has_other_paces());
+    exchange.answered(&mut head, Some(limit.clone()), is_routes && !route.has_other_paces(), rule);
     let [clients, _] = exchange.budgets();
     let gate = route.gate(clients, exchange.client());
     if let Some(tunnel) = head.extensions.remove::<Tunnel>() {

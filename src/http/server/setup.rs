@@ -87,8 +87,7 @@ impl Server {
     /// # Errors
     /// A file of keys cannot be used.
     pub fn with_classes(self, classes: &[ClassSettings]) -> Result<Self, ClassError> {
-        let prepared = classes.iter().map(ClassSettings::prepare).collect::<Result<_, _>>()?;
-        self.shared.budgets.set_classes(prepared);
+        self.handle().set_classes(classes)?;
         Ok(self)
     }
 
@@ -101,6 +100,17 @@ impl Server {
 }
 
 impl Handle {
+    /// Puts `classes` in the place of all classes of clients, for requests that come. What is under way in a class whose name
+    /// stays moves to its new limits at once; in one that is gone it ends as it began. Reads files of keys; blocks.
+    ///
+    /// # Errors
+    /// A file of keys cannot be used. Nothing is changed then.
+    pub fn set_classes(&self, classes: &[ClassSettings]) -> Result<(), ClassError> {
+        let prepared = classes.iter().map(ClassSettings::prepare).collect::<Result<_, _>>()?;
+        self.changing(|| self.0.budgets.set_classes(prepared));
+        Ok(())
+    }
+
     /// The access log in force.
     pub fn access_log(&self) -> Option<AccessLog> {
         self.0.setup().access.clone()

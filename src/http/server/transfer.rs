@@ -62,6 +62,8 @@ pub(super) struct AnswerHead {
     pub(super) limit: Option<Limit>,
     /// Whether that is the route's, and no other filter waits.
     pub(super) is_under_route: bool,
+    /// The rule of the route's pace that set it, if the access log asks.
+    pub(super) rule: Option<Arc<str>>,
     /// When it was there, if the access log asks.
     pub(super) at: Instant,
 }

@@ -19,6 +19,8 @@ pub(crate) struct AccessLine<'a> {
     pub(crate) connection: u64,
     /// Fingerprint of the header that identifies the client.
     pub(crate) key: Option<&'a dyn Display>,
+    /// The class of the client.
+    pub(crate) class: Option<&'a str>,
     /// Version of TLS.
     pub(crate) tls: Option<&'static str>,
     pub(crate) subject: Subject<'a>,
@@ -31,6 +33,8 @@ pub(crate) struct AccessLine<'a> {
     pub(crate) lasted: Duration,
     /// From the request's head to the head of the response.
     pub(crate) first_byte: Option<Duration>,
+    /// The rule of the route's pace that held when the response began, by its name or number.
+    pub(crate) rule: Option<&'a str>,
     pub(crate) rate: RateOrOff,
     pub(crate) bytes_per_second: u64,
     pub(crate) held_by: &'a str,
@@ -97,6 +101,9 @@ impl Source for AccessLine<'_> {
         if let Some(key) = self.key {
             pair("key", Value::from_dyn_display(key))?;
         }
+        if let Some(class) = self.class {
+            pair("class", class.into())?;
+        }
         if let Some(tls) = self.tls {
             pair("tls", tls.into())?;
         }
@@ -129,6 +136,9 @@ impl Source for AccessLine<'_> {
         pair("duration_ms", millis(self.lasted).into())?;
         if let Some(first) = self.first_byte {
             pair("first_byte_ms", millis(first).into())?;
+        }
+        if let Some(rule) = self.rule {
+            pair("rule", rule.into())?;
         }
         pair("rate_set", Value::from_display(&self.rate))?;
         pair("bytes_per_second", self.bytes_per_second.into())?;

@@ -29,6 +29,7 @@ fn line<'a>(subject: Subject<'a>) -> AccessLine<'a> {
         peer: &"10.0.0.1:99",
         connection: 7,
         key: Some(&"header 0123"),
+        class: None,
         tls: Some("TLSv1.3"),
         subject,
         bytes: 1000,
@@ -36,6 +37,7 @@ fn line<'a>(subject: Subject<'a>) -> AccessLine<'a> {
         up_pace: Some((RateOrOff(None), 5)),
         lasted: Duration::from_millis(3404),
         first_byte: Some(Duration::from_micros(2999)),
+        rule: None,
         rate: RateOrOff(Rate::or_unlimited(61_440)),
         bytes_per_second: 293,
         held_by: "pace",
@@ -62,6 +64,18 @@ fn json_has_all_there_is_to_know_in_one_line() {
     let expected = r#"{"time":"2026-11-21T16:41:23.522Z","level":"info","msg":"response","client":"192.0.2.7:1234","peer":"10.0.0.1:99","connection":7,"key":"header 0123","tls":"TLSv1.3","method":"GET","target":"/a?b=\"c","version":"HTTP/2.0","host":"files.example.org","user_agent":"a\"\\\n\r\u001b[31mé","referer":"a\"\\\n\r\u001b[31mé","status":206,"bytes":1000,"bytes_up":20,"rate_up_set":"off","bytes_up_per_second":5,"duration_ms":3404,"first_byte_ms":2,"rate_set":"60k","bytes_per_second":293,"held_by":"pace","outcome":"complete"}"#;
     assert_eq!(text.replace('\u{7f}', ""), expected);
     assert!(record(&text).unwrap().says(("user_agent", EVIL)), "{text}");
+}
+
+#[test]
+fn json_names_the_class_and_the_rule_where_there_are_some() {
+    let method = Method::GET;
+    let named =
+        AccessLine { class: Some("vip"), rule: Some("2"), ..line(Subject::Response(answered(&method, "-"))) };
+    let text = json_of(&named);
+    assert!(text.contains(r#","key":"header 0123","class":"vip","tls":"#), "{text}");
+    assert!(text.contains(r#","first_byte_ms":2,"rule":"2","rate_set":"60k","#), "{text}");
+    let plain = AccessLine { class: None, rule: None, ..line(Subject::Response(answered(&method, "-"))) };
+    assert_eq!(combined_of(&named), combined_of(&plain), "the combined format has no place for them");
 }
 
 #[test]

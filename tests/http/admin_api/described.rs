@@ -3,6 +3,7 @@
 //! schemathesis looks closer, where packages can be installed (`tests/peers/admin_schemathesis.rs`).
 
 use serde_json::Value;
+use sluicegate::config::{ClassLimits, ClassMatch, ClassSettings};
 
 use super::asking::{connection_when, get, send};
 use testkit::watched::{Watched, folder};
@@ -48,6 +49,15 @@ fn conforms(value: &Value, schema: &Value, document: &Value) {
 fn described_paths_exist_and_their_answers_fit_the_schema() {
     let folder = folder();
     let watched = Watched::new(vec![testkit::served::files(&folder, 10_000)]);
+    let network = ClassMatch { network: vec!["127.0.0.0/8".parse().unwrap()], ..ClassMatch::default() };
+    let class = ClassSettings {
+        name: "near".parse().unwrap(),
+        matches: network,
+        except: ClassMatch::default(),
+        required: false,
+        limits: ClassLimits::default(),
+    };
+    watched.served.handle.set_classes(&[class]).unwrap();
     let _stream = watched.served.begin("/large.bin");
     let told = connection_when(&watched, |told| told["transfers"][0]["held_by"] == "pace");
     send(&watched, "PATCH", "/v1/limits/clients/192.0.2.1", "", "{\"rate\": 1}");
@@ -59,6 +69,7 @@ fn described_paths_exist_and_their_answers_fit_the_schema() {
         let real = path
             .replace("{key}", "192.0.2.1")
             .replace("{route}", "%2F")
+            .replace("{class}", "near")
             .replace("{id}", &told["id"].to_string());
         let allow = send(&watched, "FOO", &real, "", "")
             .field("allow")
@@ -79,7 +90,7 @@ fn described_paths_exist_and_their_answers_fit_the_schema() {
         let schema = &item["get"]["responses"]["200"]["content"]["application/json"]["schema"];
         conforms(&get(&watched, &real), schema, &document);
     }
-    assert_eq!(operations, 49);
+    assert_eq!(operations, 61);
     let problem: Value = serde_json::from_slice(&watched.get("/v1/none", "").body).unwrap();
     conforms(&problem, &document["components"]["schemas"]["Problem"], &document);
 }

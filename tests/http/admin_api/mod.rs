@@ -2,6 +2,7 @@
 
 pub(crate) mod asking;
 mod changes;
+mod classes;
 mod connections;
 mod described;
 mod held;

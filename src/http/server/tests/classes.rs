@@ -11,6 +11,7 @@ use crate::http::peer::TrustedPeers;
 use crate::http::route::{PaceRule, Route, When};
 use crate::http::server::Settings;
 use crate::limit::{Budget, Rate};
+use testkit::recorder;
 
 const LEN: usize = 40_000_000;
 
@@ -170,7 +171,7 @@ fn over_http_2_and_behind_a_trusted_proxy_the_same_classes_hold() {
 fn a_rule_of_a_route_is_for_a_class() {
     let page = Page { status: 200, bytes: content(LEN), sized: true };
     let when = When { class: vec!["vip".parse().unwrap()], ..When::default() };
-    let rule = PaceRule { when, rates: "400000B".parse().unwrap(), burst: 0 };
+    let rule = PaceRule { name: None, when, rates: "400000B".parse().unwrap(), burst: 0 };
     let route = Route::handler("/", page).rate(Rate::or_unlimited(50_000)).pace_rules(vec![rule]);
     let mut world = World::on(Settings::default(), route);
     let text = "[[class]]\nname = 'vip'\nmatch = { header = { x-api-key = 'one' } }";
@@ -196,4 +197,39 @@ fn what_is_under_way_keeps_its_class_when_that_is_removed() {
     assert!(free > 2 * 1_000_000, "and what comes is in none: {free}");
     world.cut(1);
     world.cut(2);
+}
+
+#[test]
+fn the_access_log_names_the_class_and_the_rule_that_held() {
+    let page = Page { status: 200, bytes: content(1000), sized: true };
+    let when = |name: &str| When { class: vec![name.parse().unwrap()], ..When::default() };
+    let rule = |name: Option<&str>, of: &str| PaceRule {
+        name: name.map(str::to_owned),
+        when: when(of),
+        rates: "400000B".parse().unwrap(),
+        burst: 0,
+    };
+    let route = Route::handler("/", page).pace_rules(vec![
+        rule(None, "none"),
+        rule(None, "vip"),
+        rule(Some("slow"), "near"),
+    ]);
+    let settings = Settings { access_log: true, ..Settings::default() };
+    let mut world = World::on(settings, route);
+    let text = "[[class]]\nname = 'vip'\nmatch = { header = { x-api-key = 'one' } }
+        [[class]]\nname = 'near'\nmatch = { network = '192.0.2.1' }";
+    world.server.budgets.set_classes(prepared(text, &Default::default()));
+    let mut said = Vec::new();
+    for (ip, fields) in [(1, "X-Api-Key: one\r\n"), (1, ""), (2, "")] {
+        let client = world.connect_from([192, 0, 2, ip], Road::WIDE);
+        get(&client, fields);
+        world.pass(Duration::from_secs(1));
+        for record in recorder::taken().into_iter().filter(|record| record.text == "response") {
+            assert!(record.fields.values().all(|value| !value.contains("one")), "no key is logged");
+            let field = |name: &str| record.fields.get(name).cloned();
+            said.push((field("class"), field("rule")));
+        }
+    }
+    let named = |class: &str, rule: &str| (Some(class.to_owned()), Some(rule.to_owned()));
+    assert_eq!(said, [named("vip", "2"), named("near", "slow"), (None, None)]);
 }

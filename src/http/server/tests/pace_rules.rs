@@ -21,7 +21,7 @@ fn during(text: &str) -> When {
 }
 
 fn rule(when: When, rate: &str) -> PaceRule {
-    PaceRule { when, rates: rate.parse().unwrap(), burst: 0 }
+    PaceRule { name: None, when, rates: rate.parse().unwrap(), burst: 0 }
 }
 
 /// A server of one page at `rate`, with rules.
