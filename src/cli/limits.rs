@@ -208,8 +208,8 @@ fn path(limit: &str, of: Option<&str>) -> Result<String, CliError> {
         ("route-client", _) => of_route("client"),
         ("response", _) => of_route("response"),
         _ => usage(format!(
-            "{limit:?} is not a limit; known: server, client, connection, class, class-client, route, route-client, \
-             response, upload-server, upload-client, upload-class, upload-class-client, upload, upload-route, \
+            "{limit:?} is not a limit; known: server, client, connection, route, route-client, response, class, \
+             class-client, upload-server, upload-client, upload-class, upload-class-client, upload, upload-route, \
              upload-route-client"
         )),
     }

@@ -26,7 +26,7 @@ use std::path::Path;
 
 use argh::FromArgs;
 use sluicegate::clock::Clock;
-use sluicegate::config::{Absent, Config};
+use sluicegate::config::{Absent, ClassSettings, Config};
 use sluicegate::logging::{self, ProgramLog};
 use sluicegate::rt::{self, Predecessor, Signals};
 use sluicegate::token::Token;
@@ -122,6 +122,8 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
             warn(&config);
             if !check.offline {
                 summary::normalise_paths(&mut config);
+                let checked = config.classes.iter().try_for_each(ClassSettings::check_keys);
+                checked.map_err(|error| CliError::Failed(format!("{}: {error}", check.file)))?;
             }
             let now = rt::clock().calendar();
             let moment = summary::Moment::new(&config, check.at.as_deref(), now);

@@ -165,6 +165,9 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
     if let Some(pace) = summary::shared(config.server.limits.client) {
         let _ = writeln!(text, "each client (by {}): {pace}", config.server.limits.key);
     }
+    for class in &config.classes {
+        let _ = writeln!(text, "class {}: {}", class.name, summary::class_limits(class));
+    }
     if let Some(pace) = summary::connection_pace(&config.server.sink) {
         let _ = writeln!(text, "each connection: {pace}");
     }

@@ -19,6 +19,7 @@ use sluicegate::proxy_protocol::ProxyVersion;
 use sluicegate::tls::ClientTlsSettings;
 use sluicegate::tracing::CollectorUrl;
 
+pub(super) use classes::in_short as class_limits;
 pub(super) use rules::Moment;
 
 /// Describes `config`, which was read from `file`, with the rules that hold at `moment`.

@@ -3,6 +3,7 @@
 mod access_fields;
 mod access_log;
 mod backends;
+mod classes;
 mod cli;
 mod cli_admin;
 mod client_certificates;

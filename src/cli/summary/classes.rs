@@ -30,6 +30,11 @@ pub(super) fn describe(text: &mut String, classes: &[ClassSettings]) {
     }
 }
 
+/// What its clients may have, each and together.
+pub(in crate::cli) fn in_short(class: &ClassSettings) -> String {
+    format!("each client {}; together {}", limit(class.limits.client), limit(class.limits.total))
+}
+
 /// A limit, also one that is off, with its weight.
 fn limit(budget: Budget) -> String {
     let weight = match budget.weight {

@@ -56,12 +56,20 @@ impl ClassSettings {
         Ok(PreparedClass { settings: self.clone(), conditions, except })
     }
 
-    /// Reads the files of keys, and says what is wrong with them. Blocks.
+    /// Reads the files of keys that are there, and says what is wrong with them. Blocks.
     ///
     /// # Errors
     /// Says which file cannot be used, and why.
     pub fn check_keys(&self) -> Result<(), ClassError> {
-        self.prepare().map(drop)
+        let files = [&self.matches, &self.except].into_iter().flat_map(|matches| &matches.header);
+        for header in files {
+            if let KeySet::File(path) = &header.keys
+                && path.exists()
+            {
+                known_keys::read(path).map_err(|why| ClassError(format!("class {}: {why}", self.name)))?;
+            }
+        }
+        Ok(())
     }
 }
 
