@@ -89,7 +89,8 @@ fn haproxy_in_front_balances_clients_among_servers_that_listen() {
         with(block, &[(":80\n", &format!("{addr}\n")), ("10.0.0.1:8080", &a), ("10.0.0.2:8080", &b)])
     });
     let url = format!("http://{front}/f");
-    let addresses: Vec<_> = (2..=17).map(|n| format!("127.0.0.{n}")).collect();
+    // An odd number: taking turns would not keep a client where it was.
+    let addresses: Vec<_> = (2..=16).map(|n| format!("127.0.0.{n}")).collect();
     let served = |server: &Sluicegate, address: &str| server.said(&format!("\"client\":\"{address}\","));
     for address in addresses.iter().chain(&addresses) {
         assert!(curl_from(address, &url) == content);

@@ -1,7 +1,7 @@
 //! `smooth`: what the kernel was asked for, as `ss` shows it, follows limits that are changed while a response is under way.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
 
 use testkit::certificates::Certificates;
@@ -32,6 +32,16 @@ fn said(program: &Program, words: &str) -> SocketAddr {
     line.unwrap_or_else(|| panic!("no {words}")).parse().unwrap()
 }
 
+/// Ends the connection in the end, whatever happens.
+struct Closing<'a>(&'a TcpStream);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        // The server may have ended it.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
 /// Reads on while limits change.
 fn follows(program: &Program, client: &TcpStream, mut reading: impl Read + Send) {
     let admin = program.admin().to_string();
@@ -40,7 +50,8 @@ fn follows(program: &Program, client: &TcpStream, mut reading: impl Read + Send)
         until(&format!("{rate:?}"), || kernel_rate(client) == rate);
     };
     std::thread::scope(|scope| {
-        // Ends with the connection.
+        // Ends with the connection, also if the test fails.
+        let _closing = Closing(client);
         scope.spawn(move || while reading.read(&mut [0; 65_536]).is_ok_and(|n| n > 0) {});
         // Five quarters of 400 KiB/s, in bits.
         becomes(Some(4_096_000));
@@ -55,7 +66,6 @@ fn follows(program: &Program, client: &TcpStream, mut reading: impl Read + Send)
         becomes(None);
         set(&["response", "/", "--rate", "400k", "--report-only", "false"]);
         becomes(Some(4_096_000));
-        client.shutdown(std::net::Shutdown::Both).unwrap();
     });
 }
 
