@@ -90,6 +90,54 @@ pub(crate) fn write_answer(
     (outgoing, keeps)
 }
 
+/// The lines of a response that is sent again and again, as [`write_answer`] writes them.
+#[derive(Debug)]
+pub(crate) struct KeptLines(Box<[u8]>);
+
+impl KeptLines {
+    /// The most bytes of a head besides the lines.
+    const MOST_BESIDE: usize = 80;
+
+    /// The lines of `fields`, which frame content of known length and say nothing of the connection or the date.
+    pub(crate) fn new(fields: &HeaderMap) -> Self {
+        let mut lines = Vec::new();
+        for (name, value) in fields.iter().filter(|(name, _)| *name != CONTENT_LENGTH) {
+            write_line(name, value, &mut lines);
+        }
+        if let Some(length) = fields.get(CONTENT_LENGTH) {
+            write_line(&CONTENT_LENGTH, length, &mut lines);
+        }
+        Self(lines.into())
+    }
+
+    /// The most bytes of a head with these lines.
+    pub(crate) fn most(&self) -> usize {
+        self.0.len() + Self::MOST_BESIDE
+    }
+
+    /// Writes the head of a response 200 at the end of `room`. Returns where it begins.
+    ///
+    /// # Panics
+    /// If the room is less than [`most`](Self::most).
+    pub(crate) fn write_ok(&self, version: Version, keeps: bool, date: &[u8; 29], room: &mut [u8]) -> usize {
+        let status =
+            if version == Version::HTTP_10 { b"HTTP/1.0 200 OK\r\n" } else { b"HTTP/1.1 200 OK\r\n" };
+        let connection: &[u8] = match (keeps, version) {
+            (false, _) => b"connection: close\r\n",
+            (true, Version::HTTP_10) => b"connection: keep-alive\r\n",
+            (true, _) => b"",
+        };
+        let parts: [&[u8]; 6] = [status, &self.0, connection, b"date: ", date, b"\r\n\r\n"];
+        let mut at = room.len() - parts.iter().map(|part| part.len()).sum::<usize>();
+        let begin = at;
+        for part in parts {
+            room[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
+        begin
+    }
+}
+
 /// Appends the head of an interim response.
 pub(crate) fn write_interim(status: StatusCode, fields: &HeaderMap, to: &mut Vec<u8>) {
     write_status(Version::HTTP_11, status, None, to);
@@ -251,6 +299,26 @@ mod tests {
             fields.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         write_interim(StatusCode::EARLY_HINTS, &fields, &mut hints);
         assert_eq!(hints, b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n");
+    }
+
+    #[test]
+    fn kept_lines_give_the_head_that_is_written_otherwise() {
+        let lines = [("content-type", "text/plain"), ("content-length", "5"), ("etag", "\"a\"")];
+        let date = b"Sun, 06 Nov 1994 08:49:37 GMT";
+        let head = lines.iter().fold(Response::builder(), |head, (name, value)| head.header(*name, *value));
+        let head = head.body(()).unwrap().into_parts().0;
+        let kept = KeptLines::new(&head.headers);
+        for version in [Version::HTTP_10, Version::HTTP_11] {
+            for keeps in [true, false] {
+                let asked = Asked { keeps, version, ..GET };
+                let mut expected = Vec::new();
+                let (_, still) = write_answer(&head, &asked, false, None, date, &mut expected);
+                assert_eq!(still, keeps);
+                let mut room = vec![0; kept.most()];
+                let begin = kept.write_ok(version, keeps, date, &mut room);
+                assert_eq!(&room[begin..], expected, "{version:?} {keeps}");
+            }
+        }
     }
 
     #[test]

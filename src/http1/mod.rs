@@ -14,7 +14,7 @@ mod request;
 mod request_head;
 mod response;
 
-pub(crate) use answer_head::{Asked, Outgoing, asked, write_answer, write_interim};
+pub(crate) use answer_head::{Asked, KeptLines, Outgoing, asked, write_answer, write_interim};
 #[cfg(test)]
 pub(crate) use connection_fields::framing_fields;
 pub(crate) use connection_fields::{forbidden_by_http2, is_hop_by_hop, is_of_connection};

@@ -48,8 +48,8 @@ use std::sync::{Arc, OnceLock};
 
 use crate::clock::SystemClock;
 
-pub(crate) use buffers::poll_read_behind;
 pub use buffers::read_buffers;
+pub(crate) use buffers::{Buffer, poll_read_behind};
 pub use connect::{Connect, connect, connect_unix};
 pub use disk::{Disk, close_on_pool, close_when_unused, is_local};
 pub use file_read::FileReader;
@@ -68,6 +68,7 @@ pub use pages::Pages;
 pub use peer_addr::PeerAddr;
 pub use process::{memory_limit, raise_descriptor_limit};
 pub use random::{SplitMix64, random};
+pub(crate) use read_way::read_at_once;
 #[cfg(feature = "service")]
 pub use service::{ServiceState, feed_watchdog, has_service_manager, tell_service_manager};
 pub use signals::{Signal, Signals};
@@ -79,7 +80,7 @@ pub use successor::{Predecessor, Ready, Successor, SuccessorError};
 pub use tasks::{blocking, spawn, spawn_spread, tasks};
 pub use turns::{TurnLost, Turns};
 pub use unsent::unsent;
-pub use workers::{WorkerId, worker};
+pub use workers::{Turn, WorkerId, turn, worker};
 
 /// The process's clock, started by the first call.
 ///

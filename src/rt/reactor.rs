@@ -315,6 +315,7 @@ impl Reactor {
         });
         // An interrupted wait is a short one.
         let _ = epoll::wait(&self.epoll, spare_capacity(&mut scratch.events), timeout.as_ref());
+        workers::begin_turn();
         if scratch.events.is_empty() {
             return;
         }

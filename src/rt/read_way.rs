@@ -7,9 +7,10 @@
 //! - of all others every read goes to the pool.
 
 use std::fs::File;
+use std::io::IoSliceMut;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::disk::Disk;
 use crate::sync::Mutex;
@@ -69,6 +70,24 @@ pub(super) fn known_of(file: &File) -> Option<How> {
 /// Whether `preadv2` has not been found to be missing.
 pub(super) fn has_preadv2() -> bool {
     !NO_PREADV2.load(Ordering::Relaxed)
+}
+
+/// Fills `space` with the file's first bytes. False if that would wait for a disk, or the file has fewer: then a
+/// [`FileReader`](super::FileReader) has the last word.
+pub(crate) fn read_at_once(file: &File, space: &mut [u8]) -> bool {
+    if !has_preadv2() {
+        return false;
+    }
+    let read = loop {
+        match preadv2(file, &mut [IoSliceMut::new(space)], 0, ReadWriteFlags::NOWAIT) {
+            Err(Errno::INTR) => {}
+            Err(Errno::NOTSUP | Errno::INVAL) if known_of(file) == Some(How::AtOnce) => {
+                break rustix::io::pread(file, &mut *space, 0);
+            }
+            read => break read,
+        }
+    };
+    read == Ok(space.len())
 }
 
 /// What is known of a file system that refused.

@@ -68,12 +68,14 @@ struct Inbox {
 struct Here {
     /// The worker, on its thread.
     worker: Cell<Option<&'static Worker>>,
+    /// Times that it looked at its sockets.
+    turns: Cell<u64>,
     /// Tasks that are to be polled.
     queue: RefCell<VecDeque<Runnable>>,
 }
 
 thread_local! {
-    static HERE: Here = const { Here { worker: Cell::new(None), queue: RefCell::new(VecDeque::new()) } };
+    static HERE: Here = const { Here { worker: Cell::new(None), turns: Cell::new(0), queue: RefCell::new(VecDeque::new()) } };
 }
 
 /// The workers of the process, started by the first call: one for each processor, or `ASYNC_STD_THREAD_COUNT`.
@@ -105,6 +107,32 @@ pub struct WorkerId(usize);
 /// The worker whose thread this is; `None` if it is no worker's.
 pub fn worker() -> Option<WorkerId> {
     here().map(|worker| WorkerId(std::ptr::from_ref(worker).addr()))
+}
+
+/// A worker's turn: from one look at its sockets to the next. What a socket had when it was looked at came before all that
+/// happens in the turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    worker: WorkerId,
+    number: u64,
+}
+
+impl Turn {
+    /// Whether both are turns of one worker.
+    pub fn is_of_worker_of(self, other: Self) -> bool {
+        self.worker == other.worker
+    }
+}
+
+/// The present turn of the worker whose thread this is; `None` if it is no worker's.
+pub fn turn() -> Option<Turn> {
+    let number = HERE.try_with(|here| here.turns.get()).ok()?;
+    worker().map(|worker| Turn { worker, number })
+}
+
+/// Begins the next turn: the sockets were looked at.
+pub(super) fn begin_turn() {
+    let _ = HERE.try_with(|here| here.turns.set(here.turns.get() + 1));
 }
 
 /// The worker to start something on from a thread that is none: one after the other.

@@ -19,8 +19,7 @@ use crate::http::content::Content;
 
 /// The answer to a request for this version of a file.
 pub(super) fn with_file(request: &request::Parts, version: &Version, file: &Arc<File>) -> Response<Content> {
-    // Most requests have none of these fields, and looking each up would cost more than all else here.
-    if !request.headers.keys().any(|name| *name == RANGE || name.as_str().starts_with("if-")) {
+    if wants_whole(request) {
         return whole(version, file);
     }
     let mut response = match conditional::evaluate(&request.headers, &version.validators) {
@@ -58,6 +57,12 @@ pub(super) fn with_file(request: &request::Parts, version: &Version, file: &Arc<
         }
     }
     response
+}
+
+/// Whether a request asks for no range, and under no condition: most have none of these fields, and looking each up would
+/// cost more than all else here.
+pub(in crate::http) fn wants_whole(request: &request::Parts) -> bool {
+    !request.headers.keys().any(|name| *name == RANGE || name.as_str().starts_with("if-"))
 }
 
 /// The `Range` field, if there is one and not several.

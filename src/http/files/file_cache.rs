@@ -1,8 +1,9 @@
 //! A cache of open files, for those that are asked for again and again.
 //!
 //! It remembers which file a name leads to and what answers say of it, never content: that is read for each answer. Each
-//! request looks the name up again. Unless it still leads to that file, unchanged in size, times and permissions, the
-//! entry is dropped and what is there now is opened.
+//! request has the name looked up again after it began to arrive; those that a worker finds waiting together share a look.
+//! Unless it still leads to that file, unchanged in size, times and permissions, the entry is dropped and what is there now
+//! is opened.
 //!
 //! A file enters with the second request for it within a short time, and is closed after 2 to 4 seconds without one:
 //! what was removed must not fill a disk much longer.
@@ -18,12 +19,17 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Wake, Waker};
 use std::time::{Duration, SystemTime};
 
+use http::{Response, request};
+
+use super::file_answer::with_file;
 use super::path::Below;
 use super::path_walk::PathWalk;
 use super::version::Version;
 use crate::clock::Clock;
-use crate::rt;
-use crate::sync::RwLock;
+use crate::http::content::Content;
+use crate::http1::KeptLines;
+use crate::rt::{self, Turn};
+use crate::sync::{Mutex, RwLock};
 
 /// The most files kept open. Each takes a descriptor, and so does each folder they are in.
 const MAX_FILES: usize = 256;
@@ -53,12 +59,14 @@ struct Table {
 
 /// An open file with what answers say of it.
 #[derive(Debug)]
-pub(super) struct CachedFile {
+pub(in crate::http) struct CachedFile {
     walk: PathWalk,
-    pub(super) file: Arc<File>,
-    pub(super) version: Version,
+    file: Arc<File>,
+    version: Version,
     /// A request came for it since the last sweep.
     used: AtomicBool,
+    /// The turn of a worker in which its name was looked up last.
+    looked: Mutex<Option<Turn>>,
 }
 
 impl FileCache {
@@ -80,11 +88,24 @@ impl FileCache {
     }
 
     /// The file that `name` led to before, if it still does and the file has not changed. Drops the entry if not.
-    pub(super) fn get(&self, root: BorrowedFd<'_>, name: &Below) -> Option<Arc<CachedFile>> {
+    ///
+    /// `arrived` is the present turn of this worker, if the request began to arrive before it: a look in this turn is as late
+    /// as one of its own then.
+    pub(super) fn get(
+        &self,
+        root: BorrowedFd<'_>,
+        name: &Below,
+        arrived: Option<Turn>,
+    ) -> Option<Arc<CachedFile>> {
         self.device?;
         let name = name.as_c_str();
         let cached = self.table.read().files.get(name).map(Arc::clone)?;
+        if arrived.is_some() && *cached.looked.lock() == arrived {
+            return Some(cached);
+        }
+        let turn = rt::turn();
         if cached.walk.leads_from(root) {
+            *cached.looked.lock() = turn;
             if !cached.used.load(Ordering::Relaxed) {
                 cached.used.store(true, Ordering::Relaxed);
             }
@@ -124,7 +145,13 @@ impl FileCache {
             table.files.values().find_map(|cached| cached.walk.folder(path).cloned())
         };
         let Some(walk) = PathWalk::new(root, name, metadata, now, near) else { return };
-        let cached = CachedFile { walk, file: Arc::clone(file), version, used: AtomicBool::new(true) };
+        let cached = CachedFile {
+            walk,
+            file: Arc::clone(file),
+            version,
+            used: AtomicBool::new(true),
+            looked: Mutex::default(),
+        };
         let mut table = self.table.write();
         // Others may have come meanwhile.
         if table.files.len() < MAX_FILES {
@@ -176,6 +203,28 @@ impl fmt::Debug for FileCache {
     }
 }
 
+impl CachedFile {
+    /// The response to a request for it.
+    pub(in crate::http) fn respond(&self, request: &request::Parts) -> Response<Content> {
+        with_file(request, &self.version, &self.file)
+    }
+
+    /// Its size.
+    pub(in crate::http) fn size(&self) -> u64 {
+        self.version.size
+    }
+
+    /// The lines of the head of a response with all of it.
+    pub(in crate::http) fn lines(&self) -> &KeptLines {
+        &self.version.lines
+    }
+
+    /// The open file.
+    pub(in crate::http) fn file(&self) -> &File {
+        &self.file
+    }
+}
+
 /// The waker of a scheduled sweep.
 struct Sweeper(Weak<FileCache>);
 
@@ -224,7 +273,7 @@ mod tests {
         /// As when a request comes for it: whether it was in the cache.
         fn ask(&self, name: &str) -> bool {
             let below = Below::parse(name, false).unwrap();
-            if let Some(cached) = self.cache.get(self.root.as_fd(), &below) {
+            if let Some(cached) = self.cache.get(self.root.as_fd(), &below, None) {
                 assert_eq!(cached.version.size, name.len() as u64);
                 return true;
             }
@@ -255,6 +304,33 @@ mod tests {
         scene.write("f");
         assert_eq!([0; 4].map(|_| scene.ask("f")), [false, false, true, true], "another one");
         assert_eq!(scene.len(), 1);
+    }
+
+    // Where nothing says that a request began to arrive before the worker's turn, its name is looked up for it alone.
+    #[test]
+    fn requests_that_came_before_a_turn_share_a_look_in_it() {
+        let Some(scene) = Scene::new() else { return };
+        scene.write("f");
+        assert!(scene.ask_often("f"));
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let (tells, dir) = (Arc::clone(&told), scene.dir.path().to_owned());
+        let finds = move |arrived| {
+            let below = Below::parse("f", false).unwrap();
+            scene.cache.get(scene.root.as_fd(), &below, arrived).is_some()
+        };
+        let (done, is_done) = std::sync::mpsc::channel();
+        rt::spawn(async move {
+            let turn = rt::turn();
+            tells.lock().push((turn.is_some(), finds(turn)));
+            std::fs::remove_file(dir.join("f")).unwrap();
+            tells.lock().push((rt::turn() == turn, finds(turn)));
+            futures_lite::future::yield_now().await;
+            let next = rt::turn();
+            tells.lock().push((next != turn, finds(next)));
+            done.send(()).unwrap();
+        });
+        is_done.recv().unwrap();
+        assert_eq!(*told.lock(), [(true, true), (true, true), (true, false)]);
     }
 
     #[test]

@@ -36,10 +36,12 @@ use super::answer;
 use super::content::Content;
 use super::log_bound::LogBound;
 use crate::clock::Clock;
-use crate::rt::{self, Disk, Fresh};
+use crate::rt::{self, Disk, Fresh, Turn};
 pub use confine::Root;
 use confine::{Opened, Refused, Shown};
+pub(super) use file_answer::wants_whole;
 use file_answer::with_file;
+pub(super) use file_cache::CachedFile;
 pub(super) use media_type::Types;
 use path::Below;
 pub use settings::{FilesSource, FollowLinks};
@@ -158,18 +160,20 @@ impl Files {
         }
     }
 
-    /// The response if it needs no waiting and the file is in the cache. Paths are those of [`respond`](Self::respond).
-    pub(super) fn respond_from_cache(
+    /// The file at `path` if finding it needs no waiting, because it is in the cache. Paths are those of
+    /// [`respond`](Self::respond). `arrived`: the present turn, if the request began to arrive before it.
+    pub(super) fn cached(
         &self,
-        request: &request::Parts,
+        method: &Method,
         path: &str,
-    ) -> Option<Response<Content>> {
-        if request.method != Method::GET {
+        arrived: Option<Turn>,
+    ) -> Option<Arc<CachedFile>> {
+        if method != Method::GET {
             return None;
         }
         let name = Below::parse(path, self.shown.dot_files).filter(|below| !below.is_folder())?;
         let tree = self.tree.get_if_fresh()?;
-        Option::as_ref(&tree)?.cached(request, &name)
+        Option::as_ref(&tree)?.cached(&name, arrived)
     }
 
     /// The answer to GET; to HEAD too, with content that is not sent.
@@ -244,8 +248,8 @@ impl Files {
         request: &request::Parts,
         name: &Below,
     ) -> Result<Option<Response<Content>>, Refused> {
-        if let Some(response) = tree.cached(request, name) {
-            return Ok(Some(response));
+        if let Some(cached) = tree.cached(name, None) {
+            return Ok(Some(cached.respond(request)));
         }
         let Opened::File(file, metadata) = tree.root.open(name, self.shown).await? else { return Ok(None) };
         let now = SystemTime::now();
@@ -259,11 +263,31 @@ impl Files {
     }
 }
 
+#[cfg(test)]
+impl Files {
+    /// Puts a file of the root into the cache, as requests for it do once it was left alone for some seconds.
+    #[allow(clippy::disallowed_methods, reason = "validators are compared with the calendar's time")]
+    pub(crate) fn keep(&self, name: &str) {
+        let tree = self.tree.last();
+        let tree = Option::as_ref(&tree).unwrap();
+        let (below, root) = (Below::parse(name, false).unwrap(), tree.root.folder().unwrap());
+        let later = SystemTime::now() + std::time::Duration::from_secs(3);
+        for _ in 0..2 {
+            let flags = rustix::fs::OFlags::RDONLY;
+            let file = rustix::fs::openat(root, name, flags, rustix::fs::Mode::empty()).unwrap();
+            let file = Arc::new(File::from(file));
+            let metadata = file.metadata().unwrap();
+            let version = Version::new(&below, &metadata, later, &self.types).unwrap();
+            tree.cache.offer(root, &below, (&file, &metadata), version, later);
+        }
+        assert!(self.cached(&Method::GET, name, None).is_some());
+    }
+}
+
 impl Tree {
-    /// The answer with a file of the cache.
-    fn cached(&self, request: &request::Parts, name: &Below) -> Option<Response<Content>> {
-        let cached = self.cache.get(self.root.folder()?, name)?;
-        Some(with_file(request, &cached.version, &cached.file))
+    /// A file of the cache.
+    fn cached(&self, name: &Below, arrived: Option<Turn>) -> Option<Arc<CachedFile>> {
+        self.cache.get(self.root.folder()?, name, arrived)
     }
 }
 

@@ -10,6 +10,7 @@ use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValu
 use super::media_type::Types;
 use super::path::Below;
 use super::validators::Validators;
+use crate::http1::KeptLines;
 
 /// What the answers say of a file as it was at one moment. The fields are made once for all of them.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) struct Version {
     pub(super) validators: Validators,
     /// Of an answer with all of it. `Last-Modified` is missing where an HTTP date cannot express it.
     pub(super) fields: HeaderMap,
+    /// The same as lines.
+    pub(super) lines: KeptLines,
 }
 
 impl Version {
@@ -36,6 +39,7 @@ impl Version {
         if let Some(date) = validators.last_modified() {
             fields.insert(LAST_MODIFIED, date);
         }
-        Ok(Self { size, validators, fields })
+        let lines = KeptLines::new(&fields);
+        Ok(Self { size, validators, fields, lines })
     }
 }

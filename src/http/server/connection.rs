@@ -208,7 +208,8 @@ impl Connection {
         }
     }
 
-    fn conclude(&self, account: &Account, cut: bool) {
+    /// Concludes an exchange. `cut`: the rest of it never goes to the socket.
+    pub(super) fn conclude(&self, account: &Account, cut: bool) {
         let transfer = &account.transfer;
         self.exchanges.unlist(transfer);
         // Over HTTP/1 it is written by now unless the next request was pipelined, and the next answer's head is not:

@@ -29,6 +29,7 @@ pub(super) struct Exchange {
     coders: usize,
     /// A place for one more is reserved.
     reserved: bool,
+    is_concluded: bool,
 }
 
 impl Exchange {
@@ -43,7 +44,7 @@ impl Exchange {
         let transfer = Arc::new(Transfer::new(request, requester, logged, began));
         connection.begin(&transfer);
         let account = Account::new(transfer, connection.waits(began));
-        Self { connection, account, coders: 0, reserved: false }
+        Self { connection, account, coders: 0, reserved: false, is_concluded: false }
     }
 
     pub(super) fn connection(&self) -> &Arc<Connection> {
@@ -126,10 +127,29 @@ impl Exchange {
         connection_fields::conform(head, self.version());
         let length = head.headers.get(http::header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
+        self.publish(head.status, length, limit, is_under_route, rule);
+    }
+
+    /// Publishes an answer whose head conforms; as [`answered`](Self::answered).
+    pub(super) fn publish(
+        &self,
+        status: StatusCode,
+        length: Option<u64>,
+        limit: Option<Limit>,
+        is_under_route: bool,
+        rule: Option<Arc<str>>,
+    ) {
         let transfer = self.transfer();
         // Only the access log asks when that was.
         let at = if transfer.logged.is_some() { self.connection.now() } else { transfer.began };
-        transfer.answered(AnswerHead { status: head.status, length, limit, is_under_route, rule, at });
+        transfer.answered(AnswerHead { status, length, limit, is_under_route, rule, at });
+    }
+
+    /// Ends it: all of it went to the socket.
+    pub(super) fn conclude(mut self) {
+        self.is_concluded = true;
+        self.connection.sink.await_bytes();
+        self.connection.conclude(&self.account, false);
     }
 
     /// Turns the exchange into a tunnel, which is reported in its place.
@@ -158,6 +178,9 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        if self.is_concluded {
+            return;
+        }
         self.connection.charges.remove_coders(self.coders + usize::from(self.reserved));
         let account = Account {
             transfer: Arc::clone(&self.account.transfer),

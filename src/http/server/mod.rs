@@ -33,6 +33,7 @@ mod serve;
 mod settings;
 mod setup;
 mod shedding;
+mod small_file;
 mod spread;
 mod stream_watch;
 mod target;

@@ -16,6 +16,7 @@ use super::pacing::{Chosen, limit_of, rate_filter};
 use super::redirect;
 use super::request_rules;
 use super::response::ResponseBody;
+use super::small_file::SmallFile;
 use super::spread::Spread;
 use super::tunnel;
 use super::uploading;
@@ -34,6 +35,7 @@ use crate::http::routing::Found;
 use crate::http::source::Visitor;
 use crate::http1::Refused;
 use crate::limit::Limit;
+use crate::rt::Turn;
 use crate::sink::{Charge, HeldAs};
 
 /// The answer to requests while the server sheds load.
@@ -45,6 +47,8 @@ pub(super) const SHED: &str =
 pub(super) enum Responding {
     /// It needs no waiting.
     Ready(Response<ResponseBody>),
+    /// Over HTTP/1, it is a small file.
+    Small(SmallFile),
     /// Its source is asked.
     Asking(Asking),
 }
@@ -52,11 +56,13 @@ pub(super) enum Responding {
 /// The response of a source, being prepared.
 pub(super) type Asking = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>;
 
-/// Answers one request. `interim`: over HTTP/2, where its source puts interim responses.
+/// Answers one request. `interim`: over HTTP/2, where its source puts interim responses; `arrived`: the present turn, if the
+/// request began to arrive before it.
 pub(super) fn respond(
     connection: Arc<Connection>,
     mut request: Request<RequestBody>,
     interim: Option<Interim>,
+    arrived: Option<Turn>,
 ) -> Responding {
     let server = Arc::clone(&connection.server);
     let setup = server.setup();
@@ -83,7 +89,7 @@ pub(super) fn respond(
                 if let Some(uri) = target.rewritten {
                     *request.uri_mut() = uri;
                 }
-                return routed(exchange, route, target.rest, request, (interim, charge));
+                return routed(exchange, route, target.rest, request, (interim, charge, arrived));
             }
             Found::MissingSlash(route, uri) => with_fields(&route, answer::add_slash(request.method(), &uri)),
             Found::Nothing => answer::plain(StatusCode::NOT_FOUND, "No route leads here."),
@@ -194,7 +200,7 @@ fn routed(
     route: Arc<Route>,
     rest: usize,
     request: Request<RequestBody>,
-    (interim, charge): (Option<Interim>, Option<Charge>),
+    (interim, charge, arrived): (Option<Interim>, Option<Charge>, Option<Turn>),
 ) -> Responding {
     exchange.routed(route.number);
     let (mut head, body) = request.into_parts();
@@ -213,7 +219,12 @@ fn routed(
     }
     if let RouteSource::Files(files) = &route.source {
         let uri = asked.as_ref().map_or(&head.uri, |asked| &asked.uri);
-        if let Some(response) = files.respond_from_cache(&head, &uri.path()[rest..]) {
+        if let Some(cached) = files.cached(&head.method, &uri.path()[rest..], arrived) {
+            let exchange = match SmallFile::read(exchange, &route, (&head, met), &cached) {
+                Ok(small) => return Responding::Small(small),
+                Err(exchange) => exchange,
+            };
+            let response = cached.respond(&head);
             let response = match route.pages_for(&response) {
                 Some(pages) => pages.apply_last(response, |page| !exchange.may_not_hold(page)),
                 None => response,

@@ -57,6 +57,11 @@ impl Clients {
         &self.0.parent
     }
 
+    /// Counts `bytes` of a client that were sent without a turn: while no node of the tree has a rate, none is needed.
+    pub fn pass_unlimited(&self, bytes: u64) {
+        self.0.parent.pass_unasked(bytes);
+    }
+
     /// Returns the node of a client; creates it if need be.
     pub fn node(&self, key: &ClientKey) -> Node {
         let mut keyed = self.0.keyed.lock();

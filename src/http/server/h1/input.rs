@@ -11,6 +11,7 @@ use http::StatusCode;
 
 use super::super::MAX_HEAD;
 use crate::http1::{Progress, Refused, check_beginning, empty_lines};
+use crate::rt::{Turn, turn};
 use crate::sink::{Charge, HeldAs, Sink, Wire};
 use crate::sync::Mutex;
 
@@ -37,6 +38,8 @@ pub(super) struct Input {
     is_checked: bool,
     /// The client closed its half.
     has_ended: bool,
+    /// The turn in which the unread bytes were read, if they are of one read and its worker was told of the first.
+    arrived: Option<Turn>,
     readable: Arc<Readable>,
     waker: Waker,
     /// The wire will wake `readable`.
@@ -49,7 +52,14 @@ pub(super) struct Input {
 #[derive(Default)]
 struct Readable {
     is_ready: AtomicBool,
-    task: Mutex<Option<Waker>>,
+    task: Mutex<Task>,
+}
+
+#[derive(Default)]
+struct Task {
+    waker: Option<Waker>,
+    /// The turn in which readiness was noted last, if it was by a worker.
+    told: Option<Turn>,
 }
 
 impl Wake for Readable {
@@ -58,9 +68,12 @@ impl Wake for Readable {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        let mut task = self.task.lock();
+        task.told = turn();
+        let waker = task.waker.clone();
         self.is_ready.store(true, Ordering::Release);
-        let task = self.task.lock().clone();
-        if let Some(task) = task {
+        drop(task);
+        if let Some(task) = waker {
             task.wake();
         }
     }
@@ -77,6 +90,7 @@ impl Default for Input {
             empty: 0,
             is_checked: false,
             has_ended: false,
+            arrived: None,
             waker: Waker::from(Arc::clone(&readable)),
             readable,
             is_armed: false,
@@ -127,17 +141,20 @@ impl Input {
         }
         if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             self.task = Some(cx.waker().clone());
-            self.readable.task.lock().clone_from(&self.task);
+            self.readable.task.lock().waker.clone_from(&self.task);
         }
         if self.is_armed && !self.readable.is_ready.load(Ordering::Acquire) {
             return Poll::Pending;
         }
         self.readable.is_ready.store(false, Ordering::Release);
+        let told = if self.is_armed && self.is_empty() { self.readable.task.lock().told } else { None };
         self.is_armed = true;
         let bytes = ready!(sink.poll_read_bytes(&mut Context::from_waker(&self.waker), want))?;
         self.is_armed = false;
         let len = bytes.len();
         self.has_ended = len == 0;
+        // Told on another worker, the bytes may have come at any time of this one's turn.
+        self.arrived = turn().filter(|now| told.is_some_and(|told| told.is_of_worker_of(*now)));
         self.append(bytes);
         if self.partial.len() > CHARGED_ABOVE {
             let charge = self.charge.get_or_insert_with(|| Charge::new(sink.state(), HeldAs::Request));
@@ -164,6 +181,11 @@ impl Input {
             self.charge = None;
         }
         &mut self.whole
+    }
+
+    /// The present turn, if the head that is taken next began to arrive before it. Not for the next head.
+    pub(super) fn take_arrived(&mut self) -> Option<Turn> {
+        self.arrived.take().filter(|arrived| Some(*arrived) == turn())
     }
 
     /// Takes the next request's head; `None` if it is incomplete.

@@ -135,7 +135,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.input.take_head() {
             Ok(Some(head)) => {
-                self.begin(&head);
+                self.begin(cx, &head)?;
                 return Poll::Ready(Ok(()));
             }
             Ok(None) => {}
@@ -162,7 +162,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
     }
 
     /// Parses a head and dispatches the request.
-    fn begin(&mut self, head: &Bytes) {
+    fn begin(&mut self, cx: &mut Context<'_>, head: &Bytes) -> io::Result<()> {
         let read = read_request(head).and_then(|head| {
             let has = FramingFields::of(&head.headers);
             let framing = request_framing(&head, has)?;
@@ -173,18 +173,20 @@ impl<W: Wire + Send + 'static> Http1<W> {
             Ok((head, has, framing, keeps))
         });
         match read {
-            Ok((head, has, framing, keeps)) => self.dispatch(head, has, framing, keeps),
+            Ok((head, has, framing, keeps)) => return self.dispatch(cx, head, has, framing, keeps),
             Err(refused) => self.refuse(refused),
         }
+        Ok(())
     }
 
     fn dispatch(
         &mut self,
+        cx: &mut Context<'_>,
         mut head: http::request::Parts,
         has: FramingFields,
         framing: Framing,
         keeps: bool,
-    ) {
+    ) -> io::Result<()> {
         self.asked = http1::asked(&head, has, keeps);
         let is_http11 = head.version == Version::HTTP_11;
         // Other expectations are refused by `request_rules`.
@@ -198,10 +200,12 @@ impl<W: Wire + Send + 'static> Http1<W> {
         }
         let request = Request::from_parts(head, body);
         let connection = Arc::clone(&self.connection);
-        match respond(connection, request, None) {
+        match respond(connection, request, None, self.input.take_arrived()) {
             Responding::Ready(response) => self.answer(response),
+            Responding::Small(small) => return self.answer_small(cx, small),
             Responding::Asking(asking) => self.state = State::Answering(asking),
         }
+        Ok(())
     }
 
     /// Responds to a malformed request; the connection ends after the response.

@@ -16,7 +16,8 @@ use crate::brigade::MAX_PIECE;
 use crate::http::server::Stage;
 use crate::http::server::date::with_date;
 use crate::http::server::response::ResponseBody;
-use crate::http1::{Outgoing, ReasonPhrase, write_answer};
+use crate::http::server::small_file::SmallFile;
+use crate::http1::{Asked, Outgoing, ReasonPhrase, write_answer};
 use crate::sink::{Sink, Wire};
 
 /// Typical bytes of a field in a head.
@@ -51,14 +52,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
             self.handover = None;
         }
         let mut asked = self.asked;
-        let is_last = self.connection.server.has_reached(Stage::Draining)
-            || self.is_desynced
-            || (self.input.has_ended() && self.input.is_empty())
-            || switches && self.handover.is_none()
-            || self.upload.as_mut().is_some_and(|upload| {
-                upload.expects() || upload.is_longer_than(MAX_DISCARDED) && upload.feed().is_abandoned()
-            });
-        asked.keeps &= !is_last;
+        asked.keeps &= !(self.is_last() || switches && self.handover.is_none());
         let is_empty = body.is_empty();
         let reason = head.extensions.get::<ReasonPhrase>().map(ReasonPhrase::as_bytes);
         let mut bytes = Vec::with_capacity(96 + head.headers.len() * USUAL_FIELD);
@@ -67,6 +61,44 @@ impl<W: Wire + Send + 'static> Http1<W> {
         self.keeps_alive = keeps;
         self.output.push(bytes.into());
         self.state = State::Sending(Box::new(body), outgoing);
+    }
+
+    /// Whether no response can follow the one that begins now.
+    fn is_last(&mut self) -> bool {
+        self.connection.server.has_reached(Stage::Draining)
+            || self.is_desynced
+            || (self.input.has_ended() && self.input.is_empty())
+            || self.upload.as_mut().is_some_and(|upload| {
+                upload.expects() || upload.is_longer_than(MAX_DISCARDED) && upload.feed().is_abandoned()
+            })
+    }
+
+    /// Sends a small file in one write. What the sink does not take at once is queued.
+    pub(super) fn answer_small(&mut self, cx: &mut Context<'_>, mut small: SmallFile) -> io::Result<()> {
+        self.handover = None;
+        let asked = Asked { keeps: self.asked.keeps && !self.is_last(), ..self.asked };
+        self.keeps_alive = asked.keeps;
+        with_date(|date| small.begin(&asked, date));
+        let mut sent = 0;
+        if let Some(sink) = &mut self.sink
+            && self.output.is_empty()
+        {
+            sink.set_pacing_rate(None);
+            if let Poll::Ready(taken) = Pin::new(&mut *sink).poll_write(cx, small.bytes()) {
+                sent = taken?;
+            }
+            if sent == small.bytes().len() && poll_flush(cx, sink)?.is_ready() {
+                small.conclude();
+                self.finish_response();
+                return Ok(());
+            }
+        }
+        let rest = small.into_rest(sent);
+        if !rest.is_empty() {
+            self.output.push(rest);
+        }
+        self.state = State::Flushing;
+        Ok(())
     }
 
     /// Has the processor fetch what sending a piece uses, side by side: all of it has left the cache since the last piece.

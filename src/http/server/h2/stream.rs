@@ -28,8 +28,11 @@ pub(super) async fn serve(
     let (head, content) = request.into_parts();
     let request = Request::from_parts(head, ());
     let body = RequestBody::received(content, request.headers(), &connection.unread);
-    let response = match answer(Arc::clone(&connection), request.map(|()| body), Some(interim.clone())) {
+    let response = match answer(Arc::clone(&connection), request.map(|()| body), Some(interim.clone()), None)
+    {
         Responding::Ready(response) => Some(response),
+        // Only of HTTP/1.
+        Responding::Small(_) => None,
         Responding::Asking(asking) => answered(asking, &interim, &mut respond).await,
     };
     let Some(response) = response else { return };
@@ -82,7 +85,7 @@ fn send_head(
     respond: &mut SendResponse<Piece>,
 ) -> Option<SendStream<Piece>> {
     if !head.headers.contains_key(DATE)
-        && let Ok(date) = with_date(HeaderValue::from_bytes)
+        && let Ok(date) = with_date(|date| HeaderValue::from_bytes(date))
     {
         head.headers.insert(DATE, date);
     }

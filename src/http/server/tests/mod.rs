@@ -16,6 +16,7 @@ mod reports;
 mod requests;
 mod shedding;
 mod slow_reader;
+mod small_files;
 mod smooth;
 mod uploads;
 mod windows;
