@@ -22,6 +22,7 @@ use std::time::{Duration, SystemTime};
 use http::{Response, request};
 
 use super::file_answer::with_file;
+use super::looked;
 use super::path::Below;
 use super::path_walk::PathWalk;
 use super::version::Version;
@@ -29,7 +30,7 @@ use crate::clock::Clock;
 use crate::http::content::Content;
 use crate::http1::KeptLines;
 use crate::rt::{self, Turn};
-use crate::sync::{Mutex, RwLock};
+use crate::sync::RwLock;
 
 /// The most files kept open. Each takes a descriptor, and so does each folder they are in.
 const MAX_FILES: usize = 256;
@@ -65,8 +66,6 @@ pub(in crate::http) struct CachedFile {
     version: Version,
     /// A request came for it since the last sweep.
     used: AtomicBool,
-    /// The turn of a worker in which its name was looked up last.
-    looked: Mutex<Option<Turn>>,
 }
 
 impl FileCache {
@@ -100,12 +99,11 @@ impl FileCache {
         self.device?;
         let name = name.as_c_str();
         let cached = self.table.read().files.get(name).map(Arc::clone)?;
-        if arrived.is_some() && *cached.looked.lock() == arrived {
+        if arrived.is_some_and(|turn| looked::in_turn(turn, address(&cached))) {
             return Some(cached);
         }
-        let turn = rt::turn();
         if cached.walk.leads_from(root) {
-            *cached.looked.lock() = turn;
+            looked::note(address(&cached));
             if !cached.used.load(Ordering::Relaxed) {
                 cached.used.store(true, Ordering::Relaxed);
             }
@@ -145,13 +143,7 @@ impl FileCache {
             table.files.values().find_map(|cached| cached.walk.folder(path).cloned())
         };
         let Some(walk) = PathWalk::new(root, name, metadata, now, near) else { return };
-        let cached = CachedFile {
-            walk,
-            file: Arc::clone(file),
-            version,
-            used: AtomicBool::new(true),
-            looked: Mutex::default(),
-        };
+        let cached = CachedFile { walk, file: Arc::clone(file), version, used: AtomicBool::new(true) };
         let mut table = self.table.write();
         // Others may have come meanwhile.
         if table.files.len() < MAX_FILES {
@@ -203,6 +195,11 @@ impl fmt::Debug for FileCache {
     }
 }
 
+/// What tells a file from the others of the cache.
+fn address(file: &Arc<CachedFile>) -> usize {
+    Arc::as_ptr(file) as usize
+}
+
 impl CachedFile {
     /// The response to a request for it.
     pub(in crate::http) fn respond(&self, request: &request::Parts) -> Response<Content> {
@@ -242,6 +239,7 @@ mod tests {
     use crate::clock::{Instant, ManualClock};
     use crate::http::files::media_type::Types;
     use crate::http::files::validators::SETTLED;
+    use crate::sync::Mutex;
     use std::os::fd::{AsFd, OwnedFd};
 
     struct Scene {

@@ -11,6 +11,7 @@ mod confine;
 mod file_answer;
 mod file_cache;
 mod listing;
+mod looked;
 mod media_type;
 mod multipart;
 mod path;
