@@ -54,8 +54,11 @@ fn without_times(came: &[u8]) -> Vec<u8> {
     lines.filter(|line| !is_of_a_time(line)).flatten().copied().collect()
 }
 
-/// What the access log and the metrics say.
-fn account(world: &World) -> (Vec<(String, u64, String)>, Vec<(u64, u64)>) {
+/// Status, bytes and outcome of each response.
+type Lines = Vec<(String, u64, String)>;
+
+/// What the access log says, and the metrics: bytes and aborted responses of each route.
+fn account(world: &World) -> (Lines, Vec<(u64, u64)>) {
     let lines = recorder::taken().into_iter().filter(|record| record.text == "response");
     let lines = lines.map(|line| {
         (line.field("status").to_owned(), line.number("bytes"), line.field("outcome").to_owned())
