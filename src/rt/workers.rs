@@ -10,6 +10,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
+use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -112,22 +113,23 @@ pub fn worker() -> Option<WorkerId> {
 /// A worker's turn: from one look at its sockets to the next. What a socket had when it was looked at came before all that
 /// happens in the turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn {
-    worker: WorkerId,
-    number: u64,
-}
+pub struct Turn(NonZeroU64);
 
 impl Turn {
+    /// Bits of a turn's number among those of its worker, enough for centuries; those above are the worker's.
+    const BITS: u32 = 48;
+
     /// Whether both are turns of one worker.
     pub fn is_of_worker_of(self, other: Self) -> bool {
-        self.worker == other.worker
+        self.0.get() >> Self::BITS == other.0.get() >> Self::BITS
     }
 }
 
 /// The present turn of the worker whose thread this is; `None` if it is no worker's.
 pub fn turn() -> Option<Turn> {
-    let number = HERE.try_with(|here| here.turns.get()).ok()?;
-    worker().map(|worker| Turn { worker, number })
+    let (worker, number) =
+        HERE.try_with(|here| here.worker.get().map(|worker| (worker, here.turns.get()))).ok()??;
+    NonZeroU64::new((worker.number as u64 + 1) << Turn::BITS | number % (1 << Turn::BITS)).map(Turn)
 }
 
 /// Begins the next turn: the sockets were looked at.
