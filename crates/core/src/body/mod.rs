@@ -94,6 +94,8 @@ pub struct PacedBody<G, R = NoFiles> {
     /// The slice that the chain wants as bytes, being read.
     reading: Option<FileSlice>,
     ended: bool,
+    /// Why the chain failed, behind what is in `output`.
+    failed: Option<Box<FilterError>>,
     /// If a filter codes, what the generator gives beyond one turn's work.
     ahead: Option<Box<Brigade>>,
     turn: Turn,
@@ -132,6 +134,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
             files,
             reading: None,
             ended: false,
+            failed: None,
             waits: Waiting::default(),
             watch: Watch::default(),
         }
@@ -225,6 +228,23 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
         error
     }
 
+    /// Takes more of a file that nothing paces but the gate, while less than half of a piece is left of it. Else each piece would
+    /// end with a turn for some bytes, which costs as much as one for a whole share.
+    fn top_up(&mut self, began: Instant) {
+        if self.gate.granted() > 0
+            || self.failed.is_some()
+            || self.output.bytes() >= MAX_PIECE / 2
+            || self.max_frame < MAX_PIECE
+            || !matches!(self.output.front(), Some(Bucket::File(_)))
+            || !self.chain.has_file_at_hand()
+        {
+            return;
+        }
+        let now = self.lateness.correct(began);
+        // What is put out goes before the error.
+        self.failed = self.chain.step(now, &mut self.output).err().map(Box::new);
+    }
+
     /// Steps until there is a piece, from the instant `began` on.
     fn poll_next(
         &mut self,
@@ -234,11 +254,15 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
     ) -> Poll<Option<Result<Piece, BodyError>>> {
         let (mut read, mut is_watched) = (Some(began), false);
         loop {
+            self.top_up(began);
             if let Some(piece) = ready!(self.poll_output(cx, min_file)) {
                 return Poll::Ready(Some(piece));
             }
             if self.ended {
                 return Poll::Ready(None);
+            }
+            if let Some(error) = self.failed.take() {
+                return Poll::Ready(Some(Err(self.fail(BodyError::filter(*error)))));
             }
             if self.turn.yields() {
                 self.yielded = true;

@@ -163,8 +163,8 @@ mod tests {
     use super::*;
     use crate::brigade::{Brigade, MAX_PIECE, SourceError};
     use crate::budget::{Gate, Node};
-    use crate::clock::{Clock, ManualClock};
-    use crate::filter::{Chain, RateFilter};
+    use crate::clock::{Clock, Instant, ManualClock};
+    use crate::filter::{Chain, Filter, FilterError, RateFilter, Verdict};
     use crate::limit::{Budget, Limit, Rate};
 
     /// Has files at hand if told so, and reads `x`.
@@ -247,5 +247,91 @@ mod tests {
         assert_eq!(scene.next(1), None);
         assert_eq!(root.passed().bytes, 10_000);
         assert_eq!(scene.clock.now().as_nanos(), 0);
+    }
+
+    /// A body of `len` bytes that shares 50 000 bytes a second.
+    fn shared(len: u64, chain: Chain) -> Scene {
+        let mut scene = Scene::new(len, 0);
+        scene.body.chain = chain;
+        let root = Node::root("server", Budget::of(Rate::or_unlimited(50_000)), scene.clock.clone());
+        scene.body = scene.body.with_gate(Gate::new(root, Default::default()));
+        scene
+    }
+
+    /// The length of each piece that is sent until there is nothing more.
+    fn sent(scene: &mut Scene) -> Vec<u64> {
+        let mut lens = Vec::new();
+        loop {
+            match scene.next(1) {
+                Some(Ok((offset, len))) => {
+                    assert_eq!(offset, 7 + lens.iter().sum::<u64>());
+                    scene.body.sent(len);
+                    lens.push(len);
+                }
+                Some(Err(len)) => panic!("{len} bytes were read"),
+                None if scene.body.is_end_stream() => return lens,
+                None => drop(scene.clock.advance_to_next().expect("it waits for a turn")),
+            }
+        }
+    }
+
+    // 64 KiB are no multiple of a share: each 64 KiB ended with a turn for what was left of them.
+    #[test]
+    fn every_turn_for_a_file_is_a_whole_share_until_the_end() {
+        for chain in [Chain::new(), Chain::new().then(RateFilter::new(Limit::unlimited()))] {
+            let mut scene = shared(10 * MAX_PIECE, chain);
+            let lens = sent(&mut scene);
+            let (last, all) = lens.split_last().unwrap();
+            assert!(all.iter().all(|len| *len == 10_000), "{lens:?}");
+            assert_eq!((all.len(), *last), (65, 5_360));
+            // When the last byte is paid for, at 50 000 bytes a second.
+            assert_eq!(scene.clock.now().as_nanos(), (10 * MAX_PIECE - 10_000) * 20_000);
+        }
+    }
+
+    /// Lets so many bytes pass, and fails.
+    struct Failing(u64);
+
+    impl Filter for Failing {
+        fn filter(
+            &mut self,
+            _: Instant,
+            input: &mut Brigade,
+            output: &mut Brigade,
+        ) -> Result<Verdict, FilterError> {
+            let passing = self.0.min(output.room());
+            input.move_to(output, passing);
+            self.0 -= passing;
+            if self.0 == 0 { Err(FilterError::Failed("enough".into())) } else { Ok(Verdict::Ready) }
+        }
+
+        fn reads_bytes(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn what_was_put_out_before_a_failure_is_sent_before_it() {
+        // It fails while 35 536 bytes and less are still to be sent.
+        let mut scene = shared(10 * MAX_PIECE, Chain::new().then(Failing(70_000)));
+        let mut sent = 0;
+        loop {
+            match scene.body.poll_piece(&mut Context::from_waker(Waker::noop()), 1) {
+                Poll::Ready(Some(Ok(Piece::File(slice)))) => {
+                    scene.body.sent(slice.len());
+                    sent += slice.len();
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    break assert!(error.to_string().contains("enough"), "{error}");
+                }
+                Poll::Ready(other) => panic!("{other:?}"),
+                Poll::Pending => drop(scene.clock.advance_to_next().unwrap()),
+            }
+        }
+        assert_eq!(sent, 70_000);
+        assert!(matches!(
+            scene.body.poll_piece(&mut Context::from_waker(Waker::noop()), 1),
+            Poll::Ready(None)
+        ));
     }
 }

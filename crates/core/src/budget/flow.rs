@@ -1,6 +1,7 @@
 //! One stream below a node.
 
 use std::fmt;
+use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -67,18 +68,19 @@ impl Flow {
     /// Pass what was sent to [`sent`](Self::sent) before the next call.
     pub fn poll_turn(&mut self, cx: &mut Context<'_>, wanted: u64) -> Poll<u64> {
         if self.turn == 0 && wanted > 0 {
-            match self.node().0.tree.ask(self.place.id, wanted, cx.waker()) {
+            let (turn, now) = self.node().0.tree.ask(self.place.id, wanted, cx.waker());
+            match turn {
                 Ok(turn) => self.turn = turn,
                 Err(binding) => {
                     if self.waiting.is_none() {
-                        self.waiting = Some((self.place.name_of(binding), self.node().clock().now()));
+                        self.waiting = Some((self.place.name_of(binding), now));
                         self.waits += 1;
                     }
                     return Poll::Pending;
                 }
             }
             if let Some((by, since)) = self.waiting.take() {
-                let lasted = self.node().clock().now() - since;
+                let lasted = now - since;
                 match self.waited.iter_mut().find(|(name, _)| *name == by) {
                     Some((_, sum)) => *sum += lasted,
                     None => self.waited.push((by, lasted)),
@@ -86,6 +88,11 @@ impl Flow {
             }
         }
         Poll::Ready(self.turn.min(wanted))
+    }
+
+    /// Has the processor fetch what the next turn uses, all at once.
+    pub(super) fn prefetch(&self) {
+        black_box((self.turn, self.waits, self.place.id, self.waited.first().map(|(_, lasted)| *lasted)));
     }
 
     /// Requests a turn as [`poll_turn`](Self::poll_turn) does. Cancel safe.

@@ -106,9 +106,8 @@ impl Gate {
 
     /// Has the processor fetch what the next turn uses. See [`PacedBody::prefetch`](crate::body::PacedBody::prefetch).
     pub(crate) fn prefetch(&self) {
-        for lane in &self.lanes {
-            black_box(lane.as_ref().map(|lane| lane.flow.is_some()));
-        }
+        black_box(self.ready);
+        self.flows().for_each(Flow::prefetch);
     }
 
     /// Returns the rest of the turn to the trees.

@@ -70,11 +70,13 @@ impl SharedTree {
         result
     }
 
-    /// Requests a turn; `waker` is woken when it is granted.
-    ///
-    /// # Errors
-    /// The node that cannot pay yet.
-    pub(super) fn ask(self: &Arc<Self>, stream: NodeId, bytes: u64, waker: &Waker) -> Result<u64, NodeId> {
+    /// Requests a turn; `waker` is woken when it is granted. Returns it, or the node that cannot pay yet; and the instant.
+    pub(super) fn ask(
+        self: &Arc<Self>,
+        stream: NodeId,
+        bytes: u64,
+        waker: &Waker,
+    ) -> (Result<u64, NodeId>, Instant) {
         let now = self.clock.now();
         let mut state = self.state.lock();
         let turn = state.tree.ask(stream, bytes, now);
@@ -90,7 +92,7 @@ impl SharedTree {
             }
         }
         self.follow_up(state);
-        turn
+        (turn, now)
     }
 
     /// Removes a flow with what it requested and was granted.

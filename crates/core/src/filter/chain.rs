@@ -157,6 +157,13 @@ impl Chain {
         asleep.map(|link| link.filter.max_sleep()).min().unwrap_or(INTERVAL)
     }
 
+    /// Returns whether a step would put out more of a file now: no filter sleeps, and the last has it as its input.
+    pub(crate) fn has_file_at_hand(&self) -> bool {
+        let input = self.links.last().map_or(&self.bare, |link| &link.input);
+        matches!(input.front(), Some(Bucket::File(_)))
+            && !self.links.iter().any(|link| matches!(link.state, State::Asleep(_) | State::Done))
+    }
+
     /// Returns the limit of the first filter that sleeps and has one, for a driver to [watch](Limit::watch) while it sleeps.
     pub fn sleeping_limit(&self) -> Option<&Limit> {
         let mut asleep = self.links.iter().filter(|link| matches!(link.state, State::Asleep(_)));

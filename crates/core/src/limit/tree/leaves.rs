@@ -27,9 +27,9 @@ impl Tree {
         self.dispatch(now);
         let Ask::Granted(granted) = self.node(stream).ask else {
             if let (Some(binding), false) = (self.binding(stream), waited) {
-                self.node_mut(binding).passed.waits += 1;
+                self.node_mut(binding).parts_mut().waits += 1;
                 if let Some(above) = self.node(binding).parent {
-                    self.node_mut(above).below.waits += 1;
+                    self.node_mut(above).parts_mut().below.waits += 1;
                 }
             }
             return None;
@@ -58,7 +58,7 @@ impl Tree {
         if bytes == 0 {
             return;
         }
-        self.node_mut(stream).passed.bytes -= bytes.min(self.node(stream).passed.bytes);
+        self.node_mut(stream).bytes -= bytes.min(self.node(stream).bytes);
         let mut child = stream;
         while let Some(parent) = self.node(child).parent {
             self.node_mut(child).finish_earlier(bytes);
@@ -83,7 +83,7 @@ impl Tree {
         }
         let mut at = stream;
         while let Some(parent) = self.node(at).parent {
-            if self.node(parent).parked.is_some() {
+            if self.node(parent).is_parked() {
                 return Some(parent);
             }
             at = parent;
@@ -94,8 +94,8 @@ impl Tree {
     /// Estimates when a waiting stream's turn comes if no stream joins or leaves. `None` if it is not waiting.
     pub fn expected(&self, stream: NodeId) -> Option<Instant> {
         let binding = self.binding(stream)?;
-        let due = self.node(binding).parked?;
-        let rate = self.node(binding).meter.as_ref()?.rate().bytes_per_second();
+        let due = self.node(binding).parked()?;
+        let rate = self.node(binding).parts().meter.as_ref()?.rate().bytes_per_second();
         let (mut ahead, mut at) = (0, stream);
         while let Some(parent) = self.node(at).parent {
             ahead = ahead.max(self.node(parent).ahead_of(self.node(at).place));

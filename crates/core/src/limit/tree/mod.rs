@@ -19,9 +19,10 @@
 mod budget;
 mod leaves;
 mod node;
+mod queue;
 mod scheduler;
 
-use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 
 use slab::Slab;
 
@@ -30,6 +31,7 @@ pub use node::{NodeId, Passed};
 
 use crate::clock::Instant;
 use node::Node;
+use queue::Queue;
 
 /// The smallest share of a grant, in bytes: with very many streams under a small rate a round takes longer, and packets keep
 /// a sensible size.
@@ -57,11 +59,11 @@ pub const MIN_QUANTUM: u64 = 1024;
 pub struct Tree {
     nodes: Slab<Node>,
     /// Nodes that cannot pay what is requested below, by when they can.
-    parked: BTreeSet<(Instant, NodeId)>,
+    parked: Queue<(Instant, NodeId)>,
     /// Streams that were granted a turn since [`granted`](Self::granted) was read.
     granted: Vec<NodeId>,
     /// Orders children that were queued at the same virtual time: first come, first served.
-    arrivals: u64,
+    arrivals: NonZeroU64,
 }
 
 impl Tree {
@@ -73,7 +75,7 @@ impl Tree {
         let mut nodes = Slab::new();
         let at = nodes.insert(Node::inner(None, root, now));
         debug_assert_eq!(at, Self::ROOT.0);
-        Self { nodes, parked: BTreeSet::new(), granted: Vec::new(), arrivals: 0 }
+        Self { nodes, parked: Queue::default(), granted: Vec::new(), arrivals: NonZeroU64::MIN }
     }
 
     /// Adds a node with a full burst.
@@ -87,7 +89,7 @@ impl Tree {
     }
 
     fn insert(&mut self, parent: NodeId, node: Node) -> NodeId {
-        let above = self.node_mut(parent);
+        let above = self.node_mut(parent).parts_mut();
         above.children += 1;
         above.children_weight += node.weight();
         NodeId(self.nodes.insert(node))
@@ -98,13 +100,13 @@ impl Tree {
     /// # Panics
     /// If the node still has children, or is the root.
     pub fn remove(&mut self, id: NodeId, now: Instant) {
-        assert_eq!(self.node(id).children, 0, "a node with children cannot be removed");
+        assert_eq!(self.children(id), 0, "a node with children cannot be removed");
         let parent = self.node(id).parent.expect("the root cannot be removed");
         self.dequeue(id);
         self.unpark(id);
         self.granted.retain(|granted| *granted != id);
         let weight = self.nodes.remove(id.0).weight();
-        let above = self.node_mut(parent);
+        let above = self.node_mut(parent).parts_mut();
         above.children -= 1;
         above.children_weight -= weight;
         self.dispatch(now);
@@ -112,7 +114,7 @@ impl Tree {
 
     /// Returns the budget of a node.
     pub fn budget(&self, id: NodeId) -> Budget {
-        self.node(id).budget
+        self.node(id).budget()
     }
 
     /// Sets the budget of a node from `now` on, also for streams that wait.
@@ -121,7 +123,7 @@ impl Tree {
         self.unpark(id);
         if let Some(parent) = self.node(id).parent {
             let (old, new) = (self.node(id).weight(), u64::from(budget.weight.get()));
-            let above = self.node_mut(parent);
+            let above = self.node_mut(parent).parts_mut();
             above.children_weight = above.children_weight - old + new;
         }
         self.node_mut(id).change(budget, now);
@@ -145,33 +147,37 @@ impl Tree {
 
     /// Returns what passed through a node so far, and how often streams waited for it.
     pub fn passed(&self, id: NodeId) -> Passed {
-        self.node(id).passed
+        let node = self.node(id);
+        let (waits, over) = node.shared().map_or((0, 0), |shared| (shared.waits, shared.over));
+        Passed { bytes: node.bytes, waits, over }
     }
 
     /// Returns the sums of the nodes directly below one, removed ones included. The bytes are those of the node
     /// itself, so that streams directly below it are counted.
     pub fn passed_below(&self, id: NodeId) -> Passed {
         let node = self.node(id);
-        Passed { bytes: node.passed.bytes, waits: node.below.waits, over: node.below.over }
+        let below = node.shared().map_or_else(Default::default, |shared| shared.below);
+        Passed { bytes: node.bytes, waits: below.waits, over: below.over }
     }
 
     /// Adds what `id` only reported to the sums of the node above it.
     fn note_over(&mut self, id: NodeId, over: u64) {
         if let (1.., Some(above)) = (over, self.node(id).parent) {
-            let below = &mut self.node_mut(above).below;
+            let below = &mut self.node_mut(above).parts_mut().below;
             below.over = below.over.saturating_add(over);
         }
     }
 
     /// Returns the number of nodes and streams directly below a node.
     pub fn children(&self, id: NodeId) -> usize {
-        self.node(id).children
+        self.node(id).shared().map_or(0, |shared| shared.children)
     }
 
     /// Returns when a node without children may be removed without loss: its burst is full again. An instant that
     /// has passed if it is already.
     pub fn forgettable_at(&self, id: NodeId) -> Instant {
-        self.node(id).meter.as_ref().map_or(Instant::ZERO, budget::Meter::full_at)
+        let meter = self.node(id).shared().and_then(|shared| shared.meter.as_ref());
+        meter.map_or(Instant::ZERO, budget::Meter::full_at)
     }
 
     /// Returns the number of nodes and streams, the root included.

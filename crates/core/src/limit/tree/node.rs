@@ -1,8 +1,10 @@
 //! One node of the tree: its budget, its place in its parent's queue, and the queue of its own children.
 
-use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 
+use super::Tree;
 use super::budget::{Budget, Meter, Weight};
+use super::queue::Queue;
 use crate::clock::Instant;
 
 /// Identifies a node or stream of one tree. Not to be used after its removal.
@@ -51,73 +53,122 @@ pub(super) enum Ask {
     Granted(u64),
 }
 
+/// A stream, or a node that others are below. What each grant to a stream uses lies in two cache lines: of thousands of streams
+/// each has left the cache when its turn comes.
 #[derive(Debug)]
 pub(super) struct Node {
+    /// Where its last grant ended in the parent's virtual time.
+    pub(super) finish: Virtual,
+    /// Its place in the parent's queue: virtual start time and arrival number.
+    pub(super) place: Option<(Virtual, NonZeroU64)>,
     pub(super) parent: Option<NodeId>,
+    weight: Weight,
+    /// Of a stream only.
+    pub(super) ask: Ask,
+    /// Bytes granted and debited.
+    pub(super) bytes: u64,
+    /// Of a node that others may be below.
+    shared: Option<Box<Shared>>,
+}
+
+/// What a node has that others are below.
+#[derive(Debug)]
+pub(super) struct Shared {
     pub(super) budget: Budget,
     /// With a rate only.
     pub(super) meter: Option<Meter>,
-    pub(super) passed: Passed,
+    /// How often a stream below had to wait for it.
+    pub(super) waits: u64,
+    /// Bytes that would have been delayed, had it not only reported.
+    pub(super) over: u64,
     /// What the nodes directly below counted, those that are gone too.
     pub(super) below: Below,
     pub(super) children: usize,
     /// The sum of their weights, of those that want nothing too.
     pub(super) children_weight: u64,
 
-    /// Where its last grant ended in the parent's virtual time.
-    pub(super) finish: Virtual,
-    /// Its place in the parent's queue: virtual start time and arrival number.
-    pub(super) place: Option<(Virtual, u64)>,
     /// Out of the parent's queue until then, because it cannot pay.
     pub(super) parked: Option<Instant>,
 
     /// The children that wait, in the order of service.
-    pub(super) queue: BTreeSet<(Virtual, u64, NodeId)>,
+    pub(super) queue: Queue<(Virtual, NonZeroU64, NodeId)>,
     /// The sum of the queued weights.
     pub(super) queued_weight: u64,
     /// The virtual time of the queue.
     pub(super) time: Virtual,
-
-    /// Of a stream only.
-    pub(super) ask: Ask,
 }
 
 impl Node {
     pub(super) fn inner(parent: Option<NodeId>, budget: Budget, now: Instant) -> Self {
-        Self {
-            parent,
+        let shared = Shared {
             budget,
             meter: budget.rate.map(|rate| Meter::full(rate, budget.burst, now)),
-            passed: Passed::default(),
+            waits: 0,
+            over: 0,
             below: Below::default(),
             children: 0,
             children_weight: 0,
-            finish: 0,
-            place: None,
             parked: None,
-            queue: BTreeSet::new(),
+            queue: Queue::default(),
             queued_weight: 0,
             time: 0,
-            ask: Ask::Quiet,
-        }
+        };
+        Self { parent, shared: Some(Box::new(shared)), ..Self::stream(Tree::ROOT, budget.weight) }
     }
 
     pub(super) fn stream(parent: NodeId, weight: Weight) -> Self {
-        Self::inner(Some(parent), Budget::default().with_weight(weight), Instant::ZERO)
+        Self { finish: 0, place: None, parent: Some(parent), weight, ask: Ask::Quiet, bytes: 0, shared: None }
+    }
+
+    /// What others below it share; `None` of a stream.
+    pub(super) fn shared(&self) -> Option<&Shared> {
+        self.shared.as_deref()
+    }
+
+    /// What others below it share.
+    ///
+    /// # Panics
+    /// If it is a stream: none is a parent.
+    pub(super) fn parts(&self) -> &Shared {
+        self.shared.as_deref().expect("a stream has nothing below")
+    }
+
+    /// What others below it share, to be changed.
+    ///
+    /// # Panics
+    /// If it is a stream: none is a parent.
+    pub(super) fn parts_mut(&mut self) -> &mut Shared {
+        self.shared.as_deref_mut().expect("a stream has nothing below")
+    }
+
+    pub(super) fn is_parked(&self) -> bool {
+        self.parked().is_some()
+    }
+
+    /// Out of the parent's queue until then, because it cannot pay.
+    pub(super) fn parked(&self) -> Option<Instant> {
+        self.shared()?.parked
+    }
+
+    pub(super) fn budget(&self) -> Budget {
+        self.shared().map_or_else(|| Budget::default().with_weight(self.weight), |shared| shared.budget)
     }
 
     pub(super) fn weight(&self) -> u64 {
-        self.budget.weight.get().into()
+        self.weight.get().into()
     }
 
     /// The meter, if it delays.
     pub(super) fn gate(&mut self) -> Option<&mut Meter> {
-        if self.budget.report_only { None } else { self.meter.as_mut() }
+        let shared = self.shared.as_deref_mut()?;
+        if shared.budget.report_only { None } else { shared.meter.as_mut() }
     }
 
     pub(super) fn change(&mut self, budget: Budget, now: Instant) {
-        self.budget = budget;
-        match (budget.rate, &mut self.meter) {
+        self.weight = budget.weight;
+        let shared = self.parts_mut();
+        shared.budget = budget;
+        match (budget.rate, &mut shared.meter) {
             (Some(rate), Some(meter)) => meter.change(rate, budget.burst, now),
             // A burst is for a quiet time, and a time without a limit was none.
             (Some(rate), meter) => *meter = Some(Meter::without_burst(rate, budget.burst, now)),
@@ -127,18 +178,18 @@ impl Node {
 
     /// Returns whether it waits, or a child of it does.
     pub(super) fn wants(&self) -> bool {
-        !self.queue.is_empty() || matches!(self.ask, Ask::Waiting(_))
+        matches!(self.ask, Ask::Waiting(_)) || self.shared().is_some_and(|shared| !shared.queue.is_empty())
     }
 
     /// Charges a grant that was paid below. Returns how much of it would have been delayed, if this node only
     /// reports.
     pub(super) fn pay(&mut self, bytes: u64, now: Instant) -> u64 {
-        self.passed.bytes = self.passed.bytes.saturating_add(bytes);
-        let report_only = self.budget.report_only;
-        if let Some(meter) = &mut self.meter {
+        self.bytes = self.bytes.saturating_add(bytes);
+        let Some(shared) = self.shared.as_deref_mut() else { return 0 };
+        if let Some(meter) = &mut shared.meter {
             // One that only reports counts the excess and forgets it, else the excess would add up.
-            if report_only && meter.can_pay(bytes, now).is_err() {
-                self.passed.over = self.passed.over.saturating_add(bytes);
+            if shared.budget.report_only && meter.can_pay(bytes, now).is_err() {
+                shared.over = shared.over.saturating_add(bytes);
                 return bytes;
             }
             meter.pay(bytes);
@@ -148,11 +199,11 @@ impl Node {
 
     /// Charges bytes that were sent without asking; otherwise like [`pay`](Self::pay).
     pub(super) fn debit(&mut self, bytes: u64, now: Instant) -> u64 {
-        if self.budget.report_only {
+        if self.budget().report_only {
             return self.pay(bytes, now);
         }
-        self.passed.bytes = self.passed.bytes.saturating_add(bytes);
-        if let Some(meter) = &mut self.meter {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if let Some(meter) = self.shared.as_deref_mut().and_then(|shared| shared.meter.as_mut()) {
             // Settled first: what time earned pays before a debt is made.
             let _ = meter.can_pay(0, now);
             meter.debit(bytes);
@@ -161,8 +212,8 @@ impl Node {
     }
 
     pub(super) fn give_back(&mut self, bytes: u64) {
-        self.passed.bytes = self.passed.bytes.saturating_sub(bytes);
-        if let Some(meter) = &mut self.meter {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        if let Some(meter) = &mut self.parts_mut().meter {
             meter.give_back(bytes);
         }
     }
@@ -181,17 +232,24 @@ impl Node {
     ///
     /// Divides by the weights of all children, so that it never overtakes what queued ones are owed.
     pub(super) fn served(&mut self, bytes: u64, began: Virtual) {
-        self.time = self.time.saturating_add(per_weight(bytes, self.children_weight.max(1))).max(began);
+        let shared = self.parts_mut();
+        let end = shared.time.saturating_add(per_weight(bytes, shared.children_weight.max(1)));
+        shared.time = end.max(began);
     }
 
     /// Estimates the bytes to be served before the child at `place`.
-    pub(super) fn ahead_of(&self, place: Option<(Virtual, u64)>) -> u64 {
-        let (Some((start, _)), Some((first, _, _))) = (place, self.queue.first()) else { return 0 };
-        let distance = (start - first).saturating_mul(self.queued_weight.into());
+    pub(super) fn ahead_of(&self, place: Option<(Virtual, NonZeroU64)>) -> u64 {
+        let shared = self.parts();
+        let (Some((start, _)), Some((first, _, _))) = (place, shared.queue.first()) else { return 0 };
+        let distance = (start - first).saturating_mul(shared.queued_weight.into());
         u64::try_from(distance / FRACTIONS).unwrap_or(u64::MAX)
     }
 }
 
 fn per_weight(bytes: u64, weight: u64) -> Virtual {
-    u128::from(bytes) * FRACTIONS / u128::from(weight)
+    // A division of 64 bits takes a fraction of the time of one of 128.
+    match bytes.checked_mul(FRACTIONS as u64) {
+        Some(fractions) => (fractions / weight).into(),
+        None => u128::from(bytes) * FRACTIONS / u128::from(weight),
+    }
 }
