@@ -185,6 +185,16 @@ fn over_2(addr: SocketAddr, path: &str, len: usize, has_length: bool) -> u16 {
     })
 }
 
+/// The answer to a request that states its length and sends nothing of it.
+fn head_over_2(addr: SocketAddr, path: &str, len: usize) -> u16 {
+    type Never = futures_lite::stream::Pending<Result<Frame<Bytes>, std::convert::Infallible>>;
+    let body: StreamBody<Never> = StreamBody::new(futures_lite::stream::pending());
+    let request = Request::post(format!("http://t{path}")).header("content-length", len).body(body).unwrap();
+    rt::block_on(async {
+        connect_with(addr, WIDE).await.send_request(request).await.unwrap().status().as_u16()
+    })
+}
+
 /// Asks for `len` bytes in all ways that there are, and checks what is answered.
 fn check(addr: SocketAddr, path: &str, len: usize, expected: u16) {
     let body = content(len);
@@ -197,6 +207,9 @@ fn check(addr: SocketAddr, path: &str, len: usize, expected: u16) {
     let fields = format!("{sized}Expect: 100-continue\r\n");
     let expected_first = if expected == 413 { 413 } else { 100 };
     assert_eq!(over_1(addr, path, &fields, b""), expected_first, "{path} {len} expecting 100");
+    if expected == 413 {
+        assert_eq!(head_over_2(addr, path, len), 413, "{path} {len} over HTTP/2 before it is there");
+    }
     assert_eq!(over_2(addr, path, len, true), expected, "{path} {len} over HTTP/2");
     assert_eq!(over_2(addr, path, len, false), expected, "{path} {len} over HTTP/2 without a length");
 }

@@ -4,7 +4,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
 use sluicegate::rt;
@@ -14,7 +14,8 @@ use testkit::backend::once;
 use testkit::h2::{connect, get as get_stream};
 use testkit::message::read_head;
 use testkit::program::{Program, get, site, text};
-use testkit::served::connect_narrow;
+use testkit::served::{connect, connect_narrow};
+use testkit::wait::soon;
 
 /// How long each is held, at least.
 const HELD: Duration = Duration::from_millis(300);
@@ -119,4 +120,39 @@ fn a_reader_that_keeps_its_window_shut() {
     });
     assert_eq!(held_by, "reader");
     assert!(lasted >= HELD.as_millis() as u64);
+}
+
+// The other end of the tunnel says nothing until it has all: that wait is the limit's too. On a late machine it may be more than
+// that, which is no matter of limits.
+#[test]
+fn the_pace_of_what_a_client_sends_through_a_tunnel() {
+    const LEN: usize = 120_000;
+    let held_by = soon("a tunnel that only its limit holds", || {
+        let (url, answering) = once(|stream| {
+            read_head(stream).unwrap();
+            let head = b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: x\r\n\r\n";
+            stream.write_all(head).unwrap();
+            stream.read_exact(&mut vec![0; LEN]).unwrap();
+            stream.write_all(b"done").unwrap();
+        });
+        let mut lasted = Duration::ZERO;
+        let (held_by, _) = held_by(&["proxy", &url, "--upload-rate", "100000B"], |addr| {
+            let mut stream = connect(addr);
+            stream
+                .write_all(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+                .unwrap();
+            assert!(read_head(&mut stream).unwrap().starts_with("HTTP/1.1 101 "));
+            let began = Instant::now();
+            stream.write_all(&vec![b'x'; LEN]).unwrap();
+            let mut said = Vec::new();
+            stream.read_to_end(&mut said).unwrap();
+            lasted = began.elapsed();
+            assert_eq!(said, b"done");
+        });
+        answering.join().unwrap();
+        // At the start and behind a pause a chunk of 200 ms may leave sooner.
+        assert!(lasted >= Duration::from_millis(600), "{lasted:?}");
+        (lasted < Duration::from_millis(1_250)).then_some(held_by)
+    });
+    assert_eq!(held_by, "upload");
 }

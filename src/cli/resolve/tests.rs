@@ -55,7 +55,7 @@ fn every_flag_sets_its_setting() {
          --server-rate 10m --client-rate 2m --client-burst 1m --client-key header:x-key \
          --max-connections 7 --client-connections 3 --connection-rate 1m --connection-burst 128 \
          --egress-buffer 32k --egress-total 10m --on-full close --stall-timeout 7s --min-drain-rate 1k \
-         --unsent 8k --send-buffer 16k --header-timeout 5s --idle-timeout 6s",
+         --unsent 8k --send-buffer 16k --header-timeout 5s --idle-timeout 6s --upload-rate 2k --upload-burst 3k --max-body 4m",
     )
     .unwrap();
     let seconds = Duration::from_secs;
@@ -74,7 +74,10 @@ fn every_flag_sets_its_setting() {
     assert_eq!(source.idle_connections, 0);
     assert_eq!((source.max_response_head, source.max_response_fields), (65_536, 200));
     assert_eq!(source.tunnel_timeout, seconds(9));
-    let pace = &config.routes[0].pace;
+    let route = &config.routes[0];
+    assert_eq!(route.upload, Budget::of(Rate::or_unlimited(2_048)).with_burst(3_072));
+    assert_eq!((config.server.max_body.bytes(), route.max_body), (Some(4 << 20), None));
+    let pace = &route.pace;
     assert_eq!((pace.rate.last(), pace.burst.bytes()), (Rate::or_unlimited(61_440), 262_144));
     assert_eq!(sluicegate::config::words::spell_end_of_stream(pace.end_of_stream), "paced");
     let filters: Vec<&str> = config.routes[0].filters.iter().map(|filter| filter.name.as_str()).collect();

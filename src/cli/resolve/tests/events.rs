@@ -16,7 +16,7 @@ fn nothing_typed_is_the_default_and_every_flag_sets_its_setting() {
     let config = read::<Events>(
         "news alerts --publish-token-file token --origin https://a.example --origin https://b.example \
          --server-name c.example --queue 7 --ttl 1s --log 8 --log-ttl 2s --event-rate 9 --event-burst 10 --suspend 429 --rate 60 \
-         --otlp http://127.0.0.1:4318",
+         --otlp http://127.0.0.1:4318 --upload-rate 2k --upload-burst 3k",
     )
     .unwrap();
     let second = std::time::Duration::from_secs(1);
@@ -39,6 +39,7 @@ fn nothing_typed_is_the_default_and_every_flag_sets_its_setting() {
         (settings(&config), config.routes[0].pace.rate.last()),
         (expected, Rate::or_unlimited(61_440))
     );
+    assert_eq!(config.routes[0].upload, Budget::of(Rate::or_unlimited(2_048)).with_burst(3_072));
     let otlp = "http://127.0.0.1:4318".parse().ok();
     assert_eq!(config.tracing, Some(TracingSettings { otlp, ..TracingSettings::default() }));
 }

@@ -8,10 +8,13 @@ use crate::http::limits::{SharedLimits, UploadLimits};
 use crate::http::server::Settings;
 use crate::http::server::tests::World;
 use crate::http::server::tests::pipe::{Client, Road};
-use crate::limit::Rate;
+use crate::limit::{Budget, Rate};
 
 fn limited(server: u64, client: u64) -> Settings {
-    let upload = UploadLimits { server: rate(server), client: rate(client) };
+    limited_by(UploadLimits { server: rate(server), client: rate(client) })
+}
+
+fn limited_by(upload: UploadLimits) -> Settings {
     let limits = SharedLimits { upload, ..SharedLimits::default() };
     Settings { limits, access_log: true, ..Settings::default() }
 }
@@ -20,11 +23,12 @@ fn limited(server: u64, client: u64) -> Settings {
 const NAMES: [&str; 5] = ["upload_server", "upload_client", "upload_route", "upload_route_client", "upload"];
 
 /// A server whose only limit is that of this name.
-fn under(name: &str, per_second: u64) -> (World, Taking) {
-    let of = |known: &str| if name == known { per_second } else { 0 };
-    taking(limited(of("upload_server"), of("upload_client")), |route| {
-        let route = route.upload_total(rate(of("upload_route"))).upload(rate(of("upload")));
-        route.upload_per_client(rate(of("upload_route_client")))
+fn under(name: &str, budget: Budget) -> (World, Taking) {
+    let of = |known: &str| if name == known { budget } else { Budget::default() };
+    let limits = UploadLimits { server: of("upload_server"), client: of("upload_client") };
+    taking(limited_by(limits), |route| {
+        let route = route.upload_total(of("upload_route")).upload(of("upload"));
+        route.upload_per_client(of("upload_route_client"))
     })
 }
 
@@ -55,7 +59,7 @@ fn held_by(world: &World) -> String {
 fn each_limit_holds_an_upload_to_its_rate_and_is_named_for_it_alone() {
     for name in NAMES {
         for framed in [Framed::Length, Framed::Chunked] {
-            let (mut world, taking) = under(name, 100_000);
+            let (mut world, taking) = under(name, rate(100_000));
             let client = world.connect(Road::WIDE);
             client.send(&request(1_000_000, framed, ""));
             world.settle();
@@ -82,9 +86,30 @@ fn each_limit_holds_an_upload_to_its_rate_and_is_named_for_it_alone() {
 }
 
 #[test]
+fn a_burst_of_each_limit_passes_at_once_and_once() {
+    for name in NAMES {
+        let (mut world, taking) = under(name, rate(100_000).with_burst(300_000));
+        // A limit that was set a moment ago has earned nothing yet.
+        world.pass(3 * SECOND);
+        let client = world.connect(Road::WIDE);
+        client.send(&request(1_000_000, Framed::Length, ""));
+        world.settle();
+        for fifth in 0..30 {
+            let due = 300_000 + 20_000 * fifth;
+            let taken = taking.taken();
+            // A shared limit lets whole frames pass, of 16 KiB.
+            assert!((due - 16_384..=due + 20_000).contains(&taken), "{name}: {taken} of {due}");
+            world.pass(SECOND / 5);
+        }
+        client.reset();
+        world.settle();
+    }
+}
+
+#[test]
 fn a_changed_limit_holds_for_an_upload_under_way_within_an_interval() {
     for name in NAMES {
-        let (mut world, taking) = under(name, 10_000);
+        let (mut world, taking) = under(name, rate(10_000));
         let client = world.connect(Road::WIDE);
         client.send(&request(1_000_000, Framed::Length, ""));
         // Between two chunks.
