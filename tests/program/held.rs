@@ -14,7 +14,7 @@ use testkit::backend::once;
 use testkit::h2::{connect, get as get_stream};
 use testkit::message::read_head;
 use testkit::program::{Program, get, site, text};
-use testkit::served::{connect, connect_narrow};
+use testkit::served::connect_narrow;
 use testkit::wait::soon;
 
 /// How long each is held, at least.
@@ -137,7 +137,7 @@ fn the_pace_of_what_a_client_sends_through_a_tunnel() {
         });
         let mut lasted = Duration::ZERO;
         let (held_by, _) = held_by(&["proxy", &url, "--upload-rate", "100000B"], |addr| {
-            let mut stream = connect(addr);
+            let mut stream = TcpStream::connect(addr).unwrap();
             stream
                 .write_all(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
                 .unwrap();
