@@ -101,7 +101,8 @@ impl Server {
 
 impl Handle {
     /// Puts `classes` in the place of all classes of clients, for requests that come. What is under way in a class whose name
-    /// stays moves to its new limits at once; in one that is gone it ends as it began. Reads files of keys; blocks.
+    /// stays moves to its new limits at once, and limits of single clients in it end; in one that is gone it ends as it began. Reads
+    /// files of keys; blocks.
     ///
     /// # Errors
     /// A file of keys cannot be used. Nothing is changed then.

@@ -49,7 +49,7 @@ impl Grown {
             below.push(Self::of(simulation, id, plan, false));
         }
         let is_client = plan.below.is_empty() && !is_root;
-        let response = is_client.then(|| simulation.join(id, Demand::Greedy(16_384)));
+        let response = is_client.then(|| simulation.join(id, Demand::Greedy(8_192)));
         Self { id, budget: plan.budget, below, response }
     }
 
@@ -120,7 +120,9 @@ fn assert_fair(simulation: &mut Simulation, root: &Grown) {
     let ids: Vec<NodeId> = expected.iter().map(|(id, _)| *id).collect();
     for (sent, (_, rate)) in simulation.sent_since(from, &ids).into_iter().zip(expected) {
         let due = rate * 20.0;
-        assert!((sent as f64 - due).abs() <= due * 0.03 + 32_768.0, "{sent}, due {due}");
+        // Pieces of 8 KiB, and not exact: one that asks for less than its share of 200 ms loses some of it to others, and
+        // so does one whose own tokens are whole while it waits for the turn of its class.
+        assert!((sent as f64 - due).abs() <= due * 0.12 + 131_072.0, "{sent}, due {due}");
     }
 }
 
