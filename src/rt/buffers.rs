@@ -5,10 +5,11 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::Pages;
 use crate::sync::Mutex;
@@ -48,7 +49,7 @@ pub(crate) fn poll_read_behind(
         return Poll::Ready(Ok(Bytes::new()));
     }
     head.copy_from_slice(before);
-    Poll::Ready(Ok(buffer.freeze_or_copy(before.len() + len)))
+    Poll::Ready(Ok(buffer.freeze_or_copy(0..before.len() + len)))
 }
 
 struct Pool {
@@ -116,13 +117,15 @@ impl Buffer {
         &mut self.bytes[..end]
     }
 
-    /// The first `filled` bytes. Not copied if they fill at least half of the buffer, which returns to its pool when they
-    /// are dropped; otherwise copied, since many small waiting pieces must not hold a large buffer each.
-    pub(crate) fn freeze_or_copy(self, filled: usize) -> Bytes {
-        if filled < self.pool.size / 2 {
-            return Bytes::copy_from_slice(&self.bytes[..filled]);
+    /// A part of the bytes that were filled. Not copied if it is at least half of the buffer, which returns to its pool when
+    /// the part is dropped; otherwise copied, since many small waiting pieces must not hold a large buffer each.
+    pub(crate) fn freeze_or_copy(self, part: Range<usize>) -> Bytes {
+        if part.len() < self.pool.size / 2 {
+            return Bytes::copy_from_slice(&self.bytes[part]);
         }
-        self.freeze(filled)
+        let mut bytes = self.freeze(part.end);
+        bytes.advance(part.start);
+        bytes
     }
 
     /// The first `filled` bytes, not copied. The buffer returns to its pool when they are dropped.
@@ -213,11 +216,13 @@ mod tests {
         let lent = || OWN.lent.load(Ordering::Relaxed);
         let mut buffer = OWN.take();
         buffer.space(8).copy_from_slice(b"abcdefgh");
-        let half = buffer.freeze_or_copy(4);
-        assert_eq!((&half[..], lent()), (&b"abcd"[..], 1));
-        let less = OWN.take().freeze_or_copy(3);
-        assert_eq!((less.len(), lent()), (3, 1));
-        assert!(OWN.take().freeze_or_copy(0).is_empty());
+        let half = buffer.freeze_or_copy(3..7);
+        assert_eq!((&half[..], lent()), (&b"defg"[..], 1));
+        let mut buffer = OWN.take();
+        buffer.space(8).copy_from_slice(b"abcdefgh");
+        let less = buffer.freeze_or_copy(5..8);
+        assert_eq!((&less[..], lent()), (&b"fgh"[..], 1));
+        assert!(OWN.take().freeze_or_copy(8..8).is_empty());
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl Turn {
 pub fn turn() -> Option<Turn> {
     let (worker, number) =
         HERE.try_with(|here| here.worker.get().map(|worker| (worker, here.turns.get()))).ok()??;
-    NonZeroU64::new((worker.number as u64 + 1) << Turn::BITS | number % (1 << Turn::BITS)).map(Turn)
+    NonZeroU64::new(((worker.number as u64 + 1) << Turn::BITS) | (number % (1 << Turn::BITS))).map(Turn)
 }
 
 /// Begins the next turn: the sockets were looked at.

@@ -12,7 +12,7 @@ use super::{Handle, Shared, Stage};
 use crate::clock::Sleep;
 use crate::filter::Filter;
 use crate::http::proxy::Accel;
-use crate::http::route::{Met, Pacing, Route};
+use crate::http::route::{self, Met, Pacing, Route};
 use crate::limit::Limit;
 use crate::rt;
 
@@ -51,6 +51,14 @@ pub(super) fn limit_of(route: &Route, asked: Met, head: &mut response::Parts, ex
         }
         None => Chosen { limit: route.limit().clone(), is_routes: true, rule: None },
     }
+}
+
+/// Whether content of a response under `limit` passes unchanged, and nothing but its connection limits it now.
+pub(super) fn is_unlimited(route: &Route, limit: &Limit, exchange: &Exchange) -> bool {
+    let [clients, _] = exchange.budgets();
+    matches!(route.stages[..], [route::Stage::RoutePace])
+        && limit.rate().is_none()
+        && ![route.clients(), clients].iter().any(|clients| clients.parent().is_limited())
 }
 
 /// Makes a rate filter of `pacing` under `limit`.

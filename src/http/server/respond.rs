@@ -12,11 +12,11 @@ use super::answer_content::AnswerContent;
 use super::connection::Connection;
 use super::connection_fields::is_no_answer;
 use super::exchange::Exchange;
-use super::pacing::{Chosen, limit_of, rate_filter};
+use super::pacing::{Chosen, is_unlimited, limit_of, rate_filter};
 use super::redirect;
 use super::request_rules;
 use super::response::ResponseBody;
-use super::small_file::SmallFile;
+use super::small_file::ReadWhole;
 use super::spread::Spread;
 use super::tunnel;
 use super::uploading;
@@ -44,11 +44,11 @@ pub(super) const SHED: &str =
 
 /// The response to a request.
 #[allow(clippy::large_enum_variant, reason = "it is taken apart at once, and a box would cost an allocation")]
-pub(super) enum Responding {
+pub(super) enum Responding<S> {
     /// It needs no waiting.
     Ready(Response<ResponseBody>),
-    /// Over HTTP/1, it is a small file.
-    Small(SmallFile),
+    /// It is a small file, read whole.
+    Small(S),
     /// Its source is asked.
     Asking(Asking),
 }
@@ -58,12 +58,12 @@ pub(super) type Asking = Pin<Box<dyn Future<Output = Response<ResponseBody>> + S
 
 /// Answers one request. `interim`: over HTTP/2, where its source puts interim responses; `arrived`: the present turn, if the
 /// request began to arrive before it.
-pub(super) fn respond(
+pub(super) fn respond<S: ReadWhole>(
     connection: Arc<Connection>,
     mut request: Request<RequestBody>,
     interim: Option<Interim>,
     arrived: Option<Turn>,
-) -> Responding {
+) -> Responding<S> {
     let server = Arc::clone(&connection.server);
     let setup = server.setup();
     let settings = &setup.settings;
@@ -195,13 +195,13 @@ fn own(exchange: Exchange, route: Arc<Route>, mut response: Response<Content>) -
 
 /// Answers from the cache of files, or asks the route's source. `rest` is the offset in the path behind the route's
 /// prefix.
-fn routed(
+fn routed<S: ReadWhole>(
     exchange: Exchange,
     route: Arc<Route>,
     rest: usize,
     request: Request<RequestBody>,
     (interim, charge, arrived): (Option<Interim>, Option<Charge>, Option<Turn>),
-) -> Responding {
+) -> Responding<S> {
     exchange.routed(route.number);
     let (mut head, body) = request.into_parts();
     // Before any of it is read, or asked for by 100 Continue.
@@ -220,7 +220,7 @@ fn routed(
     if let RouteSource::Files(files) = &route.source {
         let uri = asked.as_ref().map_or(&head.uri, |asked| &asked.uri);
         if let Some(cached) = files.cached(&head.method, &uri.path()[rest..], arrived) {
-            let exchange = match SmallFile::read(exchange, &route, (&head, met), &cached) {
+            let exchange = match S::read(exchange, &route, (&head, met), &cached) {
                 Ok(small) => return Responding::Small(small),
                 Err(exchange) => exchange,
             };
@@ -364,12 +364,9 @@ fn filtered(
 /// Whether content passes its chain in one step, whatever is set later: it is one piece at most, nothing limits it now,
 /// and HTTP/1 asks for it at once. Then it needs no filters.
 fn leaves_at_once(route: &Route, limit: &Limit, content: &Content, exchange: &Exchange) -> bool {
-    let budgets = [route.clients(), exchange.connection().server.budgets.clients()];
-    matches!(route.stages[..], [Stage::RoutePace])
-        && limit.rate().is_none()
-        && !exchange.is_multiplexed()
+    !exchange.is_multiplexed()
         && matches!(content, Content::Buckets(whole) if whole.bytes() <= MAX_PIECE)
-        && !budgets.iter().any(|clients| clients.parent().is_limited())
+        && is_unlimited(route, limit, exchange)
 }
 
 /// The content that is sent; `None` if the answer has none.

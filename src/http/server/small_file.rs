@@ -1,16 +1,17 @@
 //! Small files of the cache that nothing paces or changes: the head and the content are put together and sent in one write,
 //! without filters and without a body that is asked for pieces.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::{Response, StatusCode, request};
 
 use super::exchange::Exchange;
-use super::pacing::{Chosen, limit_of};
+use super::pacing::{Chosen, is_unlimited, limit_of};
 use crate::brigade::MAX_PIECE;
 use crate::http::files::{CachedFile, wants_whole};
-use crate::http::route::{Met, Route, Stage};
+use crate::http::route::{Met, Route};
 use crate::http1::Asked;
 use crate::rt::{Buffer, read_at_once};
 
@@ -25,8 +26,9 @@ pub(super) struct SmallFile {
     end: usize,
 }
 
-impl SmallFile {
-    /// Reads a file that a route's request is answered with. `met` are the rules that the request met.
+/// What a response with all of a small file is in a version of HTTP.
+pub(super) trait ReadWhole: Sized {
+    /// Reads a file that a route's request is answered with; beside its head, the rules that it met.
     ///
     /// # Errors
     /// Returns the exchange if the file is to be sent the ordinary way: it is large, or not in the page cache; or its
@@ -35,7 +37,28 @@ impl SmallFile {
         clippy::result_large_err,
         reason = "it is taken apart at once, and a box would cost an allocation"
     )]
-    pub(super) fn read(
+    fn read(
+        exchange: Exchange,
+        route: &Route,
+        request: (&request::Parts, Met),
+        cached: &Arc<CachedFile>,
+    ) -> Result<Self, Exchange>;
+}
+
+/// Over HTTP/2 there is none: a stream sends what its window takes.
+impl ReadWhole for Infallible {
+    fn read(
+        exchange: Exchange,
+        _: &Route,
+        _: (&request::Parts, Met),
+        _: &Arc<CachedFile>,
+    ) -> Result<Self, Exchange> {
+        Err(exchange)
+    }
+}
+
+impl ReadWhole for SmallFile {
+    fn read(
         exchange: Exchange,
         route: &Route,
         (head, met): (&request::Parts, Met),
@@ -45,8 +68,6 @@ impl SmallFile {
         // At most MAX_PIECE, so it is a usize.
         let size = cached.size().min(MAX_PIECE) as usize;
         let is_plain = content + size < MAX_PIECE as usize
-            && !exchange.is_multiplexed()
-            && matches!(route.stages[..], [Stage::RoutePace])
             && route.rules().is_empty()
             && route.fields.is_empty()
             && wants_whole(head);
@@ -56,9 +77,7 @@ impl SmallFile {
         // Nothing of the head decides without rules.
         let mut unread = Response::new(()).into_parts().0;
         let Chosen { limit, is_routes, rule } = limit_of(route, met, &mut unread, &exchange);
-        let [clients, _] = exchange.budgets();
-        let budgets = [route.clients(), clients];
-        if limit.rate().is_some() || budgets.iter().any(|clients| clients.parent().is_limited()) {
+        if !is_unlimited(route, &limit, &exchange) {
             return Err(exchange);
         }
         let end = content + size;
@@ -66,13 +85,16 @@ impl SmallFile {
         if !read_at_once(cached.file(), &mut buffer.space(end)[content..]) {
             return Err(exchange);
         }
-        for clients in budgets {
+        let [clients, _] = exchange.budgets();
+        for clients in [route.clients(), clients] {
             clients.pass_unlimited(size as u64);
         }
         exchange.publish(StatusCode::OK, Some(size as u64), Some(limit), is_routes, rule);
         Ok(Self { exchange, cached: Arc::clone(cached), buffer, begin: content, content, end })
     }
+}
 
+impl SmallFile {
     /// Writes the head, and counts the content as passed on.
     pub(super) fn begin(&mut self, asked: &Asked, date: &[u8; 29]) {
         let room = self.buffer.space(self.content);
@@ -90,9 +112,7 @@ impl SmallFile {
     /// What is left when `sent` bytes of it went to the socket. Ends the exchange, which is concluded when the rest has gone
     /// too.
     pub(super) fn into_rest(self, sent: usize) -> Bytes {
-        let mut rest = self.buffer.freeze_or_copy(self.end);
-        rest.advance(self.begin + sent);
-        rest
+        self.buffer.freeze_or_copy(self.begin + sent..self.end)
     }
 
     /// Concludes the exchange: all of it went to the socket.

@@ -21,7 +21,8 @@ pub(super) struct Watching(Mutex<Slab<Option<Waker>>>);
 /// *Cancel safety*: dropping it leaves nothing behind.
 pub struct LimitWatch {
     limit: Limit,
-    place: usize,
+    /// Its place among the limit's. 32 bits: each body has a watch.
+    place: u32,
     task: Waker,
     /// The limit's changes before it was set.
     changes: u32,
@@ -47,7 +48,8 @@ impl Limit {
     #[must_use]
     pub fn watch(&self, task: &Waker) -> LimitWatch {
         let mut places = self.0.watching.0.lock();
-        let place = places.insert(Some(task.clone()));
+        // More than these would take 64 GiB.
+        let place = u32::try_from(places.insert(Some(task.clone()))).unwrap_or(u32::MAX);
         LimitWatch { limit: self.clone(), place, task: task.clone(), changes: self.changes() }
     }
 }
@@ -67,7 +69,7 @@ impl LimitWatch {
 impl Drop for LimitWatch {
     fn drop(&mut self) {
         let mut places = self.limit.0.watching.0.lock();
-        let task = places.try_remove(self.place);
+        let task = places.try_remove(self.place as usize);
         if places.is_empty() && places.capacity() > MAX_KEPT {
             // Release the memory of thousands that were here once.
             *places = Slab::new();

@@ -174,8 +174,13 @@ impl Input {
         self.partial.extend_from_slice(&bytes);
     }
 
-    /// The unread bytes; the caller consumes them from the front.
+    /// The unread bytes as content; the caller consumes them from the front. A head behind it may have come later.
     pub(super) fn content(&mut self) -> &mut Bytes {
+        self.arrived = None;
+        self.unread()
+    }
+
+    fn unread(&mut self) -> &mut Bytes {
         if !self.partial.is_empty() {
             self.whole = std::mem::take(&mut self.partial).freeze();
             self.charge = None;
@@ -194,8 +199,12 @@ impl Input {
     /// It is too large, or does not begin as a request does.
     pub(super) fn take_head(&mut self) -> Result<Option<Bytes>, Refused> {
         if self.progress == Progress::default() {
-            let skipped = empty_lines(self.content());
+            let skipped = empty_lines(self.unread());
             self.whole.advance(skipped);
+            if skipped > 0 {
+                // They came before the turn, and the head behind them perhaps did not.
+                self.arrived = None;
+            }
             self.empty += skipped;
             if self.empty > MAX_EMPTY {
                 let text = "There are nothing but empty lines where a request should begin.";
@@ -211,7 +220,7 @@ impl Input {
                 return Err(self.too_large());
             }
             self.forget_head();
-            let content = self.content();
+            let content = self.unread();
             let head = content.split_to(len);
             if content.is_empty() {
                 *content = Bytes::new();
@@ -270,6 +279,33 @@ mod tests {
             );
             assert_eq!(input.content(), &b"GET /3 HTTP/1.1\r\n"[..]);
         }
+    }
+
+    // Of all that one read returned, only the first byte is known to have come before the turn.
+    #[test]
+    fn only_what_a_read_begins_with_began_to_arrive_before_the_turn() {
+        const HEAD: &str = "GET / HTTP/1.1\r\n\r\n";
+        let arrived = |text: String, content: usize| {
+            let mut input = Input::default();
+            input.append(text.into());
+            input.arrived = turn();
+            if content > 0 {
+                input.content().advance(content);
+            }
+            let heads =
+                std::iter::from_fn(|| input.take_head().unwrap().map(|_| input.take_arrived().is_some()));
+            heads.collect::<Vec<_>>()
+        };
+        let (done, is_done) = std::sync::mpsc::channel();
+        crate::rt::spawn(async move {
+            let told = [
+                arrived([HEAD, HEAD].concat(), 0),
+                arrived(["\r\n", HEAD].concat(), 0),
+                arrived(["abc", HEAD].concat(), 3),
+            ];
+            done.send(told).unwrap();
+        });
+        assert_eq!(is_done.recv().unwrap(), [vec![true, false], vec![false], vec![false]]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One stream of HTTP/2: has its request answered, and sends interim responses and the answer's head.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -28,11 +29,10 @@ pub(super) async fn serve(
     let (head, content) = request.into_parts();
     let request = Request::from_parts(head, ());
     let body = RequestBody::received(content, request.headers(), &connection.unread);
-    let response = match answer(Arc::clone(&connection), request.map(|()| body), Some(interim.clone()), None)
-    {
+    let request = request.map(|()| body);
+    let response = match answer::<Infallible>(Arc::clone(&connection), request, Some(interim.clone()), None) {
         Responding::Ready(response) => Some(response),
-        // Only of HTTP/1.
-        Responding::Small(_) => None,
+        Responding::Small(never) => match never {},
         Responding::Asking(asking) => answered(asking, &interim, &mut respond).await,
     };
     let Some(response) = response else { return };
