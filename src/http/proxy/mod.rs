@@ -70,10 +70,23 @@ pub use upstream::UpstreamStatus;
 pub use url::{HostPolicy, UpstreamUrl};
 
 use failure::{Failure, Refusal};
+use request::Outgoing;
 use request_body::{Progress, TrackedBody};
 use response_body::ResponseBody;
 use round_trip::HeadOptions;
 use upstreams::{Answer, Upstreams};
+
+/// A response, or the refusal that is sent in its place.
+type Answered = Result<Response<Content>, Response<Content>>;
+
+/// A request on its way to an upstream. What is passed on is taken out of it.
+struct Exchange {
+    outgoing: Outgoing,
+    body: Option<TrackedBody>,
+    client: Upgrade,
+    interim: Option<Interim>,
+    progress: Progress,
+}
 
 /// The upstreams of one route, with their idle connections.
 pub struct Proxy {
@@ -146,49 +159,69 @@ impl Proxy {
     }
 
     /// Does what [`respond`](Self::respond) does, and puts the name of the upstream that was asked last into `asked`.
-    async fn respond_and_tell(
-        &self,
+    fn respond_and_tell<'a>(
+        &'a self,
         request: Request<RequestBody>,
         rest: &str,
-        from: &Client,
-        asked: Option<&OnceLock<Arc<str>>>,
-    ) -> Response<Content> {
+        from: &'a Client,
+        asked: Option<&'a OnceLock<Arc<str>>>,
+    ) -> impl Future<Output = Response<Content>> + Send + use<'a> {
         let is_head = request.method() == Method::HEAD;
-        match self.exchange(request, rest, from, asked).await {
-            Ok(response) => response,
-            Err(mut refused) => {
-                refused.extensions_mut().insert(OwnAnswer);
-                if is_head { answer::without_content(refused) } else { refused }
+        // Here, not in the future: what is moved from one to another has a place in each, and this is one for each request.
+        let mut prepared = self.prepare(request, rest, from);
+        async move {
+            let answered = match &mut prepared {
+                Ok(exchange) => self.exchange(exchange, from, asked).await,
+                Err(answered) => std::mem::replace(&mut **answered, Ok(Response::new(Content::Empty))),
+            };
+            match answered {
+                Ok(response) => response,
+                Err(mut refused) => {
+                    refused.extensions_mut().insert(OwnAnswer);
+                    if is_head { answer::without_content(refused) } else { refused }
+                }
             }
         }
     }
 
-    async fn exchange(
+    /// Turns a request into the upstream's.
+    ///
+    /// # Errors
+    /// It is not forwarded: the answer, or the refusal.
+    fn prepare(
         &self,
         mut request: Request<RequestBody>,
         rest: &str,
         from: &Client,
-        asked: Option<&OnceLock<Arc<str>>>,
-    ) -> Result<Response<Content>, Response<Content>> {
+    ) -> Result<Exchange, Box<Answered>> {
         let client = Upgrade::of(&mut request);
         let (mut head, body) = request.into_parts();
         let interim = head.extensions.remove::<Interim>();
         let progress = Progress::new(Arc::clone(&self.clock));
-        let body = TrackedBody::new(body, progress.clone());
-        let uploads = !body.is_empty();
-        let refused = |refusal: Refusal| answer::plain(refusal.status, refusal.text);
+        let body = TrackedBody::new(body, &progress);
+        let refused = |refusal: Refusal| Box::new(Err(answer::plain(refusal.status, refusal.text)));
         if let Some(answer) = max_forwards::count_down(&mut head).map_err(refused)? {
-            return Ok(answer);
+            return Err(Box::new(Ok(answer)));
         }
-        let outgoing = request::outgoing(head, rest, uploads, from, &self.source).map_err(refused)?;
+        let outgoing = request::outgoing(head, rest, body.is_some(), from, &self.source).map_err(refused)?;
+        Ok(Exchange { outgoing, body, client, interim, progress })
+    }
 
+    async fn exchange(
+        &self,
+        exchange: &mut Exchange,
+        from: &Client,
+        asked: Option<&OnceLock<Arc<str>>>,
+    ) -> Answered {
+        let Exchange { outgoing, body, client, interim, progress } = exchange;
+        let uploads = body.is_some();
         let fail = |failure: Failure, upstream: &Arc<str>| {
             failure.log(upstream, &self.failures);
             failure.answer()
         };
-        let (method, upgrade) = (outgoing.head.method.clone(), outgoing.upgrade);
-        let options = HeadOptions { source: &self.source, interim, progress: &progress };
-        let answered = self.upstreams.send(outgoing, body, &options, from).await;
+        let options = HeadOptions { source: &self.source, interim: interim.take(), progress };
+        let answered = self.upstreams.send(outgoing, body.take(), &options, from).await;
+        let (method, upgrade) = (&outgoing.head.method, outgoing.upgrade);
         let name = match &answered {
             Ok(answer) => Arc::clone(&answer.lease.upstream().name),
             Err((_, name)) => Arc::clone(name),
@@ -199,18 +232,23 @@ impl Proxy {
         let Answer { head, connection, upload, lease } =
             answered.map_err(|(failure, _)| fail(failure, &name))?;
         let upstream = lease.upstream();
-        let framing = framing_of(&head, &method).map_err(|error| fail(Failure::broken(error), &name))?;
+        let framing = framing_of(&head, method).map_err(|error| fail(Failure::broken(error), &name))?;
         let keeps = keeps_connection(&head);
         let mut returning = response::returning(head, upgrade, &self.source, &upstream.url, &self.route)
             .map_err(|failure| fail(failure, &name))?;
         if returning.head.status == StatusCode::SWITCHING_PROTOCOLS {
-            let tunnel = Tunnel::new(client, (connection, lease), self.source.tunnel_timeout);
+            let tunnel = Tunnel::new(client.clone(), (connection, lease), self.source.tunnel_timeout);
             returning.head.extensions.insert(tunnel);
             return Ok(Response::from_parts(returning.head, Content::Empty));
         }
-        let body = ResponseBody::new(connection, framing, Some(lease.keep(keeps)), upload);
+        let mut body = ResponseBody::new(connection, framing, Some(lease.keep(keeps)), upload);
         let content = if body.is_over() {
             Content::Empty
+        } else if !uploads
+            && !returning.flush
+            && let Some(whole) = body.take_whole()
+        {
+            Content::text(whole)
         } else {
             let timeout = self.source.read_timeout;
             let mut body =

@@ -12,7 +12,9 @@ use super::hop;
 use super::target;
 use super::url::HostPolicy;
 use crate::http::source::Client;
-use crate::http1::{ONLY_CHUNKED, ONLY_CONTINUE, content_length, expects_continue, has_token, strip_request};
+use crate::http1::{
+    FramingFields, ONLY_CHUNKED, ONLY_CONTINUE, content_length, expects_continue, has_token, strip_request,
+};
 
 const BAD_LENGTH: Refusal = Refusal::bad_request("The request's Content-Length is not that of its content.");
 
@@ -41,7 +43,8 @@ pub(super) fn outgoing(
     if received.method == Method::CONNECT {
         return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "CONNECT is not supported."));
     }
-    if !hop::is_plain_transfer(&received.headers).map_err(Refusal::unreadable)? {
+    let has = FramingFields::of(&received.headers);
+    if has.transfer_encoding && !hop::is_plain_transfer(&received.headers).map_err(Refusal::unreadable)? {
         return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, ONLY_CHUNKED));
     }
     let uri = target::map(&source.upstream, rest, &received.uri)?;
@@ -51,12 +54,12 @@ pub(super) fn outgoing(
     // For those that tell of this hop: growing once for each would cost more than all of them.
     fields.reserve(ADDED_FIELDS);
     // An upgrade with a body is not forwarded: the upstream may respond in the old protocol first.
-    let upgrade = hop::upgrade(fields).map_err(Refusal::unreadable)?;
+    let upgrade = if has.upgrade { hop::upgrade(fields).map_err(Refusal::unreadable)? } else { None };
     let upgrade = upgrade.filter(|_| received.version == Version::HTTP_11 && !has_body);
-    let wants_trailers = has_token(fields, &TE, "trailers").map_err(Refusal::unreadable)?;
+    let wants_trailers = has.te && has_token(fields, &TE, "trailers").map_err(Refusal::unreadable)?;
     // The transfer coding overrides the length, which must not be forwarded (RFC 9112 §6.3).
-    let coded = fields.contains_key(TRANSFER_ENCODING);
-    let length = content_length(fields).map_err(|_| BAD_LENGTH)?.filter(|_| !coded);
+    let length = if has.content_length { content_length(fields).map_err(|_| BAD_LENGTH)? } else { None };
+    let length = length.filter(|_| !has.transfer_encoding);
     if !has_body && length.is_some_and(|length| length > 0) {
         return Err(BAD_LENGTH);
     }
@@ -66,10 +69,12 @@ pub(super) fn outgoing(
     strip_request(fields, claims.is_some());
     // This hop meets the expectation: 100 Continue is sent when the body is first polled. A client of HTTP/1.0 cannot
     // mean it.
-    if fields.contains_key(EXPECT) && !expects_continue(fields) && received.version != Version::HTTP_10 {
-        return Err(Refusal::new(StatusCode::EXPECTATION_FAILED, ONLY_CONTINUE));
+    if has.expect {
+        if fields.contains_key(EXPECT) && !expects_continue(fields) && received.version != Version::HTTP_10 {
+            return Err(Refusal::new(StatusCode::EXPECTATION_FAILED, ONLY_CONTINUE));
+        }
+        fields.remove(EXPECT);
     }
-    fields.remove(EXPECT);
     join_cookies(fields);
     let asked = host.as_ref().and_then(|host| host.to_str().ok());
     forwarded::tell(fields, client, &claims.unwrap_or_default(), asked);
@@ -85,13 +90,16 @@ pub(super) fn outgoing(
         HostPolicy::Literal(host) => HeaderValue::from_str(host.as_str()).ok(),
     };
     let has_own_host = other_host.is_none();
+    // Removed first: inserting in place may grow the map.
     fields.remove(HOST);
     if let Some(host) = other_host.or_else(own) {
         fields.insert(HOST, host);
     }
 
     // The framing is this hop's: `Connection` may have named the length.
-    fields.remove(CONTENT_LENGTH);
+    if has.content_length {
+        fields.remove(CONTENT_LENGTH);
+    }
     match length {
         Some(length) => drop(fields.insert(CONTENT_LENGTH, HeaderValue::from(length))),
         None if has_body => {

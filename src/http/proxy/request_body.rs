@@ -85,31 +85,26 @@ impl Progress {
 /// A client's body with its trailers, which reports its progress. It is polled only when the upstream reads more, so
 /// that `100 Continue` is sent only when there is an upstream for the body.
 pub(super) struct TrackedBody {
-    /// `None`: the request has no body, and can be sent again.
-    body: Option<RequestBody>,
+    body: RequestBody,
     progress: Progress,
 }
 
 impl TrackedBody {
-    pub(super) fn new(body: RequestBody, progress: Progress) -> Self {
-        Self { body: Some(body).filter(|body| !body.is_end_stream()), progress }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.body.is_none()
+    /// `None`: the request has no body, and can be sent again.
+    pub(super) fn new(body: RequestBody, progress: &Progress) -> Option<Self> {
+        (!body.is_end_stream()).then(|| Self { body, progress: progress.clone() })
     }
 
     pub(super) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        let polled = Pin::new(body).poll_frame(cx);
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Err(_))) => self.progress.moved(Side::Neither),
             Poll::Ready(_) => self.progress.moved(Side::Upstream),
             Poll::Pending => {
-                let is_held = self.body.as_ref().is_some_and(RequestBody::is_held);
+                let is_held = self.body.is_held();
                 let side = if is_held { Side::Limit } else { Side::Client };
                 if self.progress.side() != side {
                     self.progress.moved(side);

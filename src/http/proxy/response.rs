@@ -1,15 +1,13 @@
 //! Turns the upstream's response head into the client's.
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use http::{Extensions, StatusCode, Version, response};
 
 use super::ProxySource;
 use super::failure::Failure;
 use super::url::UpstreamUrl;
 use super::{forwarded, hop, location};
-use crate::http1::{Malformed, ReasonPhrase, content_length};
+use crate::http1::{FramingFields, Malformed, ReasonPhrase, content_length};
 use crate::limit::Rate;
 
 const X_ACCEL_LIMIT_RATE: HeaderName = HeaderName::from_static("x-accel-limit-rate");
@@ -73,24 +71,26 @@ pub(super) fn returning(
     route: &str,
 ) -> Result<Returning, Failure> {
     let fields = &mut received.headers;
-    if !hop::is_plain_transfer(fields).map_err(Failure::broken)? {
+    let has = FramingFields::of(fields);
+    if has.transfer_encoding && !hop::is_plain_transfer(fields).map_err(Failure::broken)? {
         return Err(Failure::broken("unsupported transfer coding"));
     }
-    let protocol = hop::upgrade(fields).map_err(Failure::broken)?;
+    let protocol = if has.upgrade { hop::upgrade(fields).map_err(Failure::broken)? } else { None };
     if received.status == StatusCode::SWITCHING_PROTOCOLS && (!upgrade || protocol.is_none()) {
         return Err(Failure::broken("101 without a request to upgrade"));
     }
     // The transfer coding overrides the length, which must not be forwarded (RFC 9112 §6.3).
-    let length = if fields.contains_key(TRANSFER_ENCODING) {
+    let length = if has.transfer_encoding || !has.content_length {
         None
     } else {
-        content_length(fields).map_err(Failure::broken)?
+        content_length(fields).map_err(Failure::broken)?.map(|length| length_field(fields, length))
     };
     hop::strip(fields).map_err(Failure::broken)?;
     // Sent once, even if `Connection` named it: the framing is this hop's.
-    fields.remove(CONTENT_LENGTH);
-    if let Some(length) = length {
-        fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    match length {
+        Some(length) => _ = fields.insert(CONTENT_LENGTH, length),
+        None if has.content_length => _ = fields.remove(CONTENT_LENGTH),
+        None => {}
     }
     if source.via {
         forwarded::via(fields, received.version);
@@ -122,6 +122,15 @@ pub(super) fn returning(
     }
     received.extensions = extensions;
     Ok(Returning { head: received, flush: events || accel.buffering == Some(false) })
+}
+
+/// The value of `Content-Length` for `length`: the one that came, if it says that and nothing else.
+fn length_field(fields: &HeaderMap, length: u64) -> HeaderValue {
+    let came = fields.get(CONTENT_LENGTH).filter(|came| {
+        let text = came.as_bytes();
+        text.iter().all(u8::is_ascii_digit) && (text.len() == 1 || text[0] != b'0')
+    });
+    came.cloned().unwrap_or_else(|| length.into())
 }
 
 /// Prepares an interim head for the client. It has no bearing on the final response (RFC 9110, section 15.2), so fields

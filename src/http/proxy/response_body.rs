@@ -50,6 +50,13 @@ impl ResponseBody {
         response_body
     }
 
+    /// Takes all the content if it came with the head. Nothing of it waits for anybody then, and the connection is free.
+    pub(super) fn take_whole(&mut self) -> Option<Bytes> {
+        let Framing::Length(left) = self.framing else { return None };
+        let unread = self.connection.as_mut()?.unread().len() as u64;
+        if left > unread { None } else { self.take_part(usize::MAX, usize::MAX).ok() }
+    }
+
     /// Returns the connection to the pool once all content was read.
     fn end_if_whole(&mut self) {
         if self.content > 0 || !self.framing.is_whole() {

@@ -100,3 +100,25 @@ fn bytes_without_framing_are_read_behind_those_before_them() {
     let frame = rt::block_on(poll_fn(|cx| body.poll_piece_behind(cx, &mut before, 4))).unwrap().unwrap();
     assert_eq!((frame.into_data().unwrap(), before), ("a".into(), "> ".into()));
 }
+
+#[test]
+fn content_that_came_with_the_head_is_taken_at_once_and_no_other() {
+    let whole = |framing, read: &'static str| response_body(framing, read).take_whole();
+    for (framing, read, taken) in [
+        (Framing::Length(5), "hello", Some("hello")),
+        // The last is not of this content.
+        (Framing::Length(5), "helloX", Some("hello")),
+        (Framing::Length(5), "hell", None),
+        (Framing::Length(5), "", None),
+        (Framing::Length(u64::MAX), "hello", None),
+        (Framing::chunked(), "1\r\na\r\n0\r\n\r\n", None),
+        (Framing::UntilClose, "hello", None),
+    ] {
+        assert_eq!(whole(framing, read).as_deref(), taken.map(str::as_bytes), "{read}");
+    }
+    let mut body = response_body(Framing::Length(5), "hello");
+    assert!(body.take_whole().is_some() && body.is_over() && next(&mut body, 5).is_none());
+    let mut body = response_body(Framing::Length(5), "hell");
+    assert!(body.take_whole().is_none());
+    assert_eq!(data(&mut body, 5), "hell");
+}

@@ -32,14 +32,14 @@ pub(super) struct HeadOptions<'a> {
 
 impl HeadOptions<'_> {
     /// Waits for `exchange` until nothing has moved for the response timeout, which begins now.
-    pub(super) async fn in_time<T>(
+    pub(super) fn in_time<T>(
         &self,
         exchange: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
+    ) -> impl Future<Output = Result<T, Failure>> {
         self.progress.begin();
         let stalled =
             async { Err(Failure::Stalled(self.progress.stalled(self.source.response_timeout).await)) };
-        future::or(exchange, stalled).await
+        future::or(exchange, stalled)
     }
 
     fn on_interim(&self, head: Parts) -> Result<(), Malformed> {
@@ -56,13 +56,16 @@ impl HeadOptions<'_> {
 /// they may be as large as one head. The upload may still be under way afterwards.
 ///
 /// Cancel safe: dropping the future closes the connection.
-pub(super) async fn round_trip(
-    mut connection: Connection,
+pub(super) fn round_trip(
+    connection: Connection,
     upload: &mut Upload,
     options: &HeadOptions<'_>,
-) -> Result<(Parts, Connection), Failure> {
+) -> impl Future<Output = Result<(Parts, Connection), Failure>> {
     let (mut refused, mut reading) = (None, HeadReader { options, scan: HeadScan::default(), read: 0 });
-    let head = poll_fn(|cx| {
+    // An asynchronous function would have two places for the connection.
+    let mut open = Some(connection);
+    poll_fn(move |cx| {
+        let Some(connection) = &mut open else { return Poll::Pending };
         if refused.is_none()
             && let Poll::Ready(Err(error)) = upload.poll_send(cx, connection.link())
         {
@@ -76,15 +79,17 @@ pub(super) async fn round_trip(
                 UploadError::Upstream(error) => refused = Some(error),
             }
         }
-        reading.poll_head(cx, &mut connection).map_err(|error| match (error, refused.take()) {
+        let head = ready!(reading.poll_head(cx, connection)).map_err(|error| match (error, refused.take()) {
             (Failure::Unanswered(read), Some(refused)) if !is_certificate_refused(&read) => {
                 Failure::Unanswered(refused)
             }
             (error, _) => error,
-        })
-    });
-    let head = head.await?;
-    Ok((head, connection))
+        });
+        match (head, open.take()) {
+            (Ok(head), Some(connection)) => Poll::Ready(Ok((head, connection))),
+            (head, _) => Poll::Ready(Err(head.err().unwrap_or(Failure::Client))),
+        }
+    })
 }
 
 /// Reads a head, and the interim heads before it.

@@ -22,7 +22,8 @@ const PIECES: usize = 4;
 /// A request that is being written.
 pub(super) struct Upload {
     head: Bytes,
-    body: TrackedBody,
+    /// `None`: there is none.
+    body: Option<TrackedBody>,
     framing: Framing,
     /// Written before more of the body is polled for.
     pieces: VecDeque<Bytes>,
@@ -51,14 +52,14 @@ pub(super) enum UploadError {
 
 impl Upload {
     /// A request that has not begun. Its head says how the body is framed.
-    pub(super) fn new(head: &request::Parts, body: TrackedBody) -> Self {
+    pub(super) fn new(head: &request::Parts, body: Option<TrackedBody>) -> Self {
         let framing = match content_length(&head.headers) {
             Ok(Some(length)) => Framing::Length(length),
             // An invalid length was refused before.
             Ok(None) | Err(_) => Framing::ChunkEncoder(ChunkEncoder::behind(&head.headers)),
         };
         let head = written(head);
-        let gathered = body.is_empty();
+        let gathered = body.is_none();
         let pieces = [head.clone()].into();
         Self { pieces, head, body, framing, gathered, consumed: false, written: 0, sent_off: true }
     }
@@ -122,7 +123,8 @@ impl Upload {
 
     /// Adds the next frame of the body to the pieces.
     fn poll_gather(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UploadError>> {
-        let frame = ready!(self.body.poll_frame(cx));
+        let Some(body) = &mut self.body else { return Poll::Ready(Ok(())) };
+        let frame = ready!(body.poll_frame(cx));
         self.consumed = true;
         let frame = frame.transpose().map_err(|_| UploadError::Client)?;
         let trailers = match frame.map(Frame::into_data) {

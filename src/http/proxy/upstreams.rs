@@ -109,14 +109,14 @@ impl Upstreams {
     /// Cancel safe: dropping the future closes the connection.
     pub(super) async fn send(
         &self,
-        mut outgoing: Outgoing,
-        body: TrackedBody,
+        outgoing: &mut Outgoing,
+        body: Option<TrackedBody>,
         options: &HeadOptions<'_>,
         client: &Client,
     ) -> Result<Answer, (Failure, Arc<str>)> {
         let mut tried = Tried::default();
         let mut index = self.next(&mut tried).unwrap_or_default();
-        self.address(index, &mut outgoing);
+        self.address(index, outgoing);
         let mut upload = Upload::new(&outgoing.head, body);
         let is_idempotent = outgoing.head.method.is_idempotent();
         loop {
@@ -142,7 +142,7 @@ impl Upstreams {
             upstream.state.note_retry();
             log::debug!(upstream = &*upstream.name, error:% = failure; "retrying on another upstream");
             index = next;
-            if self.address(index, &mut outgoing) {
+            if self.address(index, outgoing) {
                 upload.set_head(&outgoing.head);
             }
         }

@@ -48,12 +48,12 @@ impl Route {
     async fn send(&self, method: Method, body: RequestBody) -> Result<Answer, Failure> {
         let source = ProxySource { response_timeout: Duration::from_secs(3), ..self.source.clone() };
         let progress = Progress::new(Arc::clone(&self.clock) as _);
-        let body = TrackedBody::new(body, progress.clone());
+        let body = TrackedBody::new(body, &progress);
         let client = Client::new(PeerAddr::Unix, "http");
         let head = Request::builder().method(method).uri("/").body(()).unwrap().into_parts().0;
-        let outgoing = outgoing(head, "", !body.is_empty(), &client, &source).unwrap();
+        let mut outgoing = outgoing(head, "", body.is_some(), &client, &source).unwrap();
         let options = HeadOptions { source: &source, interim: None, progress: &progress };
-        let sent = self.upstreams.send(outgoing, body, &options, &client).await;
+        let sent = self.upstreams.send(&mut outgoing, body, &options, &client).await;
         sent.map_err(|(failure, _)| failure)
     }
 

@@ -32,7 +32,7 @@ use crate::http::interim::Interim;
 use crate::http::proxy::Tunnel;
 use crate::http::route::{Met, Route, RouteSource, Stage};
 use crate::http::routing::Found;
-use crate::http::source::Visitor;
+use crate::http::source::{self, Client, Visitor};
 use crate::http1::Refused;
 use crate::limit::Limit;
 use crate::rt::Turn;
@@ -244,7 +244,8 @@ fn routed<S: ReadWhole>(
     }
     Responding::Asking(Box::pin(async move {
         let uri = asked.as_ref().map_or(&head.uri, |asked| &asked.uri).clone();
-        let response = ask(&exchange, &route, &uri.path()[rest..], head, body).await;
+        let client = exchange.connection().client(&exchange.addr());
+        let response = ask((&exchange, &client), &route, &uri.path()[rest..], head, body).await;
         drop(charge);
         if let Some(refusal) = uploading::refusal(&exchange) {
             return own(exchange, route, refusal).await;
@@ -260,23 +261,21 @@ fn routed<S: ReadWhole>(
     }))
 }
 
-/// Asks the source of a route.
-async fn ask(
-    exchange: &Exchange,
-    route: &Route,
-    rest: &str,
+/// Asks the source of a route. The request moves into the source's future, and has a place in no other.
+fn ask<'a>(
+    (exchange, client): (&'a Exchange, &'a Client),
+    route: &'a Route,
+    rest: &'a str,
     head: request::Parts,
     body: RequestBody,
-) -> Response<Content> {
+) -> source::Answer<'a> {
     match &route.source {
-        // Boxed, as whatever is rare here: each request is one allocation of the size of the largest.
-        RouteSource::Files(files) => Box::pin(files.respond(&head, rest)).await,
+        RouteSource::Files(files) => Box::pin(async move { files.respond(&head, rest).await }),
         RouteSource::Other(source) => {
-            let client = exchange.connection().client(&exchange.addr());
             let sink = &exchange.connection().sink;
-            let asked = exchange.transfer().asked();
-            let visitor = Visitor { client: &client, key: exchange.client(), sink, asked };
-            source.respond(Request::from_parts(head, body), rest, visitor).await
+            let visitor =
+                Visitor { client, key: exchange.client(), sink, asked: exchange.transfer().asked() };
+            source.respond(Request::from_parts(head, body), rest, visitor)
         }
     }
 }
