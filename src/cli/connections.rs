@@ -191,8 +191,8 @@ ID  PEER            CLIENT     REQUEST                AGE      SENT         NOW 
         let mut classed = told;
         (classed["transfers"][0]["class"], classed["transfers"][0]["upload"]) = (json!("vip"), Value::Null);
         let expected = "\
-ID  PEER            CLIENT     CLASS  REQUEST        AGE      SENT         NOW  SET  HELD BY     NEXT  LIMIT
- 7  192.0.2.1:5000  192.0.2.1  vip    GET /a.iso   1.0 s  12.0 KiB  11.2 KiB/s  60k  client   ~121 ms  client (each)
+ID  PEER            CLIENT     CLASS  REQUEST       AGE      SENT         NOW  SET  HELD BY     NEXT  LIMIT
+ 7  192.0.2.1:5000  192.0.2.1  vip    GET /a.iso  1.0 s  12.0 KiB  11.2 KiB/s  60k  client   ~121 ms  client (each)
 ";
         assert_eq!(table(&[serde_json::from_value(classed).unwrap()]), expected);
     }
