@@ -80,7 +80,8 @@ pub fn taking() -> (Backend, Receiver<Vec<u8>>, Arc<AtomicU64>) {
                 None => body.ends_with(b"0\r\n\r\n"),
             };
             if is_whole {
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok");
+                let _ =
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok");
                 break;
             }
             let Ok(n @ 1..) = stream.read(&mut buf) else { break };
