@@ -284,8 +284,8 @@ impl<W: Wire> Sink<W> {
         Err(io::Error::new(io::ErrorKind::TimedOut, "the reader does not take its bytes"))
     }
 
-    /// Flushes, and waits until the peer has everything. For a connection that is about to be reset, which discards what the
-    /// kernel still holds.
+    /// Flushes, and waits until the kernel has sent everything. For a connection that is about to be reset, which discards
+    /// what the kernel has not sent.
     pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut *self).poll_flush(cx))?;
         self.wire.poll_sent(cx).map(Ok)

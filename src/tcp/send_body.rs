@@ -19,7 +19,7 @@ const PIECES: usize = 16;
 
 /// What a direction's bytes are written to.
 pub(super) trait Destination: AsyncWrite {
-    /// Flushes, and waits until the peer has everything if it is to be reset then, which discards what the kernel still holds.
+    /// Flushes; of a peer that is to be reset then, waits until the kernel has sent everything, as a reset discards the rest.
     fn poll_sent(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 

@@ -38,7 +38,7 @@ pub(super) struct Input {
     is_checked: bool,
     /// The client closed its half.
     has_ended: bool,
-    /// The turn in which the unread bytes were read, if they are of one read and its worker was told of the first.
+    /// The turn in which the unread bytes were read, if they are of one read and the first of them were there when the turn began.
     arrived: Option<Turn>,
     readable: Arc<Readable>,
     waker: Waker,
@@ -59,7 +59,7 @@ struct Readable {
 struct Task {
     waker: Option<Waker>,
     /// The turn in which readiness was noted last, if it was by a worker.
-    told: Option<Turn>,
+    noted: Option<Turn>,
 }
 
 impl Wake for Readable {
@@ -69,7 +69,7 @@ impl Wake for Readable {
 
     fn wake_by_ref(self: &Arc<Self>) {
         let mut task = self.task.lock();
-        task.told = turn();
+        task.noted = turn();
         let waker = task.waker.clone();
         self.is_ready.store(true, Ordering::Release);
         drop(task);
@@ -147,14 +147,14 @@ impl Input {
             return Poll::Pending;
         }
         self.readable.is_ready.store(false, Ordering::Release);
-        let told = if self.is_armed && self.is_empty() { self.readable.task.lock().told } else { None };
+        let noted = if self.is_armed && self.is_empty() { self.readable.task.lock().noted } else { None };
         self.is_armed = true;
         let bytes = ready!(sink.poll_read_bytes(&mut Context::from_waker(&self.waker), want))?;
         self.is_armed = false;
         let len = bytes.len();
         self.has_ended = len == 0;
-        // Told on another worker, the bytes may have come at any time of this one's turn.
-        self.arrived = turn().filter(|now| told.is_some_and(|told| told.is_of_worker_of(*now)));
+        // Where another worker noted that they are there, they may have come at any time of this one's turn.
+        self.arrived = turn().filter(|now| noted.is_some_and(|noted| noted.is_of_worker_of(*now)));
         self.append(bytes);
         if self.partial.len() > CHARGED_ABOVE {
             let charge = self.charge.get_or_insert_with(|| Charge::new(sink.state(), HeldAs::Request));
@@ -298,12 +298,12 @@ mod tests {
         };
         let (done, is_done) = std::sync::mpsc::channel();
         crate::rt::spawn(async move {
-            let told = [
+            let came = [
                 arrived([HEAD, HEAD].concat(), 0),
                 arrived(["\r\n", HEAD].concat(), 0),
                 arrived(["abc", HEAD].concat(), 3),
             ];
-            done.send(told).unwrap();
+            done.send(came).unwrap();
         });
         assert_eq!(is_done.recv().unwrap(), [vec![true, false], vec![false], vec![false]]);
     }
