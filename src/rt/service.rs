@@ -73,10 +73,18 @@ fn tell(state: &[NotifyState<'_>]) {
 /// Tells the service manager's watchdog, at half of `WATCHDOG_USEC`, that the server makes progress: that each
 /// worker ran a task since the last time. Never ends.
 pub async fn feed_watchdog(clock: Arc<dyn Clock>) {
-    let (Some(within), Ok((ours, theirs))) = (watchdog(), pair()) else {
+    match watchdog() {
+        Some(within) => feed_while_workers_run(clock, within / 2, || tell(&[NotifyState::Watchdog])).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Calls `tell` each time that all workers ran a task, `pause` after the last time. Never ends.
+async fn feed_while_workers_run(clock: Arc<dyn Clock>, pause: Duration, tell: impl FnMut()) {
+    let Ok((mut ours, theirs)) = pair() else {
         return std::future::pending().await;
     };
-    let (mut ours, theirs) = (ours, Arc::new(theirs));
+    let theirs = Arc::new(theirs);
     let progress = async || {
         for worker in workers::workers() {
             let theirs = Arc::clone(&theirs);
@@ -89,7 +97,7 @@ pub async fn feed_watchdog(clock: Arc<dyn Clock>) {
             std::future::pending::<()>().await;
         }
     };
-    feed(clock, within / 2, progress, || tell(&[NotifyState::Watchdog])).await;
+    feed(clock, pause, progress, tell).await;
 }
 
 fn pair() -> std::io::Result<(Async<UnixStream>, Async<UnixStream>)> {
@@ -114,6 +122,7 @@ async fn feed(
 mod tests {
     use std::cell::Cell;
     use std::pin::pin;
+    use std::sync::mpsc::channel;
     use std::task::{Context, Waker};
 
     use super::*;
@@ -138,6 +147,48 @@ mod tests {
             manual.advance(Duration::from_millis(millis));
             assert!(feeding.as_mut().poll(&mut cx).is_pending());
             assert_eq!(fed.get(), expected);
+        }
+    }
+
+    #[test]
+    fn the_watchdog_is_not_fed_while_a_worker_is_blocked_and_again_when_it_goes_on() {
+        const LONG: Duration = Duration::from_secs(60);
+        let manual = Arc::new(ManualClock::new());
+        let fed = Cell::new(0);
+        let pause = Duration::from_millis(500);
+        let mut feeding =
+            pin!(feed_while_workers_run(Arc::clone(&manual) as _, pause, || fed.set(fed.get() + 1)));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut poll = || assert!(feeding.as_mut().poll(&mut cx).is_pending());
+        let mut expected = 0;
+        for blocked in workers::workers() {
+            let (release, released) = channel::<()>();
+            let (began, begins) = channel();
+            blocked.spawn(async move {
+                let _ = began.send(());
+                let _ = released.recv_timeout(LONG);
+            });
+            begins.recv_timeout(LONG).unwrap();
+            manual.advance(pause);
+            poll();
+            // All others ran what came before this.
+            for other in workers::workers().iter().filter(|other| !std::ptr::eq(*other, blocked)) {
+                let (ran, runs) = channel();
+                other.spawn(async move { ran.send(()).unwrap() });
+                runs.recv_timeout(LONG).unwrap();
+            }
+            for _ in 0..3 {
+                poll();
+                manual.advance(10 * pause);
+            }
+            assert_eq!(fed.get(), expected, "a worker is blocked");
+
+            drop(release);
+            expected += 1;
+            while fed.get() < expected {
+                poll();
+                std::thread::yield_now();
+            }
         }
     }
 }

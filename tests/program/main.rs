@@ -29,6 +29,7 @@ mod stalled;
 mod starts;
 mod streams;
 mod tls;
+mod tls_reloads;
 mod tls_swaps;
 mod typed;
 mod upgrades;

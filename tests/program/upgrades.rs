@@ -1,5 +1,6 @@
 //! SIGUSR2: a new program takes over the listeners, and the old one drains.
 
+mod access_log;
 mod clients;
 mod kinds;
 mod outcomes;

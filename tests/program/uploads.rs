@@ -3,6 +3,8 @@
 //! Real time, since it is a sender that is held back: what must not come early is asserted without tolerance, what must come is
 //! waited for.
 
+mod listed;
+
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;

@@ -117,6 +117,11 @@ mod tests {
 
     #[test]
     fn redirects_that_lead_back_without_an_end_are_refused() {
+        let sent_on = |port: u16| {
+            format!(
+                "listen=[{{address='127.0.0.1:8443',tls='t'}}]\nhttp_redirect='127.0.0.1:{port}'\n[tls.t]\nself_signed=true"
+            )
+        };
         for (top, routes, expected) in [
             // To itself, by path, by host, by a wildcard, and deeper each time.
             ("", &[("", "/", "/")][..], &["/"][..]),
@@ -150,6 +155,19 @@ mod tests {
                 "listen=[{address='127.0.0.1:8443',tls='t'}]\n[tls.t]\nself_signed=true",
                 &[("'a.test'", "/", "https://a.test")],
                 &["a.test/"],
+            ),
+            // By way of `http_redirect`, which answers no route itself.
+            (&sent_on(80), &[("'a.test'", "/", "http://a.test")], &["a.test/"]),
+            (&sent_on(8081), &[("'a.test'", "/", "http://a.test:8081")], &["a.test/"]),
+            (&sent_on(8081), &[("'*.test'", "/a/", "http://b.test:8081/a/")], &["*.test/a/"]),
+            (&sent_on(8081), &[("'a.test'", "/", "http://a.test:8082")], &[]),
+            (&sent_on(8081), &[("'a.test'", "/", "https://a.test:8081")], &[]),
+            (&sent_on(8081), &[("'a.test'", "/", "http://b.test:8081")], &[]),
+            (&sent_on(8081), &[("'a.test'", "/", "http://a.test:8081/x/"), ("'a.test'", "/x/", "")], &[]),
+            (
+                "listen=[{address='127.0.0.1:8443',tls='t'}]\n[tls.t]\nself_signed=true",
+                &[("'a.test'", "/", "http://a.test:8081")],
+                &[],
             ),
         ] {
             let found = faults(top, routes);
