@@ -61,6 +61,28 @@ fn what_is_commented_out_in_the_packages_configuration_is_right_too() {
     assert!(String::from_utf8(output.stdout).unwrap().contains("/app/"));
 }
 
+/// systemd hands on what the unit names, and the program takes what its configuration names: they must be written alike.
+#[test]
+fn every_address_of_the_socket_unit_is_one_of_the_packages_configuration() {
+    let unit = std::fs::read_to_string(shipped("systemd/sluicegate.socket")).unwrap();
+    let keys = std::fs::read_to_string(shipped("debian/sluicegate.toml")).unwrap();
+    // Those to be uncommented too, which are commented out in the configuration.
+    for (begin, comment) in [("ListenStream=", ""), ("#ListenStream=", "# ")] {
+        let addresses: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix(begin)).collect();
+        assert_eq!(addresses.len(), 1, "{unit}");
+        let is_listened_on = |address: &str| {
+            let begins = format!("{comment}listen = ");
+            keys.lines().any(|line| line.starts_with(&begins) && line.contains(&format!("\"{address}\"")))
+        };
+        assert!(addresses.iter().all(|address| is_listened_on(address)), "{addresses:?}");
+    }
+}
+
+/// The program of this build, or another one: the static program of the image.
+fn program_to_ship() -> PathBuf {
+    std::env::var_os("SLUICEGATE_TEST_PROGRAM").map_or_else(program::path, PathBuf::from)
+}
+
 /// A folder with the program, the libraries that it is linked with, and the image's configuration.
 fn bare() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
@@ -69,8 +91,8 @@ fn bare() -> tempfile::TempDir {
         std::fs::create_dir_all(at(to).parent().unwrap()).unwrap();
         std::fs::copy(from, at(to)).unwrap();
     };
-    copy(text(&program::path()), "/usr/bin/sluicegate");
-    let linked = Command::new("ldd").arg(program::path()).output().unwrap();
+    copy(text(&program_to_ship()), "/usr/bin/sluicegate");
+    let linked = Command::new("ldd").arg(program_to_ship()).output().unwrap();
     // libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…); a static program has none.
     for library in
         String::from_utf8(linked.stdout).unwrap().split_whitespace().filter(|word| word.starts_with('/'))

@@ -9,6 +9,7 @@ mod cli_admin;
 mod client_certificates;
 mod config;
 mod custom;
+mod debian;
 mod deployed;
 mod documented;
 mod ends;
