@@ -363,7 +363,7 @@ mod tests {
             ("its state", size_of::<SinkState>(), 352),
             ("connection", size_of::<Connection>(), 560),
             ("response", size_of::<ResponseBody>(), 208),
-            ("its content", size_of::<AnswerContent>(), 888),
+            ("its content", size_of::<AnswerContent>(), 880),
             ("exchange", size_of::<Transfer>(), 384),
             ("gate", size_of::<Gate>(), 152),
         ] {
