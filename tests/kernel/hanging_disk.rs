@@ -62,7 +62,7 @@ impl HangingDisk {
         let mut disk = Self { process, said, folder };
         let answer = disk.line_with(&[MOUNTED, CANNOT]);
         if answer.contains(CANNOT) {
-            println!("SKIPPED: it takes /dev/fuse and root to mount a file system: {answer}");
+            testkit::skip::skipped(&format!("it takes /dev/fuse and root to mount a file system: {answer}"));
             return None;
         }
         Some(disk)

@@ -119,7 +119,7 @@ fn files_come_whole_whatever_is_refused_and_the_log_says_so_once() {
 #[test]
 fn files_in_memory_come_whole_whatever_is_refused() {
     let Ok(folder) = tempfile::tempdir_in("/dev/shm") else {
-        println!("SKIPPED: no /dev/shm here");
+        testkit::skip::skipped("no /dev/shm here");
         return;
     };
     std::fs::write(folder.path().join("large"), content(LEN)).unwrap();

@@ -19,7 +19,7 @@ fn measure(qdisc: &str, url: &str, flags: &[&str]) -> Option<Value> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/bursts.py");
     let allowed = Command::new("unshare").args(["--net", "true"]).output();
     if !allowed.as_ref().is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: no network namespaces here: {allowed:?}");
+        testkit::skip::skipped(&format!("no network namespaces here: {allowed:?}"));
         return None;
     }
     let mut command = Command::new("unshare");
@@ -27,7 +27,7 @@ fn measure(qdisc: &str, url: &str, flags: &[&str]) -> Option<Value> {
     command.args([qdisc, &RATE.to_string(), &SECONDS.to_string(), url]).args(flags);
     let said: Value = serde_json::from_slice(&succeeded(&mut command)).unwrap();
     if let Some(why) = said.get("skipped") {
-        eprintln!("SKIPPED with the queue {qdisc}: {why}");
+        testkit::skip::skipped(&format!("with the queue {qdisc}: {why}"));
         return None;
     }
     eprintln!("queue {qdisc}, {url} {flags:?}: {said}");

@@ -136,7 +136,7 @@ fn listing(folder: &Path) -> BTreeMap<PathBuf, String> {
 #[test]
 fn it_runs_as_nobody_in_a_folder_with_nothing_else() {
     if !geteuid().is_root() {
-        println!("SKIPPED: only root may change the root folder");
+        testkit::skip::skipped("only root may change the root folder");
         return;
     }
     let root = bare();

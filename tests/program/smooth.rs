@@ -72,7 +72,7 @@ fn follows(program: &Program, client: &TcpStream, mut reading: impl Read + Send)
 #[test]
 fn the_kernels_rate_follows_limits_that_are_set_while_a_response_is_under_way() {
     if listener::program("ss").is_none() {
-        eprintln!("SKIPPED: no ss here (Debian has it in iproute2)");
+        testkit::skip::skipped("no ss here (Debian has it in iproute2)");
         return;
     }
     let made = Certificates::make();

@@ -20,6 +20,7 @@ pub mod records;
 pub mod report;
 pub mod roles;
 pub mod served;
+pub mod skip;
 pub mod sse;
 pub mod task;
 pub mod timeline;
