@@ -68,6 +68,42 @@ fn weights_share_within_one_per_cent() {
 }
 
 #[test]
+fn weights_share_within_one_per_cent_also_in_pieces_below_a_share() {
+    let mut simulation = under(MIB);
+    let weights = [7u16, 1, 2, 2];
+    let ids = weights.map(|weight| {
+        simulation.join_weighted(Tree::ROOT, Demand::Greedy(4_096), Weight::new(weight).unwrap())
+    });
+    simulation.run_for(SECOND);
+    let from = simulation.now;
+    simulation.run_for(12 * SECOND);
+    for (share, weight) in simulation.sent_since(from, &ids).iter().zip(weights) {
+        let due = u64::from(weight) * MIB;
+        assert!(share.abs_diff(due) <= due / 100 + 4_096, "weight {weight} got {share}, due {due}");
+    }
+}
+
+#[test]
+fn a_client_limited_below_its_share_gets_all_of_it_beside_a_greedy_one() {
+    // A turn of the other takes as long as the tokens of this one take to be whole.
+    let mut simulation = under(MIB);
+    let slow = simulation.tree.add(Tree::ROOT, Budget::of(Rate::or_unlimited(300_000)), Instant::ZERO);
+    for piece in [65_536, MIB] {
+        let ids = [slow, Tree::ROOT].map(|parent| simulation.join(parent, Demand::Greedy(piece)));
+        simulation.run_for(SECOND);
+        let from = simulation.now;
+        simulation.run_for(20 * SECOND);
+        let shares = simulation.sent_since(from, &ids);
+        for (share, due) in shares.iter().zip([6_000_000, 20 * MIB - 6_000_000]) {
+            assert!(share.abs_diff(due) <= due / 100 + 65_536, "{share} in pieces of {piece}, due {due}");
+        }
+        for id in ids {
+            simulation.leave(id);
+        }
+    }
+}
+
+#[test]
 fn one_client_with_twenty_streams_gets_what_one_with_one_gets() {
     let mut simulation = under(MIB);
     let (many, one) = (

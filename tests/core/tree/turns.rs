@@ -34,6 +34,18 @@ fn a_turn_is_there_at_its_nanosecond_and_not_one_before() {
 }
 
 #[test]
+fn a_turn_that_is_waited_for_shrinks_when_another_below_the_same_node_asks() {
+    let mut tree = Tree::new(Budget::of(Rate::or_unlimited(100_000)), Instant::ZERO);
+    let class = tree.add(Tree::ROOT, Budget::default(), Instant::ZERO);
+    let [a, b] = [(); 2].map(|()| tree.add_stream(class, Weight::default()));
+    assert_eq!(tree.ask(a, 20_000, Instant::ZERO), Some(20_000));
+    assert_eq!(tree.ask(b, 20_000, Instant::ZERO), None);
+    assert_eq!(tree.next_due(), Some(ms(200)), "alone it may have a whole interval's worth");
+    assert_eq!(tree.ask(a, 20_000, Instant::ZERO), None);
+    assert_eq!(tree.next_due(), Some(ms(100)), "and half beside another");
+}
+
+#[test]
 fn the_edges_of_asking() {
     let mut tree = Tree::new(Budget::default(), Instant::ZERO);
     let a = stream(&mut tree);

@@ -21,6 +21,7 @@ impl Tree {
             Ask::Quiet if bytes == 0 => return Some(0),
             Ask::Quiet => {
                 self.node_mut(stream).ask = Ask::Waiting(bytes);
+                self.count(stream);
                 self.enqueue(stream);
             }
         }
@@ -42,14 +43,44 @@ impl Tree {
 
     /// Withdraws what a stream asked for, and gives back a grant that it has not collected.
     pub fn withdraw(&mut self, stream: NodeId, now: Instant) {
-        let asked = std::mem::replace(&mut self.node_mut(stream).ask, Ask::Quiet);
-        match asked {
+        match self.quiet(stream) {
             Ask::Quiet => {}
             Ask::Waiting(_) => self.dequeue(stream),
             Ask::Granted(bytes) => {
                 self.granted.retain(|granted| *granted != stream);
                 self.give_back(stream, bytes, now);
             }
+        }
+    }
+
+    /// Adds the weight of a stream that waits to its parent's sum, and so on up to the first that is counted already.
+    fn count(&mut self, stream: NodeId) {
+        let mut at = stream;
+        while let (false, Some(parent)) = (self.node(at).is_counted, self.node(at).parent) {
+            let weight = self.node(at).weight();
+            self.node_mut(at).is_counted = true;
+            self.node_mut(parent).parts_mut().waiting_weight += weight;
+            at = parent;
+        }
+    }
+
+    /// Ends what a stream asked for; returns that.
+    pub(super) fn quiet(&mut self, stream: NodeId) -> Ask {
+        let asked = std::mem::replace(&mut self.node_mut(stream).ask, Ask::Quiet);
+        self.discount(stream);
+        asked
+    }
+
+    /// Takes a stream that no longer waits, and the nodes above of which the same holds, from the sums of their parents.
+    pub(super) fn discount(&mut self, stream: NodeId) {
+        let mut at = stream;
+        while let (true, false, Some(parent)) =
+            (self.node(at).is_counted, self.node(at).is_active(), self.node(at).parent)
+        {
+            let weight = self.node(at).weight();
+            self.node_mut(at).is_counted = false;
+            self.node_mut(parent).parts_mut().waiting_weight -= weight;
+            at = parent;
         }
     }
 

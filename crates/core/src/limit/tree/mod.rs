@@ -9,6 +9,10 @@
 //! divided by the weights of all children, as in WF²Q+, so that no flood of newcomers can stop it, and a newcomer waits for
 //! little more than the current grant. (Goyal, Vin, Cheng 1996; Bennett, Zhang 1996.)
 //!
+//! A child that asks again before any that began later was served goes on where its last grant ended, so heavy ones get their
+//! weight also in small pieces. One that was parked, because its own tokens were short, goes on at most an interval's worth behind
+//! the virtual time. Below a node that others wait at, a limit of its own makes grants of half an interval's worth.
+//!
 //! A grant is at most the stream's share of one interval, so that a round of all waiting streams takes about one interval;
 //! while most are idle it is at most what would be its share of a second, so that no stream is far ahead when they start. A
 //! grant costs O(depth × log n). No grant is made before its tokens are there: the driver calls [`Tree::dispatch`] at
@@ -88,8 +92,9 @@ impl Tree {
         self.insert(parent, Node::stream(parent, weight))
     }
 
-    fn insert(&mut self, parent: NodeId, node: Node) -> NodeId {
+    fn insert(&mut self, parent: NodeId, mut node: Node) -> NodeId {
         let above = self.node_mut(parent).parts_mut();
+        node.finish = above.time;
         above.children += 1;
         above.children_weight += node.weight();
         NodeId(self.nodes.insert(node))
@@ -104,6 +109,7 @@ impl Tree {
         let parent = self.node(id).parent.expect("the root cannot be removed");
         self.dequeue(id);
         self.unpark(id);
+        self.quiet(id);
         self.granted.retain(|granted| *granted != id);
         let weight = self.nodes.remove(id.0).weight();
         let above = self.node_mut(parent).parts_mut();
@@ -123,8 +129,12 @@ impl Tree {
         self.unpark(id);
         if let Some(parent) = self.node(id).parent {
             let (old, new) = (self.node(id).weight(), u64::from(budget.weight.get()));
+            let is_counted = self.node(id).is_counted;
             let above = self.node_mut(parent).parts_mut();
             above.children_weight = above.children_weight - old + new;
+            if is_counted {
+                above.waiting_weight = above.waiting_weight - old + new;
+            }
         }
         self.node_mut(id).change(budget, now);
         self.enqueue(id);

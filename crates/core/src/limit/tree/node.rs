@@ -65,6 +65,8 @@ pub(super) struct Node {
     weight: Weight,
     /// Of a stream only.
     pub(super) ask: Ask,
+    /// Its weight is in the parent's `waiting_weight`.
+    pub(super) is_counted: bool,
     /// Bytes granted and debited.
     pub(super) bytes: u64,
     /// Of a node that others may be below.
@@ -94,8 +96,12 @@ pub(super) struct Shared {
     pub(super) queue: Queue<(Virtual, NonZeroU64, NodeId)>,
     /// The sum of the queued weights.
     pub(super) queued_weight: u64,
+    /// The sum of the weights of children that wait: queued, parked, or above one that is parked.
+    pub(super) waiting_weight: u64,
     /// The virtual time of the queue.
     pub(super) time: Virtual,
+    /// Where the last grant to a child began.
+    pub(super) began: Virtual,
 }
 
 impl Node {
@@ -111,13 +117,24 @@ impl Node {
             parked: None,
             queue: Queue::default(),
             queued_weight: 0,
+            waiting_weight: 0,
             time: 0,
+            began: 0,
         };
         Self { parent, shared: Some(Box::new(shared)), ..Self::stream(Tree::ROOT, budget.weight) }
     }
 
     pub(super) fn stream(parent: NodeId, weight: Weight) -> Self {
-        Self { finish: 0, place: None, parent: Some(parent), weight, ask: Ask::Quiet, bytes: 0, shared: None }
+        Self {
+            finish: 0,
+            place: None,
+            parent: Some(parent),
+            weight,
+            ask: Ask::Quiet,
+            is_counted: false,
+            bytes: 0,
+            shared: None,
+        }
     }
 
     /// What others below it share; `None` of a stream.
@@ -181,6 +198,11 @@ impl Node {
         matches!(self.ask, Ask::Waiting(_)) || self.shared().is_some_and(|shared| !shared.queue.is_empty())
     }
 
+    /// Returns whether it waits, or anything below it, parked or not.
+    pub(super) fn is_active(&self) -> bool {
+        matches!(self.ask, Ask::Waiting(_)) || self.shared().is_some_and(|shared| shared.waiting_weight > 0)
+    }
+
     /// Charges a grant that was paid below. Returns how much of it would have been delayed, if this node only
     /// reports.
     pub(super) fn pay(&mut self, bytes: u64, now: Instant) -> u64 {
@@ -235,6 +257,20 @@ impl Node {
         let shared = self.parts_mut();
         let end = shared.time.saturating_add(per_weight(bytes, shared.children_weight.max(1)));
         shared.time = end.max(began);
+        shared.began = began;
+    }
+
+    /// Returns where a child of `weight`, whose last grant ended at `finish`, is queued when it asks again.
+    ///
+    /// Of unequal weights the heavier are served behind the lighter, and the virtual time may pass what they are owed. So one that
+    /// asks before any that began later was served is where it would be, had it never left the queue. One that was out of the
+    /// queue for want of tokens is owed at most the `saved` bytes that it can have meanwhile.
+    pub(super) fn start_after(&self, finish: Virtual, saved: u64, weight: u64) -> Virtual {
+        let shared = self.parts();
+        if finish >= shared.began {
+            return finish;
+        }
+        finish.max(shared.time.saturating_sub(per_weight(saved, weight)))
     }
 
     /// Estimates the bytes to be served before the child at `place`.

@@ -36,7 +36,8 @@ impl Tree {
             && due <= now
         {
             self.unpark(id);
-            self.enqueue(id);
+            let saved = self.node_mut(id).gate().map_or(0, |meter| meter.quantum());
+            self.enqueue_with(id, saved);
         }
         let mut grants = 0;
         while !self.node(Self::ROOT).is_parked() && self.node(Self::ROOT).wants() {
@@ -44,7 +45,12 @@ impl Tree {
                 self.prefetch();
             }
             grants += 1;
-            let (stream, bytes) = self.next_stream();
+            let (stream, bytes, most) = self.next_stream();
+            // More than what leaves their share to those that are parked only if nobody waits for it.
+            if most > bytes && self.blocked_by(stream, most, now).is_none() {
+                self.grant(stream, most, now);
+                continue;
+            }
             match self.blocked_by(stream, bytes, now) {
                 None => self.grant(stream, bytes, now),
                 Some((node, due)) => self.park(node, due),
@@ -81,25 +87,34 @@ impl Tree {
         self.granted.drain(..)
     }
 
-    /// Returns the stream to serve next and the size of its grant.
-    fn next_stream(&self) -> (NodeId, u64) {
-        // Shares among the queued children, and among all: a grant above the latter is waited for later.
-        let (mut quantum, mut ahead) = (u64::MAX, u64::MAX);
+    /// Returns the stream to serve next, the size of its grant, and the size if the tokens are there already.
+    fn next_stream(&self) -> (NodeId, u64, u64) {
+        // Shares among the children that wait, among those in the queue, and among all: a grant above the last is waited for
+        // later.
+        let (mut quantum, mut most, mut ahead) = (u64::MAX, u64::MAX, u64::MAX);
+        let mut is_shared = false;
         let mut at = Self::ROOT;
         loop {
             let node = self.node(at);
             let Some(shared) = node.shared() else {
                 let Ask::Waiting(wanted) = node.ask else { unreachable!("a queued stream waits") };
-                return (at, wanted.min(quantum).min(ahead.max(MIN_AHEAD)));
+                let wanted = wanted.min(ahead.max(MIN_AHEAD));
+                return (at, wanted.min(quantum), wanted.min(most));
             };
             let &(_, _, child) = shared.queue.first().expect("a queued node has a child that waits");
             if let (Some(meter), false) = (&shared.meter, shared.budget.report_only) {
-                quantum = quantum.min(meter.quantum());
-                ahead = ahead.min(meter.quantum().saturating_mul(MAX_INTERVALS));
+                let whole = meter.quantum();
+                // Half of an interval's worth, so that its tokens are not whole before its turn above comes: what it earned then
+                // would be lost.
+                quantum = quantum.min(if is_shared { whole.div_ceil(2) } else { whole });
+                most = most.min(whole);
+                ahead = ahead.min(whole.saturating_mul(MAX_INTERVALS));
             }
-            if quantum != u64::MAX {
+            if most != u64::MAX {
                 let weight = self.node(child).weight();
-                quantum = share(quantum, weight, shared.queued_weight).max(quantum.min(MIN_QUANTUM));
+                is_shared |= shared.waiting_weight > weight;
+                quantum = share(quantum, weight, shared.waiting_weight).max(quantum.min(MIN_QUANTUM));
+                most = share(most, weight, shared.queued_weight).max(most.min(MIN_QUANTUM));
                 ahead = share(ahead, weight, shared.children_weight);
             }
             at = child;
@@ -128,6 +143,7 @@ impl Tree {
         leaf.ask = Ask::Granted(bytes);
         leaf.bytes = leaf.bytes.saturating_add(bytes);
         self.granted.push(stream);
+        self.discount(stream);
         let mut child = stream;
         while let Some(parent) = self.node(child).parent {
             let (began, _) = self.node(child).place.expect("every node above the next stream is queued");
@@ -146,19 +162,24 @@ impl Tree {
         }
     }
 
-    /// Queues a node that wants something at its parent, and the parent at its own, up to the first that is queued
-    /// already or cannot pay.
+    /// Queues a node that wants something at its parent, and the parent at its own, up to the first that cannot pay.
     pub(super) fn enqueue(&mut self, id: NodeId) {
+        self.enqueue_with(id, 0);
+    }
+
+    /// Like [`enqueue`](Self::enqueue), of one that was out of the queue for want of tokens and has saved so many bytes.
+    fn enqueue_with(&mut self, id: NodeId, saved: u64) {
         let mut at = id;
-        loop {
+        while let Some(parent) = self.node(at).parent {
             let node = self.node(at);
-            if !node.wants() || node.place.is_some() || node.is_parked() {
+            if !node.wants() || node.is_parked() {
                 return;
             }
-            let Some(parent) = node.parent else { return };
-            let from = node.finish.max(self.node(parent).parts().time);
-            self.insert_in_queue(at, from);
-            // The parent was parked for a turn that this one may come before, or make smaller.
+            if node.place.is_none() {
+                let from = self.node(parent).start_after(node.finish, saved, node.weight());
+                self.insert_in_queue(at, from);
+            }
+            // It was parked for a turn that this one may come before, or make smaller.
             self.unpark(parent);
             at = parent;
         }
