@@ -61,7 +61,8 @@ impl FileWatch {
         }
     }
 
-    /// Reads all pending events. Returns whether one concerned the file.
+    /// Reads a buffer of events. Returns whether one concerned the file. The others that are pending are left for when the
+    /// reactor has looked again: neighbours that change without end hold up nobody.
     fn read(&self) -> io::Result<bool> {
         let mut buf = [MaybeUninit::uninit(); 4096];
         let mut reader = Reader::new(&self.events, &mut buf);
@@ -73,6 +74,9 @@ impl FileWatch {
                     let is_ours = |name: &[u8]| self.names.iter().any(|ours| ours.as_encoded_bytes() == name);
                     // Without a name it concerns the folder, or says that events were lost.
                     found |= name.is_none_or(is_ours) || event.events().contains(ReadFlags::QUEUE_OVERFLOW);
+                    if reader.is_buffer_empty() {
+                        return Ok(found);
+                    }
                 }
                 Err(Errno::AGAIN) => return Ok(found),
                 Err(Errno::INTR) => {}
@@ -87,6 +91,21 @@ mod tests {
     use super::*;
     use futures_lite::future;
     use std::io::Write;
+
+    #[test]
+    fn neighbours_that_change_without_end_are_read_a_buffer_at_a_time_and_hide_no_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("log");
+        std::fs::write(&file, "a").unwrap();
+        let mut watch = FileWatch::new(&file).unwrap();
+        // Of 32 bytes each, or more.
+        for number in 0..500 {
+            std::fs::write(folder.path().join(format!("neighbour {number}")), "a").unwrap();
+        }
+        std::fs::OpenOptions::new().append(true).open(&file).unwrap().write_all(b"b").unwrap();
+        assert!(!watch.read().unwrap(), "it was read behind the neighbours' changes");
+        crate::rt::block_on(watch.changed()).unwrap();
+    }
 
     #[test]
     fn growth_and_replacement_are_reported_and_a_neighbour_is_not() {
