@@ -158,6 +158,18 @@ impl Budgets {
         self.identity.read().charged(&Asker { ip: client.ip(), certificate, request: Some(request) })
     }
 
+    /// Whose budget a request is charged to whose client is not known, since the proxy at `proxy` contradicts itself: the
+    /// proxy's, and no class's. What makes it contradict itself may be the client's own words.
+    pub(in crate::http) fn charged_to_proxy(
+        &self,
+        request: Asked<'_>,
+        proxy: &ClientAddr,
+        certificate: Option<&ClientCertificate>,
+    ) -> Charged {
+        let key = self.identity.read().key(&Asker { ip: proxy.ip(), certificate, request: Some(request) });
+        Charged { class: None, key }
+    }
+
     /// Whose budget a stream of raw TCP is charged to, on a connection whose client showed `certificate`.
     pub(crate) fn charged_stream(
         &self,

@@ -113,6 +113,15 @@ impl<'a> Keys<'a> {
 
     /// The table `key`; `like` completes "expected a table" in messages, such as " such as { rate = 60 }".
     pub(crate) fn table(&self, key: &'static str, like: &str) -> Self {
+        self.table_or(key, |_| None, like)
+    }
+
+    /// The table `key`. What stands in its place may be a secret, and no message shows it.
+    pub(crate) fn secret_table(&self, key: &'static str, like: &str) -> Self {
+        self.table_or(key, |like| Some(format!("this is no table; write one{like}")), like)
+    }
+
+    fn table_or(&self, key: &'static str, text: impl Fn(&str) -> Option<String>, like: &str) -> Self {
         let path = self.dotted(key);
         let name = match self.name.split_once(" of ") {
             Some((inner, outer)) => format!("{inner}.{key} of {outer}"),
@@ -124,7 +133,7 @@ impl<'a> Keys<'a> {
             None => (None, self.at.clone()),
             Some(Node { at, value: Value::Table(table) }) => (Some(table), at.clone()),
             Some(node) => {
-                self.wrong(key, node, None, &format!("a table{like}"));
+                self.wrong(key, node, text(like), &format!("a table{like}"));
                 (None, node.at.clone())
             }
         };

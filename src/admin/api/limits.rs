@@ -158,8 +158,9 @@ pub(super) fn change(
 ) -> Result<Response<Content>, Problem> {
     let live = Live::find(server, name).ok_or_else(|| none_of(name))?;
     let rates = live.rates().filter(|_| !change.sets_rate());
-    let new = if method == Method::PUT { change.replaces()? } else { change.changes(live.budget()) };
-    live.set(new)?;
+    let whole = if method == Method::PUT { Some(change.replaces()?) } else { None };
+    live.set(|old| whole.unwrap_or_else(|| change.changes(old)))?;
+    let new = live.budget();
     if let (Live::Limit(limit), Some(rates)) = (&live, rates) {
         limit.set_rates(rates);
     }
@@ -205,6 +206,11 @@ fn told(server: &Handle, name: &Name) -> Option<LimitReport> {
 /// Adds the rules of `route`, and which of them hold.
 fn with_rules(told: LimitReport, route: &Route, now: SystemTime) -> LimitReport {
     LimitReport { rules: rules::of(route, now), next_change: rules::next_change(route, now), ..told }
+}
+
+/// The limit of the client `key` among `clients`: its own, or that of each.
+fn own(clients: &Clients, key: &ClientKey) -> Budget {
+    clients.lookup(key).0.unwrap_or_else(|| clients.budget())
 }
 
 /// A limit in force.
@@ -260,7 +266,7 @@ impl Live {
         match self {
             Self::Node(node) => node.budget(),
             Self::Clients(clients) => clients.budget(),
-            Self::Own(clients, key) => clients[0].lookup(key).0.unwrap_or_else(|| clients[0].budget()),
+            Self::Own(clients, key) => own(&clients[0], key),
             Self::Limit(limit) => limit.budget(),
         }
     }
@@ -273,19 +279,20 @@ impl Live {
         }
     }
 
-    fn set(&self, new: Budget) -> Result<(), Problem> {
+    /// Sets what `change` makes of the limit; of a client in each class what it makes of the one that it has there.
+    fn set(&self, change: impl Fn(Budget) -> Budget) -> Result<(), Problem> {
         match self {
-            Self::Node(node) => node.set(new),
-            Self::Clients(clients) => clients.set(new),
+            Self::Node(node) => node.set(change(node.budget())),
+            Self::Clients(clients) => clients.set(change(clients.budget())),
             Self::Own(clients, key) => {
-                let set = |clients: &Clients| clients.set_override(key, Some(new));
+                let set = |clients: &Clients| clients.set_override(key, Some(change(own(clients, key))));
                 clients.iter().try_for_each(set).map_err(|_| {
                     let most = Clients::MAX_OVERRIDES;
                     let detail = format!("The limit of {most} clients with limits of their own is reached.");
                     Problem::new(StatusCode::CONFLICT, detail)
                 })?;
             }
-            Self::Limit(limit) => limit.set(new),
+            Self::Limit(limit) => limit.set(change(limit.budget())),
         }
         Ok(())
     }

@@ -261,7 +261,7 @@ impl ClassMatch {
         let methods: Vec<MethodName> = keys.values("method").unwrap_or_default();
         let read = Self {
             network: keys.values("network").unwrap_or_default(),
-            header: read_headers(&keys.table("header", " such as { x-api-key = [\"…\"] }")),
+            header: read_headers(&keys.secret_table("header", " such as { x-api-key = [\"…\"] }")),
             certificate: keys.values("certificate").unwrap_or_default(),
             path: keys.values("path").unwrap_or_default(),
             method: methods.into_iter().map(|method| method.0).collect(),

@@ -3,6 +3,7 @@
 //! A response is matched once, at its head. From then on it is under a limit of the rules that it met, whatever the time: at a
 //! boundary of time that limit is set to the rule that holds, as by hand.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,6 +12,7 @@ use http::{Method, Uri, response};
 
 use super::Route;
 use super::when::When;
+use crate::http::path;
 use crate::limit::{Limit, Rates};
 use crate::sync::Mutex;
 
@@ -119,9 +121,14 @@ impl Route {
         timed.filter_map(|during| during.next_change(now)).min()
     }
 
-    /// Which rules a request of a client in `class` meets.
+    /// Which rules a request of a client in `class` meets, however its path is spelt.
     pub(in crate::http) fn rules_asked(&self, method: &Method, uri: &Uri, class: Option<&str>) -> Met {
-        self.rules.met(|rule| rule.when.asks(method, uri, class))
+        if self.rules.rules.is_empty() {
+            return Met::default();
+        }
+        // The path of a request that has a route has a normal form.
+        let path = path::normal(uri.path()).unwrap_or(Cow::Borrowed(uri.path()));
+        self.rules.met(|rule| rule.when.asks(method, (&path, uri.query()), class))
     }
 
     /// The limit of a response to a request that met `asked`, and what the response met; `None` if it is the route's own.
@@ -214,9 +221,15 @@ mod tests {
         let rules = [("iso", "1k"), ("zip", "2k for 1m, 1k"), ("iso", "3k"), ("txt", "off")];
         let route = route(rules.map(|(extension, text)| rule(of_extension(extension), text)).into());
         let now = at("2026-11-23 12:00");
-        for (target, expected) in
-            [("/a.iso", "1k"), ("/a.zip", "2k for 1m, 1k"), ("/a.txt", "off"), ("/a", "own"), ("/iso", "own")]
-        {
+        for (target, expected) in [
+            ("/a.iso", "1k"),
+            ("/a.zip", "2k for 1m, 1k"),
+            ("/a.txt", "off"),
+            ("/a", "own"),
+            ("/iso", "own"),
+            ("/a%2Eis%6f?x", "1k"),
+            ("//a.iso/.", "own"),
+        ] {
             assert_eq!(rate(limit(&route, target, now)), expected, "{target}");
         }
         assert_eq!(route.next_change(now), None);

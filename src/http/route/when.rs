@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::SystemTime;
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{Method, StatusCode, Uri, response};
+use http::{Method, StatusCode, response};
 use percent_encoding::percent_decode_str;
 
 use crate::filter::MediaTypes;
@@ -43,9 +43,14 @@ impl When {
         *self == Self::default()
     }
 
-    /// Whether the request, of a client in `class`, is one that is meant.
-    pub(super) fn asks(&self, method: &Method, uri: &Uri, class: Option<&str>) -> bool {
-        let (path, query) = (uri.path(), uri.query().unwrap_or_default());
+    /// Whether the request, of a client in `class`, is one that is meant. The path is in normal form.
+    pub(super) fn asks(
+        &self,
+        method: &Method,
+        (path, query): (&str, Option<&str>),
+        class: Option<&str>,
+    ) -> bool {
+        let query = query.unwrap_or_default();
         is_any(&self.class, |wanted| Some(wanted.as_str()) == class)
             && is_any(&self.method, |wanted| wanted == method)
             && is_any(&self.path, |pattern| pattern.matches(path))

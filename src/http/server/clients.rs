@@ -73,7 +73,11 @@ impl Requester {
         if contradicts {
             server.clients.complaints.complain(ends.client, server.clock.now());
         }
-        Self { addr, charged: server.budgets.charged(request, &addr, certificate), place: None }
+        let charged = match contradicts {
+            true => server.budgets.charged_to_proxy(request, &addr, certificate),
+            false => server.budgets.charged(request, &addr, certificate),
+        };
+        Self { addr, charged, place: None }
     }
 
     /// Takes a place for a trusted proxy's request among its client's `most` connections, until this and its clones are

@@ -69,9 +69,15 @@ fn a_transfer_names_its_class_and_the_limit_of_it_that_holds_it() {
         (&transfer["class"], &transfer["limit"]),
         (&json!("vip"), &json!("/v1/limits/classes/vip/client"))
     );
-    // A limit of the client's own is that of its node in the class.
+    // A part of a limit of the client's own leaves the rest as it is in the class.
     let shown = ClientKey::header(b"one").unwrap().to_string();
     let own = format!("/v1/limits/clients/{shown}");
+    patch(&watched, &own, "{\"weight\": 3}");
+    let in_class = || watched.served.handle.budgets().class("vip").unwrap().clients().known(2)[0].1.budget();
+    assert_eq!((in_class().rate, in_class().weight.get()), (Rate::or_unlimited(20_480), 3));
+    assert_eq!(send(&watched, "DELETE", &own, "", "").status(), 204);
+    assert_eq!(in_class().weight.get(), 1);
+    // A limit of the client's own is that of its node in the class.
     patch(&watched, &own, "{\"rate\": 1024}");
     let class = watched.served.handle.budgets().class("vip").unwrap();
     assert_eq!(class.clients().known(2)[0].1.budget().rate, Rate::or_unlimited(1024));

@@ -3,7 +3,8 @@
 use super::*;
 
 fn is_asked(when: &When, method: &str, uri: &str) -> bool {
-    when.asks(&method.parse().unwrap(), &uri.parse().unwrap(), None)
+    let uri: http::Uri = uri.parse().unwrap();
+    when.asks(&method.parse().unwrap(), (uri.path(), uri.query()), None)
 }
 
 #[test]

@@ -168,6 +168,32 @@ fn over_http_2_and_behind_a_trusted_proxy_the_same_classes_hold() {
 }
 
 #[test]
+fn who_makes_a_proxy_contradict_itself_is_in_no_class_not_in_the_proxys() {
+    let text = "[[class]]
+        name = 'proxies'
+        match = { network = '192.0.2.0/24' }
+        limits.client = { rate = '900000B' }
+        [[class]]
+        name = 'others'
+        match = { not = { network = '192.0.2.0/24' } }
+        limits.client = { rate = '800000B' }";
+    let trusted: TrustedPeers = ["192.0.2.0/24".parse().unwrap()].into_iter().collect();
+    let mut settings = Settings { trusted, ..limited(1 << 30) };
+    settings.limits.client = Budget::of(Rate::or_unlimited(100_000));
+    let mut world = world(settings, text);
+    let [named, invented] = [(); 2].map(|()| world.connect(Road::WIDE));
+    get(&named, "X-Forwarded-For: 198.51.100.7\r\n");
+    get(&invented, "Forwarded: for=203.0.113.6\r\nX-Forwarded-For: 198.51.100.7\r\n");
+    let [of_named, of_invented] = come(&mut world, [&named, &invented], 5);
+    assert_near(of_named, 5 * 800_000, "the client that the proxy names");
+    assert_near(of_invented, 5 * 100_000, "a client that is not known");
+    let clients = |class| world.handle.budgets().class(class).unwrap().clients().len();
+    assert_eq!((clients("proxies"), clients("others")), (0, 1));
+    world.cut(1);
+    world.cut(2);
+}
+
+#[test]
 fn a_rule_of_a_route_is_for_a_class() {
     let page = Page { status: 200, bytes: content(LEN), sized: true };
     let when = When { class: vec!["vip".parse().unwrap()], ..When::default() };
