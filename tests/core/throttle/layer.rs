@@ -60,7 +60,11 @@ fn each_response_has_its_own_limit_below_that_of_all() {
     let each = Each::new("response", Budget::of(Rate::or_unlimited(10_000)));
     let layer = PaceLayer::new(&server, each);
     let mut bodies = [ask(&layer, "a", 50_000), ask(&layer, "a", 50_000), ask(&layer, "a", 50_000)];
-    assert_eq!(bodies.each_mut().map(read), [2_000, 2_000, 1_000], "turns below a limit that is short are half of 200 ms");
+    assert_eq!(
+        bodies.each_mut().map(read),
+        [2_000, 2_000, 1_000],
+        "turns below a limit that is short are half of 200 ms"
+    );
     assert_eq!((server.children(), layer.each().len(), bodies[0].node().name()), (3, 3, "response"));
     layer.each().set(Budget::default());
     while clock.0.advance_to_next().is_some() {
