@@ -233,7 +233,7 @@ fn the_block_of_oauth2_proxy_can_be_read_and_leads_here() {
     let block = blocks(OPERATIONS, BESIDE, "ini")[0];
     let keys: toml::Table = block.parse().unwrap();
     let names: Vec<_> = keys.keys().map(String::as_str).collect();
-    assert_eq!(names, ["email_domains", "http_address", "upstreams"]);
+    assert_eq!(names, ["email_domains", "http_address", "provider", "upstreams"]);
     let served = Sluicegate::serve(&site(), &[]);
     let upstream = keys["upstreams"][0].as_str().unwrap().replace("127.0.0.1:8080", &served.addr.to_string());
     assert!(!curl(&upstream).is_empty());
