@@ -124,8 +124,8 @@ impl Budgets {
     /// Puts `prepared` in the place of all classes, for requests that come. One of a name that is known goes on with its nodes,
     /// whose limits are set, also for what is under way; of the others what is under way ends as it began.
     pub(crate) fn set_classes(&self, prepared: Vec<PreparedClass>) {
-        let mut identity = self.identity.write();
-        let old = std::mem::take(&mut identity.classes);
+        // Requests wait for neither the limits of all nodes to be set nor the old nodes and keys to be dropped.
+        let old = self.classes();
         let make = |prepared: PreparedClass| {
             let old = old.iter().find(|class| class.name() == prepared.name());
             Arc::new(Class::new(
@@ -134,7 +134,8 @@ impl Budgets {
                 old.map(|old| &**old),
             ))
         };
-        identity.classes = prepared.into_iter().map(make).collect();
+        let new = prepared.into_iter().map(make).collect();
+        let _replaced = std::mem::replace(&mut self.identity.write().classes, new);
     }
 
     /// Sets all limits, also for responses under way, and the key for new requests.
@@ -155,7 +156,7 @@ impl Budgets {
         certificate: Option<&ClientCertificate>,
     ) -> Charged {
         let certificate = certificate.filter(|_| matches!(client, ClientAddr::Peer(_)));
-        self.identity.read().charged(&Asker { ip: client.ip(), certificate, request: Some(request) })
+        self.identity.read().charged(&Asker::new(client.ip(), certificate, Some(request)))
     }
 
     /// Whose budget a request is charged to whose client is not known, since the proxy at `proxy` contradicts itself: the
@@ -166,7 +167,7 @@ impl Budgets {
         proxy: &ClientAddr,
         certificate: Option<&ClientCertificate>,
     ) -> Charged {
-        let key = self.identity.read().key(&Asker { ip: proxy.ip(), certificate, request: Some(request) });
+        let key = self.identity.read().key(&Asker::new(proxy.ip(), certificate, Some(request)));
         Charged { class: None, key }
     }
 
@@ -176,7 +177,7 @@ impl Budgets {
         client: PeerAddr,
         certificate: Option<&ClientCertificate>,
     ) -> Charged {
-        self.identity.read().charged(&Asker { ip: client.ip(), certificate, request: None })
+        self.identity.read().charged(&Asker::new(client.ip(), certificate, None))
     }
 }
 

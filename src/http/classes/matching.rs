@@ -1,5 +1,7 @@
 //! Finds out whether a client and its request are in a class.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::net::IpAddr;
 
 use http::header::USER_AGENT;
@@ -14,7 +16,6 @@ use crate::http::route::PathPattern;
 use crate::tls::ClientCertificate;
 
 /// A client, and what it asks for.
-#[derive(Clone, Copy)]
 pub(in crate::http) struct Asker<'a> {
     /// Its address; `None` on a Unix socket.
     pub(in crate::http) ip: Option<IpAddr>,
@@ -22,6 +23,33 @@ pub(in crate::http) struct Asker<'a> {
     pub(in crate::http) certificate: Option<&'a ClientCertificate>,
     /// Its request; `None` on a port of raw TCP.
     pub(in crate::http) request: Option<Asked<'a>>,
+    // What many classes may ask for is made once for a request.
+    path: OnceCell<Option<Cow<'a, str>>>,
+    user_agent: OnceCell<Option<String>>,
+}
+
+impl<'a> Asker<'a> {
+    pub(in crate::http) fn new(
+        ip: Option<IpAddr>,
+        certificate: Option<&'a ClientCertificate>,
+        request: Option<Asked<'a>>,
+    ) -> Self {
+        Self { ip, certificate, request, path: OnceCell::new(), user_agent: OnceCell::new() }
+    }
+
+    /// The path of its request as routes see it: another spelling of a path is the same path.
+    fn path(&self) -> Option<&str> {
+        self.path.get_or_init(|| path::normal(self.request?.uri.path())).as_deref()
+    }
+
+    /// The program that it says it is, in lower case.
+    fn user_agent(&self) -> Option<&str> {
+        let read = || {
+            let value = self.request?.fields.get(USER_AGENT)?;
+            Some(String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase())
+        };
+        self.user_agent.get_or_init(read).as_deref()
+    }
 }
 
 /// The head of a request.
@@ -134,23 +162,17 @@ impl Condition {
     }
 
     fn holds(&self, asker: &Asker<'_>) -> bool {
-        let request = asker.request;
         match self {
             Self::Network(networks) => {
                 asker.ip.is_some_and(|ip| networks.iter().any(|network| network.contains(ip)))
             }
-            Self::Method(methods) => request.is_some_and(|asked| methods.contains(asked.method)),
-            Self::Path(patterns) => request.is_some_and(|asked| {
-                // As routes see it: another spelling of a path is the same path.
-                let path = path::normal(asked.uri.path());
-                path.is_some_and(|path| patterns.iter().any(|pattern| pattern.matches(&path)))
-            }),
-            Self::UserAgent(patterns) => request.is_some_and(|asked| {
-                let text =
-                    asked.fields.get(USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
-                let text = text.map(|text| text.to_ascii_lowercase());
-                text.is_some_and(|text| patterns.iter().any(|pattern| pattern.matches(&text)))
-            }),
+            Self::Method(methods) => asker.request.is_some_and(|asked| methods.contains(asked.method)),
+            Self::Path(patterns) => {
+                asker.path().is_some_and(|path| patterns.iter().any(|pattern| pattern.matches(path)))
+            }
+            Self::UserAgent(patterns) => {
+                asker.user_agent().is_some_and(|text| patterns.iter().any(|pattern| pattern.matches(text)))
+            }
             Self::Certificate(wanted) => asker
                 .certificate
                 .is_some_and(|certificate| wanted.iter().any(|wanted| wanted.is(certificate))),
