@@ -1,7 +1,8 @@
-//! What Prometheus's own checker says of the metrics: nothing. Needs `promtool`, which Debian has in the
+//! What Prometheus's own checker says of the metrics, the alerts and the dashboard: nothing. Needs `promtool`, which Debian has in the
 //! package prometheus.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use sluicegate::config::EventSettings;
@@ -38,12 +39,40 @@ fn promtool_finds_nothing() {
     assert!(said.status.success() && words.is_empty(), "{}: {words}\n{text}", said.status);
 }
 
+/// Runs promtool in a folder and gives nothing if it found nothing.
+fn promtool(folder: &Path, args: &[&str]) {
+    let said = Command::new("promtool").args(args).current_dir(folder).output().unwrap();
+    let words = [said.stdout, said.stderr].concat();
+    assert!(said.status.success(), "{args:?}: {}", String::from_utf8_lossy(&words));
+}
+
+fn contrib(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib").join(name)
+}
+
 #[test]
 fn the_alerts_are_good_and_fire_when_they_should() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/prometheus");
-    for args in [["check", "rules", "events.rules.yml"], ["test", "rules", "events.test.yml"]] {
-        let said = Command::new("promtool").args(args).current_dir(&folder).output().unwrap();
-        let words = [said.stdout, said.stderr].concat();
-        assert!(said.status.success(), "{args:?}: {}", String::from_utf8_lossy(&words));
-    }
+    let folder = contrib("prometheus");
+    promtool(&folder, &["check", "rules", "events.rules.yml", "server.rules.yml"]);
+    promtool(&folder, &["test", "rules", "events.test.yml", "server.test.yml"]);
+}
+
+#[test]
+fn the_dashboards_questions_are_promql() {
+    let text = std::fs::read_to_string(contrib("grafana/sluicegate.json")).unwrap();
+    let board: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let panels = board["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    // As Grafana fills them in.
+    let rules = targets.enumerate().map(|(number, target)| {
+        let expression = target["expr"].as_str().unwrap();
+        let expression = expression.replace("$instance", ".*").replace("$__rate_interval", "1m");
+        serde_json::json!({ "record": format!("r{number}"), "expr": expression })
+    });
+    let rules: Vec<_> = rules.collect();
+    assert!(rules.len() > 40, "{}", rules.len());
+    let folder = tempfile::tempdir().unwrap();
+    let groups = serde_json::json!({ "groups": [{ "name": "dashboard", "rules": rules }] });
+    std::fs::write(folder.path().join("dashboard.yml"), groups.to_string()).unwrap();
+    promtool(folder.path(), &["check", "rules", "dashboard.yml"]);
 }

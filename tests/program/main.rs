@@ -18,6 +18,7 @@ mod given_up;
 mod held;
 mod logs;
 mod memory;
+mod monitoring;
 mod notified;
 mod probe;
 mod proxy_protocol;
