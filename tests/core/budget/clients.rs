@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use sluicegate::budget::{ClientKey, Clients, Gate};
+use sluicegate::budget::{ClientKey, Clients, Gate, IdleBound};
 use sluicegate::limit::{Budget, Rate};
 
 use super::tasks::Task;
@@ -56,6 +56,62 @@ fn memory_is_bounded_however_many_come() {
         flow.sent(1);
     }
     assert!(clients.len() <= Clients::MAX_IDLE);
+}
+
+#[test]
+fn memory_is_bounded_however_many_places_they_come_to() {
+    let clock = CleanClock::default();
+    let bound = IdleBound::default();
+    let budget = Budget::of(Rate::or_unlimited(1)).with_burst(1 << 40);
+    let places: Vec<Clients> = (0..50).map(|_| clients(&clock, budget)).collect();
+    places.iter().for_each(|place| place.share(&bound));
+    let mut under_way = Vec::new();
+    for n in 0..(Clients::MAX_IDLE as u32 + 20_000) {
+        let mut cx = Context::from_waker(Waker::noop());
+        // A crowd comes to one after the other, and to each but once.
+        let mut flow = places[n as usize / 2_000].node(&key(n)).flow(Default::default());
+        assert_eq!(flow.poll_turn(&mut cx, 1), Poll::Ready(1));
+        flow.sent(1);
+        if n % 100 == 0 {
+            under_way.push((n, flow));
+        }
+        assert!(bound.known() <= Clients::MAX_IDLE + under_way.len());
+    }
+    let sum = |places: &[Clients]| places.iter().map(Clients::len).sum::<usize>();
+    assert_eq!(sum(&places), bound.known());
+    assert!(bound.known() > Clients::MAX_IDLE - 100, "no more are forgotten than must be: {}", bound.known());
+    for (n, _) in &under_way {
+        assert!(places[*n as usize / 2_000].lookup(&key(*n)).1.is_some(), "what is under way stays");
+    }
+    drop(under_way);
+    drop(places);
+    assert_eq!(bound.known(), 0);
+}
+
+#[test]
+fn what_is_whole_again_is_forgotten_also_where_nobody_comes_any_more() {
+    let clock = CleanClock::default();
+    let bound = IdleBound::default();
+    let places = [(); 3].map(|()| {
+        let place = clients(&clock, Budget::of(Rate::or_unlimited(1_000)).with_burst(5_000));
+        // One that had clients before counts them.
+        drop(place.node(&key(0)));
+        place.share(&bound);
+        place.share(&IdleBound::default());
+        place
+    });
+    assert_eq!(bound.known(), 3);
+    let [one, other, last] = &places;
+    for (place, n) in [one, other].into_iter().flat_map(|place| (0..1_000).map(move |n| (place, n))) {
+        Task::new(place.node(&key(n)).flow(Default::default())).send(10_000);
+    }
+    assert_eq!((one.len(), other.len()), (1_000, 1_000), "all have something on the slate");
+    clock.0.advance(Duration::from_secs(5));
+    for n in 0..2_000 {
+        drop(last.node(&key(n)));
+    }
+    assert_eq!((one.len(), other.len()), (0, 0));
+    assert_eq!(bound.known(), last.len());
 }
 
 #[test]

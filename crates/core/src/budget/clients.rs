@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use super::{ClientKey, Node};
+use super::{ClientKey, IdleBound, Node};
 use crate::clock::Instant;
 use crate::limit::{Budget, Passed};
 use crate::sync::Mutex;
@@ -12,14 +12,17 @@ use crate::sync::Mutex;
 /// The clients below a node, each with the same budget unless overridden; clones share them.
 ///
 /// A client's node is kept until it is as a new one would be (burst full, no debt), so reconnecting does not evade a
-/// limit. Memory is bounded: beyond [`MAX_IDLE`](Self::MAX_IDLE) the oldest idle ones are dropped.
+/// limit. Memory is bounded: beyond [`MAX_IDLE`](Self::MAX_IDLE) the oldest idle ones are dropped, of these or of all that
+/// [share a bound](Self::share).
 #[derive(Clone)]
 pub struct Clients(Arc<Inner>);
 
-struct Inner {
+pub(super) struct Inner {
     parent: Node,
     name: Arc<str>,
     keyed: Mutex<Keyed>,
+    /// Set once, with `keyed` locked.
+    bound: OnceLock<IdleBound>,
 }
 
 struct Keyed {
@@ -49,7 +52,16 @@ impl Clients {
         parent.0.tree.limits_changed(None, budget.rate);
         let keyed =
             Keyed { budget, nodes: HashMap::new(), round: VecDeque::new(), overrides: HashMap::new() };
-        Self(Arc::new(Inner { parent, name: name.into(), keyed: Mutex::new(keyed) }))
+        Self(Arc::new(Inner { parent, name: name.into(), keyed: Mutex::new(keyed), bound: OnceLock::new() }))
+    }
+
+    /// Has these clients share `bound` with others from now on. Of several calls the first counts.
+    pub fn share(&self, bound: &IdleBound) {
+        let keyed = self.0.keyed.lock();
+        if self.0.bound.set(bound.clone()).is_ok() {
+            bound.add(keyed.nodes.len());
+            bound.add_member(Arc::downgrade(&self.0));
+        }
     }
 
     /// Returns the node above all of them.
@@ -64,15 +76,25 @@ impl Clients {
 
     /// Returns the node of a client; creates it if need be.
     pub fn node(&self, key: &ClientKey) -> Node {
+        if let Some(node) = self.0.keyed.lock().nodes.get(key) {
+            return node.clone();
+        }
+        // Where there are too many, not always the ones here go: others may be older.
+        if let Some(bound) = self.0.bound.get() {
+            bound.drop_some_idle();
+        }
+        self.0.drop_idle();
         let mut keyed = self.0.keyed.lock();
         if let Some(node) = keyed.nodes.get(key) {
             return node.clone();
         }
-        keyed.drop_idle(self.0.parent.clock().now());
         let budget = keyed.overrides.get(key).copied().unwrap_or(keyed.budget);
         let node = self.0.parent.child_named(Arc::clone(&self.0.name), budget);
         keyed.nodes.insert(key.clone(), node.clone());
         keyed.round.push_back(key.clone());
+        if let Some(bound) = self.0.bound.get() {
+            bound.add(1);
+        }
         node
     }
 
@@ -167,27 +189,45 @@ impl Clients {
 impl Drop for Inner {
     fn drop(&mut self) {
         let keyed = self.keyed.get_mut();
+        if let Some(bound) = self.bound.get() {
+            bound.remove(keyed.nodes.len());
+        }
         let rates = keyed.overrides.values().chain([&keyed.budget]).map(|budget| budget.rate);
         rates.for_each(|rate| self.parent.0.tree.limits_changed(rate, None));
     }
 }
 
-impl Keyed {
+impl Inner {
     /// Examines some nodes, and drops those that are idle.
-    fn drop_idle(&mut self, now: Instant) {
-        let crowded = self.nodes.len() >= Clients::MAX_IDLE;
+    pub(super) fn drop_idle(&self) {
+        let now = self.parent.clock().now();
+        let mut keyed = self.keyed.lock();
+        let is_crowded =
+            self.bound.get().map_or(keyed.nodes.len() >= Clients::MAX_IDLE, IdleBound::is_reached);
+        let dropped = keyed.drop_idle(now, is_crowded);
+        if let Some(bound) = self.bound.get() {
+            bound.remove(dropped);
+        }
+    }
+}
+
+impl Keyed {
+    /// Examines some nodes, and drops those that are idle. Where it is crowded, none is waited for. Returns how many it dropped.
+    fn drop_idle(&mut self, now: Instant, is_crowded: bool) -> usize {
+        let before = self.nodes.len();
         for _ in 0..Clients::EXAMINED.min(self.round.len()) {
-            let Some(key) = self.round.pop_front() else { return };
+            let Some(key) = self.round.pop_front() else { break };
             let idle = self
                 .nodes
                 .get(&key)
-                .is_some_and(|node| node.is_unused() && (crowded || node.forgettable_at() <= now));
+                .is_some_and(|node| node.is_unused() && (is_crowded || node.forgettable_at() <= now));
             if idle {
                 self.nodes.remove(&key);
             } else {
                 self.round.push_back(key);
             }
         }
+        before - self.nodes.len()
     }
 }
 
