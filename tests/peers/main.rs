@@ -1,4 +1,4 @@
-//! Other people's programs against this one, on loopback: nginx, HAProxy, curl, wget, Python, uvicorn, grpcio, wrk,
+//! Other people's programs against this one, on loopback: nginx, HAProxy, curl, wget, aria2, Python, uvicorn, grpcio, wrk,
 //! Chromium, openssl, testssl.sh, slowhttptest.
 //!
 //! `cargo test --features peers --test peers`. Which Debian packages that needs stands in `.ci/run`,
@@ -8,6 +8,7 @@
 mod access_log;
 mod admin_promtool;
 mod admin_schemathesis;
+mod aria2;
 mod backend;
 mod backends;
 mod beside;
