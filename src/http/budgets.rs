@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::classes::{Asked, Asker, Class, PreparedClass};
+use super::classes::{Asked, Asker, Class, ClassInForce, PreparedClass};
 use super::limits::{KeySource, SharedLimits};
 use super::peer::{ClientAddr, PeerAddr};
-use crate::budget::{ClientKey, Clients, Node};
+use crate::budget::{ClientKey, Clients, IdleBound, Node};
 use crate::clock::Clock;
 use crate::limit::Limit;
 use crate::sync::RwLock;
@@ -35,6 +35,8 @@ pub(crate) const UPLOAD_ROUTE_CLIENT: &str = "upload_route_client";
 pub struct Budgets {
     clients: Clients,
     uploads: Clients,
+    /// Of these clients and those of classes, routes and ports.
+    idle: IdleBound,
     identity: RwLock<Identity>,
     connection: Limit,
 }
@@ -43,7 +45,7 @@ pub struct Budgets {
 struct Identity {
     key: KeySource,
     /// The first that has a client is its class.
-    classes: Vec<Arc<Class>>,
+    classes: Vec<ClassInForce>,
 }
 
 /// Whose budget a request or a stream of raw TCP is charged to.
@@ -55,13 +57,29 @@ pub(crate) struct Charged {
     pub(crate) key: ClientKey,
 }
 
+impl Charged {
+    /// Whether both are one client of one class.
+    fn is_same(&self, other: &Self) -> bool {
+        let name = |charged: &Self| charged.class.as_ref().map(|class| class.shared_name());
+        self.key == other.key && name(self) == name(other)
+    }
+}
+
 impl Budgets {
     pub(crate) fn new(limits: &SharedLimits, connection: Limit, clock: Arc<dyn Clock>) -> Self {
         let server = Node::root(SERVER, limits.server, Arc::clone(&clock));
         let uploads = Node::root(UPLOAD_SERVER, limits.upload.server, clock);
+        let (clients, uploads) = (
+            Clients::new(server, CLIENT, limits.client),
+            Clients::new(uploads, UPLOAD_CLIENT, limits.upload.client),
+        );
+        let idle = IdleBound::default();
+        clients.share(&idle);
+        uploads.share(&idle);
         Self {
-            clients: Clients::new(server, CLIENT, limits.client),
-            uploads: Clients::new(uploads, UPLOAD_CLIENT, limits.upload.client),
+            clients,
+            uploads,
+            idle,
             identity: RwLock::new(Identity { key: limits.key.clone(), classes: Vec::new() }),
             connection,
         }
@@ -82,6 +100,11 @@ impl Budgets {
         &self.uploads
     }
 
+    /// The bound of all clients that the server remembers, wherever they have a limit.
+    pub(crate) fn idle(&self) -> &IdleBound {
+        &self.idle
+    }
+
     /// The limit of each connection.
     pub fn connection(&self) -> &Limit {
         &self.connection
@@ -94,12 +117,13 @@ impl Budgets {
 
     /// The classes of clients, in order.
     pub fn classes(&self) -> Vec<Arc<Class>> {
-        self.identity.read().classes.clone()
+        self.identity.read().classes.iter().map(|found| Arc::clone(&found.class)).collect()
     }
 
     /// The class of this name.
     pub fn class(&self, name: &str) -> Option<Arc<Class>> {
-        self.identity.read().classes.iter().find(|class| class.name() == name).cloned()
+        let classes = &self.identity.read().classes;
+        classes.iter().map(|found| &found.class).find(|class| class.name() == name).cloned()
     }
 
     /// The nodes of clients of `class`, or of those without one.
@@ -116,7 +140,7 @@ impl Budgets {
     pub(crate) fn key_changes(&self, prepared: &[PreparedClass]) -> Vec<String> {
         let classes = &self.identity.read().classes;
         let change = |prepared: &PreparedClass| {
-            classes.iter().find(|class| class.name() == prepared.name())?.key_changes(prepared)
+            classes.iter().find(|found| found.class.name() == prepared.name())?.key_changes(prepared)
         };
         prepared.iter().filter_map(change).collect()
     }
@@ -127,12 +151,11 @@ impl Budgets {
         // Requests wait for neither the limits of all nodes to be set nor the old nodes and keys to be dropped.
         let old = self.classes();
         let make = |prepared: PreparedClass| {
-            let old = old.iter().find(|class| class.name() == prepared.name());
-            Arc::new(Class::new(
-                prepared,
-                [self.clients.parent(), self.uploads.parent()],
-                old.map(|old| &**old),
-            ))
+            let old = old.iter().find(|class| class.name() == prepared.name()).cloned();
+            let made = ClassInForce::new(prepared, [self.clients.parent(), self.uploads.parent()], old);
+            made.class.clients().share(&self.idle);
+            made.class.uploads().share(&self.idle);
+            made
         };
         let new = prepared.into_iter().map(make).collect();
         let _replaced = std::mem::replace(&mut self.identity.write().classes, new);
@@ -159,6 +182,18 @@ impl Budgets {
         self.identity.read().charged(&Asker::new(client.ip(), certificate, Some(request)))
     }
 
+    /// Whether the same request would be charged to another where its path is read in one of the ways of `others`.
+    pub(in crate::http) fn differs<'a>(
+        &self,
+        charged: &Charged,
+        (request, others): (Asked<'a>, impl IntoIterator<Item = Option<&'a str>>),
+        client: &ClientAddr,
+        certificate: Option<&ClientCertificate>,
+    ) -> bool {
+        let mut others = others.into_iter().map(|path| Asked { path, ..request });
+        others.any(|request| !self.charged(request, client, certificate).is_same(charged))
+    }
+
     /// Whose budget a request is charged to whose client is not known, since the proxy at `proxy` contradicts itself: the
     /// proxy's, and no class's. What makes it contradict itself may be the client's own words.
     pub(in crate::http) fn charged_to_proxy(
@@ -183,7 +218,7 @@ impl Budgets {
 
 impl Identity {
     fn charged(&self, asker: &Asker<'_>) -> Charged {
-        let found = self.classes.iter().find_map(|class| Some((class, class.find(asker)?)));
+        let found = self.classes.iter().find_map(|found| Some((&found.class, found.find(asker)?)));
         let (class, key) = found.map_or((None, None), |(class, key)| (Some(Arc::clone(class)), key));
         Charged { class, key: key.unwrap_or_else(|| self.key(asker)) }
     }
@@ -219,6 +254,7 @@ fn of_digest(digest: &Arc<[u8; 32]>) -> ClientKey {
 mod tests {
     use super::*;
     use crate::clock::ManualClock;
+    use crate::http::request_path::RequestPath;
 
     /// The key of a request with these fields.
     fn key_of(
@@ -229,7 +265,7 @@ mod tests {
     ) -> ClientKey {
         let mut request = http::Request::new(());
         request.headers_mut().clone_from(fields);
-        budgets.charged(Asked::of(&request), client, certificate).key
+        budgets.charged(Asked::of(&request, &RequestPath::new("/")), client, certificate).key
     }
 
     #[test]
@@ -255,7 +291,8 @@ mod tests {
     fn a_connection_is_charged_to_its_clients_certificate_and_a_proxys_says_nothing_of_others() {
         let limits = |key: &str| SharedLimits { key: key.parse().unwrap(), ..SharedLimits::default() };
         let budgets = Budgets::new(&limits("address"), Limit::unlimited(), Arc::new(ManualClock::new()));
-        let shown = ClientCertificate { fingerprint: Arc::new([1; 32]), name: Arc::new([2; 32]) };
+        let shown =
+            ClientCertificate { fingerprint: Arc::new([1; 32]), name: Arc::new([2; 32]), is_dns: false };
         let (peer, named) =
             ("192.0.2.1:5".parse().map(PeerAddr::Tcp).unwrap(), ClientAddr::Named([192, 0, 2, 2].into()));
         let [address, other] = [1, 2].map(|last| ClientKey::V4([192, 0, 2, last].into()));

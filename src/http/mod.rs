@@ -19,6 +19,7 @@ mod path;
 pub mod peer;
 pub mod proxy;
 mod redirect;
+mod request_path;
 pub mod route;
 mod routing;
 pub mod server;

@@ -70,12 +70,6 @@ pub(super) fn is_unambiguous(path: &str) -> bool {
     })
 }
 
-/// Returns how `path`, a normal form, is read where `%2F` and `\` are separators; `None` if it contains neither.
-pub(super) fn with_other_separators(path: &str) -> Option<String> {
-    let has_some = path.contains("%2F") || path.contains("%5C");
-    has_some.then(|| path.replace("%2F", "/").replace("%5C", "/"))
-}
-
 fn is_normal(path: &[u8]) -> bool {
     let mut at = 0;
     while let Some(&byte) = path.get(at) {
@@ -200,13 +194,6 @@ mod tests {
         {
             assert!(is_unambiguous(path), "{path}");
         }
-    }
-
-    #[test]
-    fn other_separators_are_seen_where_there_are_some() {
-        assert_eq!(with_other_separators("/a/b%20"), None);
-        assert_eq!(with_other_separators("/a%2Fb%5C..%2Fc"), Some("/a/b/../c".to_owned()));
-        assert_eq!(with_other_separators("/a%252Fb"), None);
     }
 
     proptest! {

@@ -10,6 +10,8 @@ pub struct ClientCertificate {
     /// The SHA-256 of its name: the last common name of its subject, or else the first DNS name (in lower case), URI or
     /// mail address among its alternative names. A certificate without a name has its fingerprint here.
     pub name: Arc<[u8; 32]>,
+    /// Whether that name is a DNS name, which is the same in any case.
+    pub is_dns: bool,
 }
 
 impl ClientCertificate {
@@ -27,8 +29,9 @@ impl ClientCertificate {
     /// Reads a certificate in DER that was verified.
     pub(super) fn read(der: &[u8]) -> Option<Self> {
         let fingerprint = Arc::new(sha256(der)?);
-        let name = name_of(der).and_then(|name| sha256(&name));
-        Some(Self { name: name.map_or_else(|| Arc::clone(&fingerprint), Arc::new), fingerprint })
+        let (name, is_dns) = name_of(der).unzip();
+        let name = name.and_then(|name| sha256(&name)).map_or_else(|| Arc::clone(&fingerprint), Arc::new);
+        Some(Self { name, fingerprint, is_dns: is_dns.unwrap_or_default() })
     }
 }
 
@@ -40,8 +43,9 @@ pub(super) fn sha256(bytes: &[u8]) -> Option<[u8; 32]> {
     suite.common.hash_provider.hash(bytes).as_ref().try_into().ok()
 }
 
+/// The name in a certificate, and whether it is a DNS name.
 #[cfg(feature = "tls")]
-fn name_of(der: &[u8]) -> Option<Vec<u8>> {
+fn name_of(der: &[u8]) -> Option<(Vec<u8>, bool)> {
     use x509_cert::certificate::{CertificateInner, Raw};
     use x509_cert::der::Decode;
     use x509_cert::ext::pkix::SubjectAltName;
@@ -54,13 +58,13 @@ fn name_of(der: &[u8]) -> Option<Vec<u8>> {
     // From the most general to the most specific (RFC 4514 §2.1 reverses them).
     let common = parsed.subject().iter().filter(|part| part.oid == COMMON_NAME).last();
     if let Some(name) = common.map(|part| text_of(&part.value)).filter(|name| !name.is_empty()) {
-        return Some(name);
+        return Some((name, false));
     }
     let (_, names) = parsed.get_extension::<SubjectAltName>().ok()??;
     names.0.iter().find_map(|name| match name {
-        GeneralName::DnsName(name) => Some(name.as_str().to_ascii_lowercase().into_bytes()),
+        GeneralName::DnsName(name) => Some((name.as_str().to_ascii_lowercase().into_bytes(), true)),
         GeneralName::UniformResourceIdentifier(name) | GeneralName::Rfc822Name(name) => {
-            Some(name.as_str().as_bytes().to_vec())
+            Some((name.as_str().as_bytes().to_vec(), false))
         }
         _ => None,
     })
@@ -119,8 +123,8 @@ mod tests {
             let (one, other) = (made(names, alternatives), made(names, alternatives));
             assert_ne!(one.fingerprint, other.fingerprint);
             assert_eq!(
-                (Some(*one.name), &one.name),
-                (sha256(expected.as_bytes()), &other.name),
+                (Some(*one.name), &one.name, one.is_dns),
+                (sha256(expected.as_bytes()), &other.name, expected == "a.test"),
                 "{expected}"
             );
         }

@@ -5,14 +5,21 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Empty;
 use sluicegate::budget::Clients;
 use sluicegate::config::{Config, FilterKinds, Loader};
 use sluicegate::http::server::Server;
 use sluicegate::proxy_protocol::{ProxyVersion, header};
+use sluicegate::rt;
+use testkit::backend::Backend;
 use testkit::certificates::Certificates;
+use testkit::h2;
 use testkit::served::{Served, connect, connect_from};
 use testkit::tls::TlsClient;
 use testkit::wait::until;
+use testkit::wire::answer_to;
 
 const KIB: u64 = 1024;
 
@@ -272,4 +279,59 @@ fn uploads_of_a_class_have_its_limit() {
     assert_eq!(served.handle.budgets().uploads().len(), 0);
     drop(stream.shutdown(std::net::Shutdown::Both));
     writing.join().unwrap();
+}
+
+#[test]
+fn a_backend_is_not_asked_where_it_could_read_a_path_with_other_limits() {
+    let backend = Backend::saying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+    let folder = testkit::folder::sparse("large", 1 << 20);
+    let text = format!(
+        "listen = '127.0.0.1:0'
+        [[class]]
+        name = 'slow'
+        match = {{ path = '/big/*' }}
+        limits.client = {{ rate = '100k' }}
+        [[route]]
+        path = '/'
+        proxy = 'http://{}'
+        [[route.pace]]
+        when = {{ extension = 'iso' }}
+        rate = '100k'
+        [[route]]
+        path = '/files/'
+        files = '.'
+        [[route.pace]]
+        when = {{ extension = 'iso' }}
+        rate = '100k'",
+        backend.addr
+    );
+    let config = Loader::new().parse(&text, "test.toml", folder.path()).unwrap();
+    let served = Served::running(Server::from_config(&config, &FilterKinds::default()).unwrap());
+    for (target, expected) in [
+        ("/big/a", 200),
+        ("/big/a%2Fb;c", 200),
+        ("/x%2Fy", 200),
+        ("/a.iso", 200),
+        // nginx and most programs decode `%2F`, IIS takes a backslash for a slash, servlet containers drop parameters.
+        ("/big%2Fa", 400),
+        ("/big%5Ca", 400),
+        ("/big;v=1/a", 400),
+        ("/x/..;/big/a", 400),
+        ("/a.iso;v=1", 400),
+        ("/a%2F.iso%2F", 400),
+        // Files read none of them.
+        ("/files/a.iso;v=1", 404),
+        ("/files/large;v=1", 404),
+        ("/files/large", 200),
+    ] {
+        let head = format!("HEAD {target} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+        assert_eq!(answer_to(served.send(head), "HEAD").status(), expected, "{target}");
+        let status = rt::block_on(async {
+            let mut sender = h2::connect(served.addr, h2::WIDE).await;
+            let uri = format!("http://t{target}");
+            let request = Request::builder().method("HEAD").uri(uri).body(Empty::<Bytes>::new()).unwrap();
+            sender.send_request(request).await.unwrap().status().as_u16()
+        });
+        assert_eq!(status, expected, "{target} over HTTP/2");
+    }
 }

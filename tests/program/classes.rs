@@ -103,6 +103,10 @@ fn a_hang_up_reads_keys_again_and_the_access_log_names_class_and_rule() {
     set_keys(site.path(), "secret-one\n", 0o666);
     program.signal(Signal::HUP);
     log_until(&mut program, "its mode 666 lets everyone on this machine read or write it");
+    // Nor does one without keys, which would have put all of them out of their class.
+    set_keys(site.path(), "# written in a moment\n", 0o600);
+    program.signal(Signal::HUP);
+    log_until(&mut program, "no key is in it; write one on each line, or leave its class out");
     ask(&program, "secret-two");
     assert!(lines(4).lines().last().unwrap().contains("\"class\":\"vip\""));
     program.end();

@@ -50,7 +50,8 @@ impl fmt::Debug for SecretKey {
 /// Reads a file of keys: one on each line, without lines that are empty or begin with `#`.
 ///
 /// # Errors
-/// The file cannot be read, others than its owner and group may read or write it, or a line is no key.
+/// The file cannot be read, others than its owner and group may read or write it, a line is no key, or there is none: a file that
+/// was cut short would put all its clients out of their class.
 pub(super) fn read(path: &Path) -> Result<Vec<SecretKey>, String> {
     let failed = |why: String| format!("keys in {}: {why}", excerpt(&path.display().to_string(), 300));
     let unreadable = |error: std::io::Error| failed(error.to_string());
@@ -68,6 +69,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<SecretKey>, String> {
         if !line.is_empty() && !line.starts_with('#') {
             keys.push(SecretKey::new(line).map_err(|why| failed(format!("line {}: {why}", at + 1)))?);
         }
+    }
+    if keys.is_empty() {
+        return Err(failed("no key is in it; write one on each line, or leave its class out".to_owned()));
     }
     Ok(keys)
 }
@@ -165,10 +169,11 @@ mod tests {
         };
         let expected = keys(&["one", "two words"]);
         assert_eq!(write("# ours\none\n\n  two words\r\n", 0o640), Ok(expected));
-        assert_eq!(write("", 0o600), Ok(Vec::new()));
         for (text, mode, expected) in [
             ("one", 0o644, "its mode 644 lets everyone on this machine read or write it; run chmod o-rw"),
             ("one", 0o602, "its mode 602"),
+            ("", 0o600, "no key is in it; write one on each line"),
+            ("# none yet\n\n", 0o600, "no key is in it"),
             ("one\nsécret", 0o600, "line 2: a key has spaces around it, or characters"),
         ] {
             let error = write(text, mode).unwrap_err();

@@ -1,17 +1,16 @@
 //! Finds out whether a client and its request are in a class.
 
-use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::net::IpAddr;
 
 use http::header::USER_AGENT;
-use http::{HeaderMap, HeaderName, Method, Request, Uri};
+use http::{HeaderMap, HeaderName, Method, Request};
 
 use super::known_keys::{self, KnownKeys};
 use super::settings::{CertificateId, ClassMatch, HeaderKeys, KeySet, TextPattern};
 use crate::address::Network;
 use crate::budget::ClientKey;
-use crate::http::path;
+use crate::http::request_path::RequestPath;
 use crate::http::route::PathPattern;
 use crate::tls::ClientCertificate;
 
@@ -24,7 +23,6 @@ pub(in crate::http) struct Asker<'a> {
     /// Its request; `None` on a port of raw TCP.
     pub(in crate::http) request: Option<Asked<'a>>,
     // What many classes may ask for is made once for a request.
-    path: OnceCell<Option<Cow<'a, str>>>,
     user_agent: OnceCell<Option<String>>,
 }
 
@@ -34,12 +32,7 @@ impl<'a> Asker<'a> {
         certificate: Option<&'a ClientCertificate>,
         request: Option<Asked<'a>>,
     ) -> Self {
-        Self { ip, certificate, request, path: OnceCell::new(), user_agent: OnceCell::new() }
-    }
-
-    /// The path of its request as routes see it: another spelling of a path is the same path.
-    fn path(&self) -> Option<&str> {
-        self.path.get_or_init(|| path::normal(self.request?.uri.path())).as_deref()
+        Self { ip, certificate, request, user_agent: OnceCell::new() }
     }
 
     /// The program that it says it is, in lower case.
@@ -56,13 +49,15 @@ impl<'a> Asker<'a> {
 #[derive(Clone, Copy)]
 pub(in crate::http) struct Asked<'a> {
     pub(in crate::http) method: &'a Method,
-    pub(in crate::http) uri: &'a Uri,
+    /// A normal form of its path; `None` if that leads above its root.
+    pub(in crate::http) path: Option<&'a str>,
     pub(in crate::http) fields: &'a HeaderMap,
 }
 
 impl<'a> Asked<'a> {
-    pub(in crate::http) fn of<B>(request: &'a Request<B>) -> Self {
-        Self { method: request.method(), uri: request.uri(), fields: request.headers() }
+    /// That of `request`, whose path is `path`.
+    pub(in crate::http) fn of<B>(request: &'a Request<B>, path: &'a RequestPath<'_>) -> Self {
+        Self { method: request.method(), path: path.normal(), fields: request.headers() }
     }
 }
 
@@ -83,7 +78,8 @@ enum Condition {
 enum Certificate {
     Any,
     Fingerprint([u8; 32]),
-    Name([u8; 32]),
+    /// The digest of a name, and that of it in lower case, as DNS names are compared.
+    Name([u8; 32], [u8; 32]),
 }
 
 impl Conditions {
@@ -168,7 +164,8 @@ impl Condition {
             }
             Self::Method(methods) => asker.request.is_some_and(|asked| methods.contains(asked.method)),
             Self::Path(patterns) => {
-                asker.path().is_some_and(|path| patterns.iter().any(|pattern| pattern.matches(path)))
+                let path = asker.request.and_then(|asked| asked.path);
+                path.is_some_and(|path| patterns.iter().any(|pattern| pattern.matches(path)))
             }
             Self::UserAgent(patterns) => {
                 asker.user_agent().is_some_and(|text| patterns.iter().any(|pattern| pattern.matches(text)))
@@ -184,7 +181,7 @@ impl Condition {
     fn certificate_key(&self, asker: &Asker<'_>) -> Option<ClientKey> {
         let (Self::Certificate(wanted), Some(certificate)) = (self, asker.certificate) else { return None };
         let digest = match wanted.iter().find(|wanted| wanted.is(certificate))? {
-            Certificate::Name(_) => &certificate.name,
+            Certificate::Name(..) => &certificate.name,
             Certificate::Any | Certificate::Fingerprint(_) => &certificate.fingerprint,
         };
         Some(ClientKey::Certificate(digest.clone()))
@@ -205,7 +202,10 @@ impl Certificate {
             CertificateId::Any => Some(Self::Any),
             CertificateId::Fingerprint(ClientKey::Certificate(digest)) => Some(Self::Fingerprint(**digest)),
             CertificateId::Fingerprint(_) => None,
-            CertificateId::Name(name) => ClientCertificate::digest_of_name(name).map(Self::Name),
+            CertificateId::Name(name) => {
+                let digest = ClientCertificate::digest_of_name;
+                Some(Self::Name(digest(name)?, digest(&name.to_ascii_lowercase())?))
+            }
         }
     }
 
@@ -213,7 +213,7 @@ impl Certificate {
         match self {
             Self::Any => true,
             Self::Fingerprint(digest) => *digest == *shown.fingerprint,
-            Self::Name(digest) => *digest == *shown.name,
+            Self::Name(digest, lower) => *(if shown.is_dns { lower } else { digest }) == *shown.name,
         }
     }
 }

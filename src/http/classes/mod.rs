@@ -73,39 +73,36 @@ impl ClassSettings {
     }
 }
 
-/// A class of clients in force. Its limits are live.
+/// A class of clients. Its limits are live.
+///
+/// What is under way in it holds no more than this: not who is in it, which a reload may replace.
 pub struct Class {
     name: Arc<str>,
-    prepared: PreparedClass,
     clients: Clients,
     uploads: Clients,
 }
 
 impl Class {
-    /// Makes the nodes of a class below those of the server, or goes on with those of `old`, the class of its name.
-    pub(super) fn new(prepared: PreparedClass, [server, uploads]: [&Node; 2], old: Option<&Self>) -> Self {
-        let limits = prepared.settings.limits;
-        let (clients, uploads) = match old {
-            Some(old) => {
-                for (clients, total, each) in [
-                    (&old.clients, limits.total, limits.client),
-                    (&old.uploads, limits.upload_total, limits.upload_client),
-                ] {
-                    clients.parent().set(total);
-                    clients.reset(each);
-                }
-                (old.clients.clone(), old.uploads.clone())
-            }
-            None => (
-                Clients::new(server.child(CLASS, limits.total), CLASS_CLIENT, limits.client),
-                Clients::new(
-                    uploads.child(UPLOAD_CLASS, limits.upload_total),
-                    UPLOAD_CLASS_CLIENT,
-                    limits.upload_client,
-                ),
-            ),
-        };
-        Self { name: prepared.settings.name.as_str().into(), prepared, clients, uploads }
+    /// Makes a class with its nodes below those of the server.
+    fn new(name: &ClassName, limits: ClassLimits, [server, uploads]: [&Node; 2]) -> Self {
+        let (total, upload_total) =
+            (server.child(CLASS, limits.total), uploads.child(UPLOAD_CLASS, limits.upload_total));
+        Self {
+            name: name.as_str().into(),
+            clients: Clients::new(total, CLASS_CLIENT, limits.client),
+            uploads: Clients::new(upload_total, UPLOAD_CLASS_CLIENT, limits.upload_client),
+        }
+    }
+
+    /// Sets its limits, also for what is under way.
+    fn set(&self, limits: ClassLimits) {
+        for (clients, total, each) in [
+            (&self.clients, limits.total, limits.client),
+            (&self.uploads, limits.upload_total, limits.upload_client),
+        ] {
+            clients.parent().set(total);
+            clients.reset(each);
+        }
     }
 
     /// Its name.
@@ -127,6 +124,27 @@ impl Class {
     pub fn uploads(&self) -> &Clients {
         &self.uploads
     }
+}
+
+/// A class and who is in it.
+pub(super) struct ClassInForce {
+    pub(super) class: Arc<Class>,
+    prepared: PreparedClass,
+}
+
+impl ClassInForce {
+    /// Makes the nodes of a class below those of the server, or goes on with `old`, the class of its name.
+    pub(super) fn new(prepared: PreparedClass, nodes: [&Node; 2], old: Option<Arc<Class>>) -> Self {
+        let ClassSettings { name, limits, .. } = &prepared.settings;
+        let class = match old {
+            Some(old) => {
+                old.set(*limits);
+                old
+            }
+            None => Arc::new(Class::new(name, *limits, nodes)),
+        };
+        Self { class, prepared }
+    }
 
     /// The key of `asker` if it is in the class: `Some(None)` if the class tells clients apart as the server does.
     pub(super) fn find(&self, asker: &Asker<'_>) -> Option<Option<ClientKey>> {
@@ -141,7 +159,7 @@ impl Class {
             let of = [(&of.conditions, &other.conditions), (&of.except, &other.except)];
             of.into_iter().map(|(of, other)| of.keys_missing_in(other)).sum::<usize>()
         });
-        (more + less > 0).then(|| format!("keys of class {}: {more} added, {less} removed", self.name))
+        (more + less > 0).then(|| format!("keys of class {}: {more} added, {less} removed", self.class.name))
     }
 
     /// Whether values of the header `name` must be known.

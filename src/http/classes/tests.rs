@@ -9,6 +9,7 @@ use crate::clock::ManualClock;
 use crate::http::SharedLimits;
 use crate::http::budgets::{Budgets, Charged};
 use crate::http::peer::{ClientAddr, PeerAddr};
+use crate::http::request_path::RequestPath;
 use crate::keys::{Absent, Draft, Keys, Reading};
 use crate::limit::{Budget, Limit, Rate};
 use crate::tls::ClientCertificate;
@@ -49,7 +50,17 @@ fn request(text: &str) -> Request<()> {
 
 /// The class and the key of a request.
 fn of(budgets: &Budgets, client: &ClientAddr, text: &str) -> (String, String) {
-    shown(budgets.charged(Asked::of(&request(text)), client, None))
+    let request = request(text);
+    let path = RequestPath::new(request.uri().path());
+    shown(budgets.charged(Asked::of(&request, &path), client, None))
+}
+
+/// Whether a request would be another's as some read its path.
+fn is_ambiguous(budgets: &Budgets, text: &str) -> bool {
+    let (request, client) = (request(text), peer("192.0.2.1"));
+    let path = RequestPath::new(request.uri().path());
+    let asked = Asked::of(&request, &path);
+    budgets.differs(&budgets.charged(asked, &client, None), (asked, path.others()), &client, None)
 }
 
 fn shown(Charged { class, key }: Charged) -> (String, String) {
@@ -149,6 +160,53 @@ fn all_conditions_hold_one_of_a_list_is_enough_and_the_first_class_counts() {
 }
 
 #[test]
+fn a_path_that_some_would_read_into_another_class_is_ambiguous() {
+    let text = "
+        [[class]]
+        name = 'slow'
+        match = { path = ['/isos/*', '*.iso'] }
+        [[class]]
+        name = 'fast'
+        match = { not = { path = '/api/*' } }";
+    let budgets = budgets("address", text);
+    for (target, class, expected) in [
+        ("/isos/a", "slow", false),
+        ("/isos%2Fa", "fast", true),
+        ("/x/..%2fisos%5Ca", "fast", true),
+        ("/isos;v=1/a", "fast", true),
+        ("/x/..;/isos/a", "fast", true),
+        ("/a.iso;v=1", "fast", true),
+        ("/api%2Fa", "fast", true),
+        ("/api;a/b", "fast", true),
+        ("/api/x%2F..%5C..%2Fy", "none", true),
+        // All read what has the same limits.
+        ("/isos/a%2Fb;c", "slow", false),
+        ("/x%2Fa.iso", "slow", false),
+        ("/api/a%2Fb", "none", false),
+        ("/x%5Cy;z", "fast", false),
+    ] {
+        let text = format!("GET {target}");
+        assert_eq!(of(&budgets, &peer("192.0.2.1"), &text).0, class, "{target}");
+        assert_eq!(is_ambiguous(&budgets, &text), expected, "{target}");
+    }
+}
+
+#[test]
+fn a_stream_of_raw_tcp_has_no_path_that_could_keep_it_out() {
+    let text = "
+        [[class]]
+        name = 'office'
+        match = { network = '192.0.2.0/24', not = { path = '/backup/*', method = 'PUT', header = { x-key = 'a' } } }
+        [[class]]
+        name = 'pages'
+        match = { path = '*' }";
+    let budgets = budgets("address", text);
+    let stream =
+        |ip: &str| shown(budgets.charged_stream(PeerAddr::Tcp(format!("{ip}:1").parse().unwrap()), None)).0;
+    assert_eq!([stream("192.0.2.1"), stream("198.51.100.1")], ["office", "none"]);
+}
+
+#[test]
 fn the_client_that_a_trusted_proxy_names_is_the_one_whose_network_counts() {
     let budgets = budgets("address", "[[class]]\nname = 'office'\nmatch = { network = '192.0.2.0/24' }");
     let named = ClientAddr::Named("192.0.2.7".parse().unwrap());
@@ -161,8 +219,8 @@ fn the_client_that_a_trusted_proxy_names_is_the_one_whose_network_counts() {
 #[test]
 fn a_certificate_is_meant_by_its_digest_its_name_or_at_all() {
     let name = ClientCertificate::digest_of_name("alice").unwrap();
-    let shown_one = ClientCertificate { fingerprint: Arc::new([1; 32]), name: Arc::new(name) };
-    let other = ClientCertificate { fingerprint: Arc::new([3; 32]), name: Arc::new([4; 32]) };
+    let shown_one = ClientCertificate { fingerprint: Arc::new([1; 32]), name: Arc::new(name), is_dns: false };
+    let other = ClientCertificate { fingerprint: Arc::new([3; 32]), name: Arc::new([4; 32]), is_dns: false };
     let by_print = ClientKey::Certificate(Arc::new([1; 32])).to_string();
     let by_name = ClientKey::Certificate(Arc::new(name)).to_string();
     for (wanted, expected, of_other) in [
@@ -176,7 +234,7 @@ fn a_certificate_is_meant_by_its_digest_its_name_or_at_all() {
         );
         let (client, request) = (peer("192.0.2.1"), request("GET /"));
         let of = |client: &ClientAddr, certificate| {
-            shown(budgets.charged(Asked::of(&request), client, certificate))
+            shown(budgets.charged(Asked::of(&request, &RequestPath::new("/")), client, certificate))
         };
         assert_eq!(of(&client, Some(&shown_one)), ("certified".to_owned(), expected), "{wanted}");
         assert_eq!(of(&client, Some(&other)).0, of_other, "{wanted}");
@@ -186,6 +244,31 @@ fn a_certificate_is_meant_by_its_digest_its_name_or_at_all() {
         assert_eq!(of(&named, Some(&shown_one)), ("none".to_owned(), "192.0.2.7".to_owned()), "{wanted}");
         let ClientAddr::Peer(peer) = client else { unreachable!() };
         assert_eq!(shown(budgets.charged_stream(peer, Some(&shown_one))).0, "certified");
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_dns_name_is_meant_in_any_case_and_a_common_name_in_its_own() {
+    let client = peer("192.0.2.1");
+    for (wanted, name, is_dns, expected) in [
+        ("A.Test", "a.test", true, "certified"),
+        ("a.test", "a.test", true, "certified"),
+        ("b.test", "a.test", true, "none"),
+        ("J.Doe", "j.doe", false, "none"),
+        ("J.Doe", "J.Doe", false, "certified"),
+        ("j.doe", "J.Doe", false, "none"),
+    ] {
+        let name = Arc::new(ClientCertificate::digest_of_name(name).unwrap());
+        let shown_one = ClientCertificate { fingerprint: Arc::new([1; 32]), name: Arc::clone(&name), is_dns };
+        let text = format!("[[class]]\nname = 'certified'\nmatch = {{ certificate = '{wanted}' }}");
+        let (budgets, request) = (budgets("address", &text), request("GET /"));
+        let path = RequestPath::new("/");
+        let charged = shown(budgets.charged(Asked::of(&request, &path), &client, Some(&shown_one)));
+        assert_eq!(charged.0, expected, "{wanted}");
+        if expected == "certified" {
+            assert_eq!(charged.1, ClientKey::Certificate(name).to_string(), "{wanted}");
+        }
     }
 }
 
@@ -203,11 +286,16 @@ fn a_class_keeps_its_nodes_where_its_name_stays_and_takes_the_new_limits() {
     let key = ClientKey::address("192.0.2.1".parse().unwrap());
     let node = budgets.class("vip").unwrap().clients().node(&key);
     let by_hand = budgets.class("vip").unwrap();
+    let under_way = Arc::downgrade(&by_hand);
     by_hand.clients().set_override(&key, Some(Budget::of(Rate::or_unlimited(9)))).unwrap();
     set(&format!("{}{}", class("other", "3k"), class("vip", "2k")));
     assert_eq!(node.budget().rate, Rate::or_unlimited(2048), "under way, and set by hand before");
     assert_eq!(budgets.class("vip").unwrap().clients().len(), 1);
+    drop(by_hand);
+    // What is under way holds the class and no keys: it is the same one, whatever the conditions have become.
+    assert!(under_way.upgrade().is_some_and(|class| Arc::ptr_eq(&class, &budgets.class("vip").unwrap())));
     set(&class("other", "3k"));
+    assert_eq!(under_way.strong_count(), 0, "and without anything under way it is gone");
     assert_eq!(node.budget().rate, Rate::or_unlimited(2048), "a class that is gone keeps what is under way");
     set(&class("vip", "4k"));
     assert_eq!(node.budget().rate, Rate::or_unlimited(2048), "and one that comes is another");

@@ -168,13 +168,15 @@ impl FromStr for UpstreamUrl {
     }
 }
 
-/// Whether a segment of a path is `..`. Percent-encoded dots and slashes count, and so do backslashes as slashes.
+/// Whether a segment of a path is `..`. Percent-encoded dots and slashes count, so do backslashes as slashes, and so does
+/// `..;`, in which servlet containers drop what follows the dots.
 pub(crate) fn climbs(path: &str) -> bool {
+    let is_up = |segment: &[u8]| matches!(segment, b".." | [b'.', b'.', b';', ..]);
     if !path.contains(['%', '\\']) {
-        return path.split('/').any(|segment| segment == "..");
+        return path.split('/').any(|segment| is_up(segment.as_bytes()));
     }
     let decoded: Vec<u8> = percent_decode_str(path).collect();
-    decoded.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| segment == b"..")
+    decoded.split(|byte| matches!(byte, b'/' | b'\\')).any(is_up)
 }
 
 /// Which `Host` is sent to a backend.

@@ -19,7 +19,7 @@ use super::path;
 use super::proxy::Proxy;
 use super::redirect::{Redirect, RedirectSource};
 use super::source::{Paths, Source};
-use crate::budget::{ClientKey, Clients, Gate, Node};
+use crate::budget::{ClientKey, Clients, Gate, IdleBound, Node};
 use crate::filter::EndOfStream;
 use crate::limit::{Budget, Interval, Limit, Weight};
 use crate::rt;
@@ -226,6 +226,12 @@ impl Route {
     /// The live limit of each response on this route.
     pub fn limit(&self) -> &Limit {
         &self.pacing.limit
+    }
+
+    /// Has its clients share a bound with those of others.
+    pub(super) fn share(&self, bound: &IdleBound) {
+        self.clients.share(bound);
+        self.uploads.clients.share(bound);
     }
 
     /// The live nodes of its clients, below the node that all its responses share.

@@ -3,16 +3,14 @@
 //! A response is matched once, at its head. From then on it is under a limit of the rules that it met, whatever the time: at a
 //! boundary of time that limit is set to the rule that holds, as by hand.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::{Method, Uri, response};
+use http::{Method, response};
 
 use super::Route;
 use super::when::When;
-use crate::http::path;
 use crate::limit::{Limit, Rates};
 use crate::sync::Mutex;
 
@@ -121,14 +119,14 @@ impl Route {
         timed.filter_map(|during| during.next_change(now)).min()
     }
 
-    /// Which rules a request of a client in `class` meets, however its path is spelt.
-    pub(in crate::http) fn rules_asked(&self, method: &Method, uri: &Uri, class: Option<&str>) -> Met {
-        if self.rules.rules.is_empty() {
-            return Met::default();
-        }
-        // The path of a request that has a route has a normal form.
-        let path = path::normal(uri.path()).unwrap_or(Cow::Borrowed(uri.path()));
-        self.rules.met(|rule| rule.when.asks(method, (&path, uri.query()), class))
+    /// Which rules a request of a client in `class` meets, for a path in normal form and a query.
+    pub(in crate::http) fn rules_asked(
+        &self,
+        method: &Method,
+        target: (&str, Option<&str>),
+        class: Option<&str>,
+    ) -> Met {
+        self.rules.met(|rule| rule.when.asks(method, target, class))
     }
 
     /// The limit of a response to a request that met `asked`, and what the response met; `None` if it is the route's own.
@@ -181,6 +179,7 @@ mod tests {
 
     use super::*;
     use crate::http::content::Content;
+    use crate::http::request_path::RequestPath;
     use crate::limit::Rate;
     use crate::schedule::{During, Zone};
 
@@ -201,7 +200,9 @@ mod tests {
     }
 
     fn limit(route: &Route, target: &str, now: SystemTime) -> Option<Limit> {
-        let asked = route.rules_asked(&Method::GET, &target.parse().unwrap(), None);
+        let uri: http::Uri = target.parse().unwrap();
+        let path = RequestPath::new(uri.path());
+        let asked = route.rules_asked(&Method::GET, (path.normal().unwrap(), uri.query()), None);
         let head = http::Response::new(Content::Empty).into_parts().0;
         route.rule_limit(asked, &head, || now).map(|(limit, _)| limit)
     }

@@ -1,5 +1,6 @@
 //! What a response must be for a rule of its route's pace.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::SystemTime;
@@ -10,6 +11,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::filter::MediaTypes;
 use crate::http::classes::ClassName;
+use crate::http::path;
 use crate::limit::Size;
 use crate::schedule::During;
 use crate::words::shorten;
@@ -100,7 +102,7 @@ impl fmt::Display for When {
     }
 }
 
-/// A path in which each `*` stands for any characters, slashes too.
+/// A path in normal form in which each `*` stands for any characters, slashes too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPattern(String);
 
@@ -133,7 +135,20 @@ impl FromStr for PathPattern {
         if text.contains(['?', '#']) || text.len() > 256 {
             return Err(format!("{shown:?} is not a path of at most 256 bytes without ? and #"));
         }
-        Ok(Self(text.to_owned()))
+        if text.to_ascii_uppercase().contains("%2A") {
+            return Err(format!("{shown:?} has %2A: a star of a path can only be met by *; write that"));
+        }
+        // What it begins with may be in the middle of a path.
+        let slash = if text.starts_with('/') { "" } else { "/" };
+        let normal = path::normal(&format!("{slash}{text}")).map(Cow::into_owned);
+        let decoded = percent_decode_str(text).decode_utf8_lossy();
+        if normal.is_none() || decoded.split('/').any(|segment| segment == "." || segment == "..") {
+            return Err(format!(
+                "{shown:?} has a segment . or .., which no path has in normal form; leave it out"
+            ));
+        }
+        let normal = normal.unwrap_or_default();
+        Ok(Self(normal[slash.len()..].to_owned()))
     }
 }
 

@@ -7,7 +7,8 @@ use http::{HeaderMap, Uri};
 
 use super::host;
 use super::host_pattern::HostMap;
-use super::path;
+use super::path::is_unambiguous;
+use super::request_path::RequestPath;
 use super::route::{Route, Stage, place_pace};
 use super::source::Paths;
 
@@ -17,8 +18,7 @@ pub(super) enum Found {
     Route(Arc<Route>, Target),
     /// To the prefix of a route but for its trailing slash; the target in normal form.
     MissingSlash(Arc<Route>, Uri),
-    /// To one route if `%2F` and `\` are separators, and to another if they are not. Only for sources that may read
-    /// them either way.
+    /// To one route in its normal form, and to another as some read it. Only for sources that may read it so.
     Ambiguous,
     /// Nowhere: no route has this path.
     Nothing,
@@ -78,32 +78,32 @@ impl Routes {
         self.all.iter()
     }
 
-    /// Finds the route of a request's host and of the normal form of its path. Allocates only if the path is not in normal
-    /// form.
-    pub(super) fn find(&self, uri: &Uri, headers: &HeaderMap) -> Found {
-        let given = uri.path();
+    /// Finds the route of a request's host and of the normal form of its path, which is that of `uri`. Allocates only if the
+    /// path is not in normal form.
+    pub(super) fn find(&self, asked: &RequestPath<'_>, uri: &Uri, headers: &HeaderMap) -> Found {
+        let given = asked.given();
         if !given.starts_with('/') {
             return Found::NoPath;
         }
-        let Some(path) = path::normal(given) else { return Found::AboveRoot };
+        let Some(path) = asked.normal() else { return Found::AboveRoot };
         let Some(site) = self.site(uri, headers) else { return Found::Misdirected };
-        let route = match site.below(&path) {
+        let route = match site.below(path) {
             Some((route, true)) => route,
             Some((route, false)) => {
                 let missing = |uri| Found::MissingSlash(Arc::clone(route), uri);
-                return with_path(uri, &path).map_or(Found::NoPath, missing);
+                return with_path(uri, path).map_or(Found::NoPath, missing);
             }
             None => return Found::Nothing,
         };
         let paths = route.paths();
-        if paths != Paths::Normal && site.is_ambiguous(route, &path) {
+        if paths != Paths::Normal && site.is_ambiguous(route, asked) {
             return Found::Ambiguous;
         }
         // Unchanged if nothing was removed, so that encodings that mean something to an upstream stay.
-        let passes = paths == Paths::AsGiven && path::is_unambiguous(given);
+        let passes = paths == Paths::AsGiven && is_unambiguous(given);
         let (path, is_rewritten) = match route.rest(given) {
             Some(_) if passes => (given, false),
-            _ => (&*path, *path != *given),
+            _ => (path, path != given),
         };
         let rest = path.len() - route.rest(path).map_or(0, str::len);
         let rewritten = if is_rewritten { with_path(uri, path) } else { None };
@@ -137,11 +137,12 @@ impl Site {
         })
     }
 
-    /// Whether `path`, which belongs to `route`, belongs to another where `%2F` and `\` are separators.
-    fn is_ambiguous(&self, route: &Arc<Route>, path: &str) -> bool {
-        let Some(other) = path::with_other_separators(path) else { return false };
-        let found = path::normal(&other).and_then(|path| self.below(&path));
-        !found.is_some_and(|(found, _)| Arc::ptr_eq(found, route))
+    /// Whether `path`, which belongs to `route`, belongs to another as some read it.
+    fn is_ambiguous(&self, route: &Arc<Route>, path: &RequestPath<'_>) -> bool {
+        path.others().any(|other| {
+            let found = other.and_then(|path| self.below(path));
+            !found.is_some_and(|(found, _)| Arc::ptr_eq(found, route))
+        })
     }
 }
 

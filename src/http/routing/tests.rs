@@ -29,8 +29,8 @@ fn proxies(paths: &[&str]) -> Routes {
 /// The route, what its source is asked for, and the rest behind the route; or what else was found.
 fn lead(routes: &Routes, target: &str) -> (String, String, String) {
     let other = |what: &str, uri: &str| (what.to_owned(), uri.to_owned(), String::new());
-    let asked = target.parse().unwrap();
-    match routes.find(&asked, &HeaderMap::new()) {
+    let asked: Uri = target.parse().unwrap();
+    match routes.find(&RequestPath::new(asked.path()), &asked, &HeaderMap::new()) {
         Found::Route(route, target) => {
             let uri = target.rewritten.unwrap_or(asked);
             (route.path().to_owned(), uri.to_string(), uri.path()[target.rest..].to_owned())
@@ -112,7 +112,20 @@ fn an_upstream_is_asked_in_the_clients_spelling_where_that_means_the_same() {
 
 #[test]
 fn a_path_that_some_take_for_another_routes_is_ambiguous() {
-    let cases = ["/p/..%2f..%2fx", "/p/admin%2fx", "/p%2Fadmin/x", "/p/x/..%5Cadmin%5cx", "/p/admin%2F"];
+    let cases = [
+        "/p/..%2f..%2fx",
+        "/p/admin%2fx",
+        "/p%2Fadmin/x",
+        "/p/x/..%5Cadmin%5cx",
+        "/p/admin%2F",
+        // Only one of both is a separator.
+        "/p/admin%2Fx%5C..%5C..",
+        // Servlet containers drop parameters, and read `..` then.
+        "/p/..;/x",
+        "/p/admin;v=1/x",
+        "/p/x/..;a/admin;/y",
+        "/..;/p/x",
+    ];
     for target in cases {
         for routes in [proxies, handlers].map(|make| make(&["/", "/p/", "/p/admin/"])) {
             assert_eq!(lead(&routes, target).0, "ambiguous", "{target}");
@@ -145,7 +158,8 @@ fn on_hosts(routes: &[(&[&str], &str)]) -> Routes {
 /// The name of the route of a request, or what else was found.
 fn name(routes: &Routes, target: &str, host: Option<&str>) -> String {
     let headers = host.map(|host| (http::header::HOST, host.parse().unwrap())).into_iter().collect();
-    match routes.find(&target.parse().unwrap(), &headers) {
+    let target: Uri = target.parse().unwrap();
+    match routes.find(&RequestPath::new(target.path()), &target, &headers) {
         Found::Route(route, _) => route.name().to_owned(),
         Found::MissingSlash(_, uri) => format!("slash {uri}"),
         Found::Ambiguous => "ambiguous".to_owned(),
@@ -215,24 +229,44 @@ fn a_path_is_ambiguous_only_beside_routes_of_its_host() {
     assert_eq!(name(&routes, "/p%2Fx", Some("b.test")), "ambiguous");
 }
 
-/// The names that the laxest of sources reads from a path.
-fn names(path: &str) -> String {
-    let decoded = percent_decode_str(path).decode_utf8_lossy().replace('\\', "/");
-    let mut names: Vec<&str> = Vec::new();
-    for name in decoded.split('/') {
-        match name {
-            "" | "." => {}
-            ".." => drop(names.pop()),
-            name => names.push(name),
+/// The names that each kind of source reads from a path: what is a separator beside `/`, and whether parameters are names,
+/// or dropped before or after the rest is decoded.
+fn readings(path: &str) -> Vec<String> {
+    let without = |text: &str, at: &[char]| {
+        let names: Vec<&str> = text.split(at).map(|name| name.split(';').next().unwrap()).collect();
+        names.join("/")
+    };
+    let mut all = Vec::new();
+    for separators in [&['/'][..], &['/', '\\']] {
+        for encoded in [false, true] {
+            let decoded = |path: &str| {
+                let path =
+                    if encoded { path.to_owned() } else { path.replace("%2F", "%01").replace("%2f", "%01") };
+                percent_decode_str(&path).decode_utf8_lossy().into_owned()
+            };
+            let dropped = decoded(&without(path, &['/']));
+            for text in [decoded(path), without(&decoded(path), separators), dropped] {
+                let mut names: Vec<&str> = Vec::new();
+                for name in text.split(separators) {
+                    match name {
+                        "" | "." => {}
+                        ".." => drop(names.pop()),
+                        name => names.push(name),
+                    }
+                }
+                all.push(names.iter().map(|name| format!("/{name}")).collect::<String>() + "/");
+            }
         }
     }
-    names.iter().map(|name| format!("/{name}")).collect::<String>() + "/"
+    all
 }
 
 /// A character of a path in some spelling.
 fn spelt() -> impl Strategy<Value = String> {
     let letters = prop::sample::select("/padminslow.x".chars().collect::<Vec<_>>());
-    let odd = prop::sample::select(vec!["//", "/./", "/x/../", "/%2e%2E/", "%2f", "\\", "%5c", "%", "%25"]);
+    let odd = prop::sample::select(vec![
+        "//", "/./", "/x/../", "/%2e%2E/", "%2f", "\\", "%5c", "%", "%25", ";", "%3b", "..;a/",
+    ]);
     prop_oneof![
         6 => letters.clone().prop_map(String::from),
         3 => letters.prop_map(|letter| format!("%{:02x}", u32::from(letter))),
@@ -265,21 +299,24 @@ proptest! {
         const ROUTES: [&str; 5] = ["/", "/slow/", "/p/", "/p/admin/", "/exact"];
         let Ok(uri) = path.parse::<Uri>() else { return Ok(()) };
         for routes in [handlers(&ROUTES), proxies(&ROUTES)] {
-            if let Found::Route(route, target) = routes.find(&uri, &HeaderMap::new()) {
-                let normal = path::normal(uri.path()).unwrap().into_owned();
+            let asked = RequestPath::new(uri.path());
+            if let Found::Route(route, target) = routes.find(&asked, &uri, &HeaderMap::new()) {
+                let normal = asked.normal().unwrap().to_owned();
                 // The route of the normal form has what the source is asked for, read as laxly as may be.
                 prop_assert!(route.rest(&normal).is_some(), "{} {}", path, normal);
-                let asked = names(target.rewritten.as_ref().unwrap_or(&uri).path());
-                if path::with_other_separators(&normal).is_none() {
-                    prop_assert_eq!(&asked, &names(&normal));
+                let all = readings(target.rewritten.as_ref().unwrap_or(&uri).path());
+                if asked.others().next().is_none() {
+                    prop_assert_eq!(&all, &readings(&normal));
                 }
-                let deepest = ROUTES.into_iter().rev().find(|route| {
-                    asked.starts_with(&format!("{}/", route.trim_end_matches('/')))
-                });
-                // A route's prefix without its slash at the end is not below it.
-                let bare = asked.trim_end_matches('/');
-                let is_bare = route.path() != bare && ROUTES.contains(&&*format!("{bare}/"));
-                prop_assert!(deepest == Some(route.path()) || is_bare, "{} {:?} {}", path, deepest, asked);
+                for asked in all {
+                    let deepest = ROUTES.into_iter().rev().find(|route| {
+                        asked.starts_with(&format!("{}/", route.trim_end_matches('/')))
+                    });
+                    // A route's prefix without its slash at the end is not below it.
+                    let bare = asked.trim_end_matches('/');
+                    let is_bare = route.path() != bare && ROUTES.contains(&&*format!("{bare}/"));
+                    prop_assert!(deepest == Some(route.path()) || is_bare, "{} {:?} {}", path, deepest, asked);
+                }
             }
         }
     }

@@ -20,6 +20,7 @@ use crate::clock::Instant;
 use crate::http::budgets::Charged;
 use crate::http::classes::Asked;
 use crate::http::peer::{ClientAddr, PeerAddr};
+use crate::http::request_path::RequestPath;
 use crate::sync::Mutex;
 use crate::tls::ClientCertificate;
 
@@ -53,6 +54,8 @@ pub(super) struct Requester {
     pub(super) addr: ClientAddr,
     /// The client that is charged, and its class.
     pub(super) charged: Charged,
+    /// Whether another would be charged where the path is read as some sources read it.
+    pub(super) is_ambiguous: bool,
     /// Its place among the client's connections, if it came from a trusted proxy and they are limited.
     place: Option<Arc<Place>>,
 }
@@ -62,7 +65,7 @@ impl Requester {
     pub(super) fn of(
         server: &Shared,
         setup: &Setup,
-        request: Asked<'_>,
+        (request, path): (Asked<'_>, &RequestPath<'_>),
         ends: &Ends,
         certificate: Option<&ClientCertificate>,
     ) -> Self {
@@ -77,7 +80,9 @@ impl Requester {
             true => server.budgets.charged_to_proxy(request, &addr, certificate),
             false => server.budgets.charged(request, &addr, certificate),
         };
-        Self { addr, charged, place: None }
+        let is_ambiguous =
+            !contradicts && server.budgets.differs(&charged, (request, path.others()), &addr, certificate);
+        Self { addr, charged, is_ambiguous, place: None }
     }
 
     /// Takes a place for a trusted proxy's request among its client's `most` connections, until this and its clones are

@@ -21,6 +21,7 @@ use crate::http::body::Unread;
 use crate::http::budgets::Charged;
 use crate::http::classes::Asked;
 use crate::http::peer::{ClientAddr, PeerAddr, TrustedPeers};
+use crate::http::request_path::RequestPath;
 use crate::http::source::Client;
 use crate::rt::serve::Task;
 use crate::sink::SinkState;
@@ -152,9 +153,15 @@ impl Connection {
         }
     }
 
-    /// The client of `request`.
-    pub(super) fn requester<B>(&self, setup: &Setup, request: &Request<B>) -> Requester {
-        Requester::of(&self.server, setup, Asked::of(request), &self.ends, self.certificate())
+    /// The client of `request`, whose path is `path`.
+    pub(super) fn requester<B>(
+        &self,
+        setup: &Setup,
+        request: &Request<B>,
+        path: &RequestPath<'_>,
+    ) -> Requester {
+        let asked = (Asked::of(request, path), path);
+        Requester::of(&self.server, setup, asked, &self.ends, self.certificate())
     }
 
     /// The certificate that its client showed.

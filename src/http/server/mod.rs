@@ -24,6 +24,7 @@ mod pacing;
 mod port;
 mod published_wait;
 mod redirect;
+mod refusals;
 mod registry;
 mod report;
 mod request_rules;
@@ -196,6 +197,8 @@ impl Server {
         let addr = listener.local_addr().expect("a port is one of TCP");
         let name = format!("tcp:{addr}");
         let number = self.shared.telemetry.route(&name);
+        service.clients().share(self.shared.budgets.idle());
+        service.upload_clients().share(self.shared.budgets.idle());
         let port = Arc::new(Port::new(addr, name, number, service));
         self.shared.ports.write().push(Arc::clone(&port));
         let tls = tls.map(|tls| tls.for_listener());
@@ -355,6 +358,8 @@ impl Shared {
     ) -> Self {
         let telemetry = Telemetry::default();
         let routes = Routes::new(routes, |path| telemetry.route(path));
+        let budgets = Budgets::new(&settings.limits, settings.sink.limit(), Arc::clone(&clock));
+        routes.iter().for_each(|route| route.share(budgets.idle()));
         Self {
             egress: Arc::default(),
             shedding: Shedding::default(),
@@ -363,7 +368,7 @@ impl Shared {
             log_bounds: LogBounds::new(&clock),
             calendar: Default::default(),
             headers: HeaderCounts::default(),
-            budgets: Budgets::new(&settings.limits, settings.sink.limit(), Arc::clone(&clock)),
+            budgets,
             ports: RwLock::default(),
             setup: RwLock::new(Setup::new(settings, routes, counts, access)),
             reloading: Mutex::default(),

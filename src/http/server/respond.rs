@@ -4,16 +4,16 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::header::{ACCEPT_ENCODING, CONNECTION, HeaderValue, RETRY_AFTER};
+use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, request};
 
-use super::Refusal;
 use super::answer_content::AnswerContent;
 use super::connection::Connection;
 use super::connection_fields::is_no_answer;
 use super::exchange::Exchange;
 use super::pacing::{Chosen, is_unlimited, limit_of, rate_filter};
 use super::redirect;
+use super::refusals::{ambiguous, last, later, refused};
 use super::request_rules;
 use super::response::ResponseBody;
 use super::small_file::ReadWhole;
@@ -30,9 +30,10 @@ use crate::http::content::Content;
 use crate::http::error_pages::OwnAnswer;
 use crate::http::interim::Interim;
 use crate::http::proxy::Tunnel;
+use crate::http::request_path::RequestPath;
 use crate::http::route::{Met, Route, RouteSource, Stage};
 use crate::http::routing::Found;
-use crate::http::source::{self, Client, Visitor};
+use crate::http::source::{self, Client, Paths, Visitor};
 use crate::http1::Refused;
 use crate::limit::Limit;
 use crate::rt::Turn;
@@ -67,7 +68,8 @@ pub(super) fn respond<S: ReadWhole>(
     let server = Arc::clone(&connection.server);
     let setup = server.setup();
     let settings = &setup.settings;
-    let mut requester = connection.requester(&setup, &request);
+    let path = RequestPath::new(request.uri().path());
+    let mut requester = connection.requester(&setup, &request, &path);
     let admitted = requester.admit(&server, &connection.charges.proxied, settings.client_connections);
     let exchange = Exchange::begin(Arc::clone(&connection), &request, requester, setup.logs());
     let charge = charge_for_head(&connection, request.headers());
@@ -82,25 +84,25 @@ pub(super) fn respond<S: ReadWhole>(
     } else if let Some(port) = connection.ends.redirect {
         redirect::to_https(&request, port)
     } else {
-        match setup.routes.find(request.uri(), request.headers()) {
-            Found::Route(route, target) => {
-                // The exchange keeps its route, not all that a reload replaces.
-                drop(setup);
-                if let Some(uri) = target.rewritten {
-                    *request.uri_mut() = uri;
+        match setup.routes.find(&path, request.uri(), request.headers()) {
+            Found::Route(route, target) => match rules_met(&exchange, &route, &request, &path) {
+                Some(met) => {
+                    // The exchange keeps its route, not all that a reload replaces.
+                    drop(setup);
+                    if let Some(uri) = target.rewritten {
+                        *request.uri_mut() = uri;
+                    }
+                    return routed((exchange, met), route, target.rest, request, (interim, charge, arrived));
                 }
-                return routed(exchange, route, target.rest, request, (interim, charge, arrived));
-            }
+                None => ambiguous("path with other limits"),
+            },
             Found::MissingSlash(route, uri) => with_fields(&route, answer::add_slash(request.method(), &uri)),
             Found::Nothing => answer::plain(StatusCode::NOT_FOUND, "No route leads here."),
             Found::Misdirected => answer::plain(
                 StatusCode::MISDIRECTED_REQUEST,
                 "This server has nothing for the host that you name.",
             ),
-            Found::Ambiguous => {
-                let text = "The path has %2F or a backslash where some would read another route's path.";
-                answer::plain(StatusCode::BAD_REQUEST, text)
-            }
+            Found::Ambiguous => ambiguous("path of another route"),
             Found::AboveRoot => {
                 let text = "The path leads above its root: it has more \"..\" than names before them.";
                 answer::plain(StatusCode::BAD_REQUEST, text)
@@ -109,6 +111,27 @@ pub(super) fn respond<S: ReadWhole>(
         }
     };
     Responding::Ready(unfiltered(exchange, response))
+}
+
+/// The rules that a request meets; `None` if it met others, or its client were in another class, where the source reads its
+/// path otherwise.
+fn rules_met(
+    exchange: &Exchange,
+    route: &Route,
+    request: &Request<RequestBody>,
+    path: &RequestPath<'_>,
+) -> Option<Met> {
+    let reads_otherwise = route.paths() != Paths::Normal;
+    if reads_otherwise && exchange.transfer().requester.is_ambiguous {
+        return None;
+    }
+    let class = exchange.class().map(Class::name);
+    let met = |path| route.rules_asked(request.method(), (path, request.uri().query()), class);
+    // The path of a request that has a route has a normal form.
+    let normal = met(path.normal()?);
+    let differs =
+        reads_otherwise && path.others().any(|other| other.is_none_or(|other| met(other) != normal));
+    (!differs).then_some(normal)
 }
 
 /// Charges the connection for a large head, until there is an answer.
@@ -133,36 +156,10 @@ pub(super) fn refuse(connection: Arc<Connection>, refused: Refused) -> Response<
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     *request.version_mut() = version;
-    let requester = connection.requester(&setup, &request);
+    let path = RequestPath::new(request.uri().path());
+    let requester = connection.requester(&setup, &request, &path);
     let exchange = Exchange::begin(connection, &request, requester, setup.logs());
     unfiltered(exchange, last(answer::plain(refused.status, refused.text)))
-}
-
-/// Ends an HTTP/1 connection after this answer.
-fn last(mut response: Response<Content>) -> Response<Content> {
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
-}
-
-/// The answer to a request that has no place.
-fn refused(refusal: Refusal) -> Response<Content> {
-    match refusal {
-        Refusal::ServerFull => later(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "The server has all the connections it may have. Try again in some seconds.",
-        ),
-        Refusal::ClientFull => later(
-            StatusCode::TOO_MANY_REQUESTS,
-            "You have all the connections you may have. Use one of them, or try again in some seconds.",
-        ),
-    }
-}
-
-/// An answer that asks the client to retry.
-fn later(status: StatusCode, text: &str) -> Response<Content> {
-    let mut response = answer::plain(status, text);
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
-    response
 }
 
 /// Changes the fields of an answer for a route that its source did not give.
@@ -196,7 +193,7 @@ fn own(exchange: Exchange, route: Arc<Route>, mut response: Response<Content>) -
 /// Answers from the cache of files, or asks the route's source. `rest` is the offset in the path behind the route's
 /// prefix.
 fn routed<S: ReadWhole>(
-    exchange: Exchange,
+    (exchange, met): (Exchange, Met),
     route: Arc<Route>,
     rest: usize,
     request: Request<RequestBody>,
@@ -211,7 +208,6 @@ fn routed<S: ReadWhole>(
     };
     // The filters decide by what the client asked for; the source sees what they leave of it.
     let asked = route.has_named_filters().then(|| head_of(&head));
-    let met = route.rules_asked(&head.method, &head.uri, exchange.class().map(Class::name));
     for stage in &route.stages {
         if let Stage::Named(factory) = stage {
             factory.prepare(&mut head);

@@ -155,6 +155,7 @@ impl Handle {
         self.0.budgets.set(&settings.limits);
         self.0.budgets.connection().set(settings.sink.limit().budget());
         let routes = Routes::new(routes, |path| self.0.telemetry.route(path));
+        routes.iter().for_each(|route| route.share(self.0.budgets.idle()));
         let setup = Setup::new(settings, routes, counts, access);
         *self.0.setup.write() = Arc::clone(&setup);
         self.apply_rules();

@@ -27,6 +27,33 @@ fn a_star_in_a_path_stands_for_any_characters() {
 }
 
 #[test]
+fn a_pattern_is_in_the_form_that_paths_are_compared_in() {
+    for (pattern, normal, path) in [
+        ("/%7Ea/*", "/~a/*", "/~a/b"),
+        ("/a//b", "/a/b", "/a/b"),
+        ("/a/*//b", "/a/*/b", "/a/x/b"),
+        ("/caf\u{e9}/*", "/caf%C3%A9/*", "/caf%C3%A9/x"),
+        ("/a b", "/a%20b", "/a%20b"),
+        ("*%2fb*", "*%2Fb*", "/a%2Fb"),
+        ("*.%69so", "*.iso", "/a.iso"),
+        ("*/a//", "*/a/", "/x/a/"),
+        ("/100%", "/100%25", "/100%25"),
+        ("/a.*", "/a.*", "/a.b"),
+        ("/..*", "/..*", "/..b"),
+        ("**", "**", "/"),
+    ] {
+        let pattern: PathPattern = pattern.parse().unwrap();
+        assert_eq!(pattern.to_string(), normal);
+        assert!(pattern.matches(path), "{normal} {path}");
+    }
+    for bad in ["/a/../b", "/a/./b", "/a/.", "/..", "*/../b", "/*/%2e%2E/b", "/a/*/."] {
+        let error = bad.parse::<PathPattern>().unwrap_err();
+        assert!(error.contains("has a segment . or .."), "{error}");
+    }
+    assert!("/a%2a".parse::<PathPattern>().unwrap_err().contains("%2A"));
+}
+
+#[test]
 fn all_that_is_given_must_hold_and_of_a_list_one() {
     let when = When {
         path: vec!["/a/*".parse().unwrap(), "/b/*".parse().unwrap()],

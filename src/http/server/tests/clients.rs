@@ -9,6 +9,7 @@ use super::{World, content, ends_of};
 use crate::budget::ClientKey;
 use crate::http::classes::Asked;
 use crate::http::peer::{PeerAddr, TrustedPeers};
+use crate::http::request_path::RequestPath;
 use crate::http::server::Settings;
 use crate::http::server::clients::{ProxiedClients, Refusal, Requester};
 use crate::limit::{Budget, Rate};
@@ -277,12 +278,13 @@ fn requests_side_by_side_on_one_connection_take_one_place() {
     let world = World::new(behind_a_proxy(Settings::default()), 10, 0);
     let (server, setup) = (&world.server, world.server.setup());
     let proxies: Vec<Option<Arc<ProxiedClients>>> = (0..3).map(|_| Some(Arc::default())).collect();
+    let path = RequestPath::new("/");
     let ask = |client: &str, at: usize| {
         let request = http::Request::get("/").header("x-forwarded-for", client).body(()).unwrap();
         let mut requester = Requester::of(
             server,
             &setup,
-            Asked::of(&request),
+            (Asked::of(&request, &path), &path),
             &ends_of(PeerAddr::Tcp("192.0.2.1:5000".parse().unwrap())),
             None,
         );

@@ -8,6 +8,7 @@ use super::corpus;
 use super::hyper_server::read_by_hyper;
 use super::streams::stream;
 use super::{Outcome, Reading, Step, pieces, read_by_ours, unrecorded};
+use crate::http::request_path::RequestPath;
 use crate::http::route::Route;
 use crate::http::routing::{Found, Routes};
 
@@ -214,8 +215,8 @@ fn routed(target: &str) -> Option<String> {
     let encoded: String = target.bytes().map(encode).collect();
     let handler = super::Noting(super::Readings::default());
     let routes = Routes::new(vec![Route::handler("/", handler)], |_| 0);
-    let asked = encoded.parse().ok()?;
-    match routes.find(&asked, &http::HeaderMap::new()) {
+    let asked: http::Uri = encoded.parse().ok()?;
+    match routes.find(&RequestPath::new(asked.path()), &asked, &http::HeaderMap::new()) {
         Found::Route(_, target) => Some(target.rewritten.unwrap_or(asked).to_string()),
         _ => None,
     }
