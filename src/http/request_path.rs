@@ -45,7 +45,8 @@ impl<'a> RequestPath<'a> {
 fn others(path: &str) -> Vec<Option<String>> {
     let mut others = Vec::new();
     // In a normal form only these are left of what some take for more than a character.
-    if memchr::memchr2(b'%', b';', path.as_bytes()).is_none() {
+    let (has_parameters, has_encoded) = (path.contains(';'), path.contains('%'));
+    if !has_parameters && !has_encoded {
         return others;
     }
     for separators in [&[][..], &["%2F"], &["%5C"], &["%2F", "%5C"]] {
@@ -54,9 +55,13 @@ fn others(path: &str) -> Vec<Option<String>> {
         }
         let separated =
             |path: &str| separators.iter().fold(path.to_owned(), |path, of| path.replace(of, "/"));
-        // Parameters end at the next separator, which is looked for before or after those are decoded.
         let whole = separated(path);
-        for reading in [without_parameters(&whole), separated(&without_parameters(path)), whole] {
+        // Parameters end at the next separator, which is looked for before or after those are decoded.
+        let without = has_parameters
+            .then(|| [without_parameters(&whole), separated(&without_parameters(path))])
+            .into_iter()
+            .flatten();
+        for reading in without.chain((!separators.is_empty()).then_some(whole)) {
             let reading = path::normal(&reading).map(Cow::into_owned);
             if reading.as_deref() != Some(path) && !others.contains(&reading) {
                 others.push(reading);
@@ -89,7 +94,7 @@ mod tests {
             ("/a%2fb", Some("/a%2Fb"), &[Some("/a/b")]),
             ("/a\\b", Some("/a%5Cb"), &[Some("/a/b")]),
             ("/a/..%2F..%2Fb", Some("/a/..%2F..%2Fb"), &[None]),
-            ("/a/..%5C..%2Fb", Some("/a/..%5C..%2Fb"), &[Some("/a/b"), Some("/b"), None]),
+            ("/a/..%5C..%2Fb", Some("/a/..%5C..%2Fb"), &[Some("/a/..%5C../b"), Some("/..%2Fb"), None]),
             ("/a;v=1/b;w", Some("/a;v=1/b;w"), &[Some("/a/b")]),
             ("/a%3Bv/b", Some("/a;v/b"), &[Some("/a/b")]),
             ("/a/..;/b", Some("/a/..;/b"), &[Some("/b")]),

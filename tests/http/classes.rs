@@ -283,7 +283,7 @@ fn uploads_of_a_class_have_its_limit() {
 
 #[test]
 fn a_backend_is_not_asked_where_it_could_read_a_path_with_other_limits() {
-    let backend = Backend::saying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+    let backend = Backend::saying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     let folder = testkit::folder::sparse("large", 1 << 20);
     let text = format!(
         "listen = '127.0.0.1:0'
@@ -318,7 +318,6 @@ fn a_backend_is_not_asked_where_it_could_read_a_path_with_other_limits() {
         ("/big;v=1/a", 400),
         ("/x/..;/big/a", 400),
         ("/a.iso;v=1", 400),
-        ("/a%2F.iso%2F", 400),
         // Files read none of them.
         ("/files/a.iso;v=1", 404),
         ("/files/large;v=1", 404),

@@ -146,6 +146,9 @@ fn all_conditions_hold_one_of_a_list_is_enough_and_the_first_class_counts() {
     ] {
         assert_eq!(of(&budgets, &peer(ip), text), (expected.to_owned(), ip.to_owned()), "{ip} {text}");
     }
+    // No name hides in a long field.
+    let long = format!("GET /\nuser-agent: {}bot{}", "x".repeat(20_000), "y".repeat(5_000));
+    assert_eq!(of(&budgets, &peer("192.0.2.1"), &long).0, "robot");
     let stream =
         |ip: &str| shown(budgets.charged_stream(PeerAddr::Tcp(format!("{ip}:1").parse().unwrap()), None)).0;
     assert_eq!(
