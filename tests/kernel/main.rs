@@ -3,3 +3,4 @@
 mod hanging_disk;
 mod hung;
 mod refused;
+mod unit;

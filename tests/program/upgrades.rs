@@ -2,6 +2,7 @@
 
 mod access_log;
 mod clients;
+mod events;
 mod kinds;
 mod outcomes;
 mod transfers;

@@ -3,6 +3,7 @@
 //! Real time, since it is a sender that is held back: what must not come early is asserted without tolerance, what must come is
 //! waited for.
 
+mod ahead;
 mod listed;
 
 use std::io::Write;
@@ -10,7 +11,6 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use testkit::h2::{WIDE, connect_with};
 use testkit::program::{Program, log_until, text};
 use testkit::records::{Record, records};
 use testkit::served::connect;
-use testkit::wait::{PATIENCE, soon, until};
+use testkit::wait::{PATIENCE, Told, soon, until};
 use testkit::wire::{content, read_all, status};
 
 use crate::typed::{prints, words};
@@ -106,7 +106,7 @@ struct Uploading {
     limit: &'static Limit,
     folder: tempfile::TempDir,
     backend: Backend,
-    bodies: Receiver<Vec<u8>>,
+    bodies: Told<Vec<u8>>,
     /// Bytes of bodies that the backend has read.
     count: Arc<AtomicU64>,
 }

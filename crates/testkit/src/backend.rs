@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 
 use sluicegate::config::ProxySource;
@@ -14,7 +13,7 @@ use sluicegate::limit::Rate;
 use sluicegate::rt;
 
 use crate::message;
-use crate::wait::PATIENCE;
+use crate::wait::{PATIENCE, Told, channel};
 use crate::wire;
 
 /// A backend that runs a script for each connection, with the head of its first request. The
@@ -67,7 +66,7 @@ impl Backend {
 
 /// A backend that takes what comes, and answers after a whole body of `content-length` or chunks. With what it got of each, and how
 /// many bytes of bodies it has read so far.
-pub fn taking() -> (Backend, Receiver<Vec<u8>>, Arc<AtomicU64>) {
+pub fn taking() -> (Backend, Told<Vec<u8>>, Arc<AtomicU64>) {
     let (got, bodies) = channel();
     let count = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&count);

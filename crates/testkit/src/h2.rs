@@ -1,4 +1,4 @@
-//! A client of HTTP/2 with prior knowledge.
+//! A client of HTTP/2 with prior knowledge. Waits for what must come have the limit of all waits.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -8,7 +8,10 @@ use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http2::{Builder, SendRequest};
-use sluicegate::rt::{self, Connect, Executor};
+use hyper::rt::Timer;
+use sluicegate::rt::{self, Connect, Executor, HyperTimer};
+
+use crate::wait::LIMIT;
 
 /// Sends requests on one connection, by default without bodies.
 pub type Sender<B = Empty<Bytes>> = SendRequest<B>;
@@ -29,7 +32,8 @@ where
     B::Error: std::error::Error + Send + Sync,
 {
     let to = Connect { host: addr.ip().to_string(), port: addr.port(), receive_buffer: None };
-    over(rt::connect(&to).await.unwrap(), window).await
+    let socket = within("an open connection", rt::connect(&to)).await.unwrap();
+    over(socket, window).await
 }
 
 /// A client of a connection that is open.
@@ -42,7 +46,7 @@ where
 {
     let mut builder = Builder::new(Executor);
     builder.initial_stream_window_size(window).initial_connection_window_size(5 << 20);
-    let (sender, connection) = builder.handshake(socket).await.unwrap();
+    let (sender, connection) = within("the handshake of HTTP/2", builder.handshake(socket)).await.unwrap();
     rt::spawn(async {
         // Its streams fail with it.
         let _ = connection.await;
@@ -53,7 +57,8 @@ where
 /// Sends a request without a body, and waits for the head of the answer.
 pub async fn ask(sender: &mut Sender, method: Method, target: &str) -> Response<Incoming> {
     let request = Request::builder().method(method).uri(format!("http://t{target}"));
-    sender.send_request(request.body(Empty::new()).unwrap()).await.unwrap()
+    let answer = sender.send_request(request.body(Empty::new()).unwrap());
+    within(&format!("the head of the answer to {target}"), answer).await.unwrap()
 }
 
 /// Sends a GET, and waits for the head of the answer.
@@ -76,7 +81,8 @@ pub async fn read(response: Response<Incoming>, began: Instant) -> Content {
     let mut body = response.into_body();
     let mut content = Content { bytes: Vec::new(), whole: false, arrivals: Vec::new() };
     loop {
-        match body.frame().await {
+        let so_far = format!("more of a body after {} bytes", content.bytes.len());
+        match within(&so_far, body.frame()).await {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     content.bytes.extend_from_slice(data);
@@ -89,4 +95,13 @@ pub async fn read(response: Response<Incoming>, began: Instant) -> Content {
             }
         }
     }
+}
+
+/// Waits for `future`, at most as long as any wait may last.
+async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let late = async {
+        HyperTimer::new(rt::clock()).sleep(LIMIT).await;
+        panic!("waited {LIMIT:?} in vain for {what}");
+    };
+    futures_lite::future::or(future, late).await
 }

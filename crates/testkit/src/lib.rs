@@ -12,6 +12,7 @@ pub mod folder;
 pub mod h2;
 pub mod message;
 pub mod panels;
+pub mod patient;
 pub mod poller;
 pub mod process;
 pub mod program;

@@ -5,12 +5,15 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::patient::Patient;
 use crate::process::procfs;
 use crate::records;
 use crate::served::connect;
+use crate::wait::{self, LIMIT};
 use crate::watched::metric;
 use crate::wire::{Client, End};
 
@@ -19,8 +22,8 @@ pub struct Program {
     child: Child,
     /// The lines up to the one that says how to stop it.
     pub started: Vec<String>,
-    /// What it logs, on standard error.
-    pub log: Option<BufReader<ChildStderr>>,
+    /// What it logs, on standard error. Fails when nothing comes for [`LIMIT`].
+    pub log: Option<BufReader<Patient<ChildStderr>>>,
 }
 
 /// The program that cargo built for this test or benchmark.
@@ -57,12 +60,14 @@ impl Program {
     /// The same where the command itself says.
     pub fn start_where_told(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut log = BufReader::new(Patient(child.stderr.take().unwrap()));
         let mut started: Vec<String> = Vec::new();
         while !started.last().is_some_and(|line| line.starts_with("Ctrl-C stops")) {
             let mut line = String::new();
-            if log.read_line(&mut line).unwrap() == 0 {
-                panic!("{command:?} ended after {started:?}");
+            match log.read_line(&mut line) {
+                Ok(0) => panic!("{command:?} ended after {started:?}"),
+                Ok(_) => {}
+                Err(error) => panic!("{command:?} does not say that it serves: {error} after {started:?}"),
             }
             started.push(records::message(&line));
         }
@@ -126,18 +131,22 @@ impl Program {
     /// Waits for its end, and gives what it had yet to say: its log, and on standard error what is no log. Nothing may be
     /// on standard output.
     pub fn wait(mut self) -> (ExitStatus, String, String) {
-        let mut said = String::new();
-        if let Some(mut lines) = self.log.take() {
-            lines.read_to_string(&mut said).unwrap();
-        } else if let Some(mut lines) = self.child.stderr.take() {
-            lines.read_to_string(&mut said).unwrap();
-        }
-        let mut output = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+        let (mut said, mut output) = (String::new(), String::new());
+        let heard = if let Some(mut lines) = self.log.take() {
+            lines.read_to_string(&mut said)
+        } else if let Some(lines) = self.child.stderr.take() {
+            Patient(lines).read_to_string(&mut said)
+        } else {
+            Ok(0)
+        };
+        let heard =
+            heard.and_then(|_| Patient(self.child.stdout.take().unwrap()).read_to_string(&mut output));
+        heard.unwrap_or_else(|error| panic!("waited for the program's end: {error}; it said: {said}"));
         assert_eq!(output, "", "on standard output");
         let (log, error): (Vec<&str>, Vec<&str>) =
             said.split_inclusive('\n').partition(|line| records::record(line).is_some());
-        (self.child.wait().unwrap(), log.concat(), error.concat())
+        let status = wait::soon("the program's end", || self.child.try_wait().unwrap());
+        (status, log.concat(), error.concat())
     }
 
     /// Whether it still runs.
@@ -172,11 +181,18 @@ pub fn get(mut stream: impl Read + Write, target: &str, fields: &str) -> (String
 }
 
 /// The rest of the log up to a line with `mark` in it, and that line.
+///
+/// # Panics
+/// The log ended before, or the line did not come within [`LIMIT`].
+#[track_caller]
 pub fn log_until(program: &mut Program, mark: &str) -> String {
-    let mut log = String::new();
+    let (mut log, began) = (String::new(), Instant::now());
     while !log.contains(mark) {
-        let n = program.log.as_mut().unwrap().read_line(&mut log).unwrap();
-        assert_ne!(n, 0, "the log ended without {mark:?}: {log}");
+        match program.log.as_mut().unwrap().read_line(&mut log) {
+            Ok(0) => panic!("the log ended without {mark:?}: {log}"),
+            Ok(_) => assert!(began.elapsed() < LIMIT, "no {mark:?} in the log within {LIMIT:?}: {log}"),
+            Err(error) => panic!("no {mark:?} in the log: {error}; so far: {log}"),
+        }
     }
     log
 }

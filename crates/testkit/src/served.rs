@@ -10,7 +10,7 @@ use sluicegate::limit::Rate;
 use sluicegate::rt::{self, Listener};
 use tempfile::TempDir;
 
-use crate::wait::PATIENCE;
+use crate::wait::{self, PATIENCE};
 use crate::wire::{Answer, answer, read_all};
 
 /// A running server. Dropping it stops it and checks that no connection is left.
@@ -78,7 +78,7 @@ impl Served {
 
     /// Waits for the server's own end, after `drain` or `stop`.
     pub fn join(mut self) {
-        self.thread.take().unwrap().join().unwrap();
+        wait::joined("the end of the server", self.thread.take().unwrap());
     }
 }
 
@@ -86,9 +86,9 @@ impl Drop for Served {
     fn drop(&mut self) {
         self.handle.stop();
         if let Some(thread) = self.thread.take() {
-            let ended = thread.join();
+            let ended = wait::ended(thread);
             if !std::thread::panicking() {
-                ended.unwrap();
+                ended.expect("the server does not end").unwrap();
                 assert_eq!(self.handle.connections(), 0, "a connection outlived its server");
             }
         }

@@ -11,6 +11,8 @@ use sluicegate::budget::Node;
 use sluicegate::clock::{Clock, ManualClock};
 use sluicegate::limit::{Budget, Rate};
 
+use crate::wait::LIMIT;
+
 /// A task that is polled by hand and counts how often it is woken. Clones are the same task.
 #[derive(Clone, Default)]
 pub struct Task(Arc<Wakes>);
@@ -42,9 +44,14 @@ impl Task {
     }
 
     /// Blocks until it is woken, by a thread that reads a file and not by a manual clock.
+    ///
+    /// # Panics
+    /// It is not within [`LIMIT`].
+    #[track_caller]
     pub fn wait(&self) {
         let woken = self.0.woken.lock().unwrap();
-        drop(self.0.changed.wait_while(woken, |woken| !*woken).unwrap());
+        let (woken, _) = self.0.changed.wait_timeout_while(woken, LIMIT, |woken| !*woken).unwrap();
+        assert!(*woken, "nobody woke the task within {LIMIT:?}; it was woken {} times before", self.woken());
     }
 
     /// Polls once.

@@ -81,7 +81,7 @@ impl Watched {
 
     /// Waits for the admin listener's own end.
     pub fn join(mut self) {
-        self.thread.take().unwrap().join().unwrap();
+        wait::joined("the end of the admin listener", self.thread.take().unwrap());
     }
 }
 
@@ -89,9 +89,9 @@ impl Drop for Watched {
     fn drop(&mut self) {
         self.served.handle.stop();
         if let Some(thread) = self.thread.take() {
-            let ended = thread.join();
+            let ended = wait::ended(thread);
             if !std::thread::panicking() {
-                ended.unwrap();
+                ended.expect("the admin listener does not end").unwrap();
                 // A process that another test begins meanwhile has all our sockets for a moment.
                 wait::until("the end of the admin listener", || TcpStream::connect(self.admin).is_err());
             }

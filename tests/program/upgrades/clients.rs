@@ -180,7 +180,7 @@ fn body_bytes() -> Bytes {
 }
 
 /// The server said that it had not begun the stream (RFC 9113, section 8.7).
-fn is_refused(error: &hyper::Error) -> bool {
+pub fn is_refused(error: &hyper::Error) -> bool {
     let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
     cause.is_some_and(|cause| {
         cause.reason() == Some(h2::Reason::REFUSED_STREAM)

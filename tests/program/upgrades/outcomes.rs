@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use testkit::process::procfs::child_of;
 use testkit::program::{self, Program, command, get, log_until, site, text};
 use testkit::records::records;
 use testkit::served::connect;
@@ -133,6 +134,44 @@ fn an_old_program_drains_on_when_the_new_one_ends_unless_it_failed_and_a_service
     let mut rest = Vec::new();
     let cut = download.read_to_end(&mut rest);
     assert!(cut.is_err() && rest.len() < LARGE, "{cut:?} {}", rest.len());
+}
+
+/// Its end would end the new one too, with all of the container.
+#[test]
+fn the_first_process_of_a_container_refuses_says_what_to_do_and_goes_on() {
+    let own = ["--pid", "--fork", "--kill-child"];
+    let others: [&[&str]; 2] = [&[], &["--user", "--map-root-user"]];
+    let permitted = |more: &&&[&str]| {
+        let tried = Command::new("unshare").args(**more).args(own).arg("true").stderr(Stdio::null()).status();
+        tried.is_ok_and(|status| status.success())
+    };
+    let Some(more) = others.iter().find(permitted) else {
+        testkit::skip::skipped("no process may be the first of its own here (unshare --pid)");
+        return;
+    };
+    let site = site(1000);
+    let mut command = Command::new("unshare");
+    command.args(*more).args(own).arg(program::path()).args(["serve", text(site.path())]);
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
+    let mut server = Program::start_command(command);
+    let first = child_of(server.id()).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{first}/status")).unwrap();
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap();
+    assert_eq!(numbers.split_whitespace().next_back(), Some("1"), "{status}");
+    let signal = |signal| kill_process(Pid::from_raw(first as i32).unwrap(), signal).unwrap();
+    for _ in 0..2 {
+        signal(Signal::USR2);
+        let log = log_until(&mut server, "no new program: this one continues as before");
+        records(&log, "no new program: this one continues as before")[0].assert_says(&[(
+            "error",
+            "this is the first process of its container, whose end would end the new program too; replace the container",
+        )]);
+        assert_eq!(child_of(first), None, "no other was started");
+        assert_eq!(get(server.connect(), "/a.bin", "").1.len(), 1000);
+    }
+    signal(Signal::TERM);
+    let (status, log, error) = server.wait();
+    assert_eq!((status.code(), error.as_str()), (Some(0), ""), "{log}");
 }
 
 /// A rotation of logs sends it to all processes of a service, also to one that starts or checks.

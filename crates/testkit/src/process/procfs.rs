@@ -130,6 +130,23 @@ pub fn receive_queues(port: u16) -> Outcome<Vec<u64>> {
     Ok(queues.map(|(_, queue)| u64::from_str_radix(queue, 16)).collect::<Result<_, _>>()?)
 }
 
+/// Bytes that wait in the kernel at the end `local` of a connection of 127.0.0.1: sent and not acknowledged, and come and
+/// not read.
+///
+/// # Errors
+/// There is no such connection.
+pub fn queues(local: SocketAddr, remote: SocketAddr) -> Outcome<(u64, u64)> {
+    let [local, remote] = [local, remote].map(|addr| format!("0100007F:{:04X}", addr.port()));
+    let table = fs::read_to_string("/proc/net/tcp")?;
+    let queues = table.lines().skip(1).find_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let ours = fields.next()? == local && fields.next()? == remote;
+        ours.then(|| fields.nth(1)?.split_once(':')).flatten()
+    });
+    let (sent, come) = queues.ok_or("no such connection")?;
+    Ok((u64::from_str_radix(sent, 16)?, u64::from_str_radix(come, 16)?))
+}
+
 /// Whether the process has the accepted end of the connection from `client` to `server`, on 127.0.0.1.
 ///
 /// # Errors
