@@ -2,7 +2,7 @@
 """Does what the README and the pages in docs/ say: runs each command of their ```sh blocks as written.
 
 Each page starts afresh, in a folder that holds links to the checkout and the page's configuration files: a ```toml
-block whose first line is `# NAME.toml` is saved under that name and checked. Servers run until their
+block whose first line is `# NAME.toml` is saved under that name and checked, unless it is for a simulation. Servers run until their
 page ends, or until another one takes their default port; they are ended by SIGTERM and must exit with 0. Backends that a
 command names are started here. Only ports differ from what is written: each default port of Sluicegate is replaced by a
 free one. Commands that end in `&` run beside those after them.
@@ -164,6 +164,9 @@ class Page:
         if not named:
             raise RuntimeError("a toml block does not begin with its name, `# NAME.toml`")
         (self.folder / named.group(1)).write_text(self.moved("\n".join(lines) + "\n"))
+        if "[[clients]]" in lines:
+            # Clients of a simulation, which reads them.
+            return "saved"
         return self.run(f"sluicegate check --offline {named.group(1)}")
 
     def cwd(self, words):

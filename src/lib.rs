@@ -73,6 +73,8 @@ pub mod proxy_protocol;
 pub mod quota;
 pub mod rt;
 pub mod schedule;
+#[cfg(feature = "probe")]
+pub mod simulate;
 pub mod sink;
 pub mod tcp;
 pub mod telemetry;
@@ -105,6 +107,7 @@ mod pages {
         Proxy "docs/proxy.md"
         ProxyProtocol "docs/proxy-protocol.md"
         Quota "docs/quota.md"
+        Simulate "docs/simulate.md"
         SlowReaders "docs/slow-readers.md"
         Tcp "docs/tcp.md"
         Tls "docs/tls.md"

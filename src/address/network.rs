@@ -32,6 +32,17 @@ impl Network {
         Self(IpNet::from(addr.to_canonical()))
     }
 
+    /// Its first address.
+    pub fn first(&self) -> IpAddr {
+        self.0.network()
+    }
+
+    /// How many addresses it has, at most 2¹²⁸ − 1.
+    pub fn size(&self) -> u128 {
+        let bits = self.0.max_prefix_len() - self.0.prefix_len();
+        1_u128.checked_shl(bits.into()).unwrap_or(u128::MAX)
+    }
+
     /// Whether `addr` is in it. An IPv4-mapped IPv6 address is taken as IPv4.
     pub fn contains(&self, addr: IpAddr) -> bool {
         self.0.contains(&addr.to_canonical())

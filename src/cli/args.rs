@@ -43,6 +43,7 @@ pub(super) enum Command {
     Events(Events),
     Run(Run),
     Check(Check),
+    Simulate(super::simulate::Simulate),
     Probe(super::probe::Probe),
     Quota(super::quota::Quota),
     Health(Health),

@@ -14,6 +14,7 @@ mod quota;
 mod reload;
 mod resolve;
 mod server;
+mod simulate;
 mod summary;
 mod table;
 mod upgrade;
@@ -131,12 +132,13 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
             print(&summary::of(&config, &check.file, &moment))
         }
         Some(Command::Probe(typed)) => probe::run(&typed),
+        Some(Command::Simulate(typed)) => simulate::run(&typed),
         Some(Command::Quota(quota)) => quota::run(&quota, start_log),
         Some(Command::Limits(limits)) => print(&limits::run(limits)?),
         Some(Command::Connections(connections)) => print(&connections::run(connections)?),
         Some(Command::Health(health)) => print(&health::run(&health)?),
         None => Err(CliError::Usage(
-            "a command is missing: serve, proxy, tcp, events, run, check, probe, health, limits, connections or quota"
+            "a command is missing: serve, proxy, tcp, events, run, check, simulate, probe, health, limits, connections or quota"
                 .to_owned(),
         )),
     }

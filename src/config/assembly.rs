@@ -74,7 +74,7 @@ text_error! {
 }
 
 impl AssemblyError {
-    fn of(error: impl fmt::Display) -> Self {
+    pub(super) fn of(error: impl fmt::Display) -> Self {
         Self(error.to_string())
     }
 }
@@ -261,7 +261,7 @@ fn route(
 ) -> Result<Route, AssemblyError> {
     let (path, name) = (given.path.as_str(), given.name());
     let failed = |error: &dyn fmt::Display| AssemblyError(format!("route {name}: {error}"));
-    let mut route = match &given.source {
+    let route = match &given.source {
         Source::Files(source) => {
             let files = Files::new(&source.root)
                 .map_err(|error| failed(&format!("folder {}: {error}", source.root.display())))?;
@@ -284,7 +284,18 @@ fn route(
         _ => BTreeMap::new(),
     };
     let paged = route.error_pages(&given.error_pages, &types);
-    route = paged.map_err(|error| failed(&format!("error_pages: {error}")))?;
+    paced(paged.map_err(|error| failed(&format!("error_pages: {error}")))?, given, kinds, counts)
+}
+
+/// Gives `route` what does not depend on its source: names, fields, paces, limits and filters.
+pub(super) fn paced(
+    mut route: Route,
+    given: &route::Route,
+    kinds: &FilterKinds,
+    counts: &mut BTreeMap<String, Counts>,
+) -> Result<Route, AssemblyError> {
+    let name = given.name();
+    let failed = |error: &dyn fmt::Display| AssemblyError(format!("route {name}: {error}"));
     route = route.fields(given.headers.clone()).on_hosts(given.hosts.iter().cloned());
     let pace = &given.pace;
     route = route.rate(pace.rate.clone()).burst(pace.burst.bytes()).catch_up(pace.catch_up);

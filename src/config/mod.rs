@@ -23,6 +23,7 @@ mod loader;
 mod pace;
 mod reload;
 mod route;
+mod simulated;
 mod tcp;
 pub mod words;
 

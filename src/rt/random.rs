@@ -32,6 +32,11 @@ impl SplitMix64 {
         Self(AtomicU64::new(u64::from_ne_bytes(seed)))
     }
 
+    /// Seeds the generator with `seed`: the same numbers follow each time.
+    pub const fn from_seed(seed: u64) -> Self {
+        Self(AtomicU64::new(seed))
+    }
+
     /// The next number. One atomic addition and some arithmetic.
     pub fn next_u64(&self) -> u64 {
         let mut x = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);

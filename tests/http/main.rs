@@ -21,6 +21,7 @@ mod server;
 mod several_rates;
 mod shared_rates;
 mod shedding;
+mod simulate;
 mod sink;
 mod stalled;
 mod streams;

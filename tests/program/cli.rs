@@ -20,7 +20,7 @@ fn workplace() -> tempfile::TempDir {
 #[test]
 fn help_and_version_are_answers() {
     let asked = "--help, -h, help, serve -h, serve --help, proxy --help, run --help, probe --help, limits --help, \
-                 limits list -h, limits set help, connections -h, connections list --help, connections close --help";
+                 simulate --help, limits list -h, limits set help, connections -h, connections list --help, connections close --help";
     for typed in asked.split(", ") {
         assert!(prints(&words(typed)).starts_with("Usage: sluicegate"), "{typed}");
     }
@@ -36,7 +36,7 @@ fn help_and_version_are_answers() {
 #[test]
 fn the_help_fits_a_terminal_and_says_where_one_can_listen() {
     let asked = "--help, serve --help, proxy --help, tcp --help, events --help, run --help, check -h, probe -h, limits -h, \
-                 limits list -h, limits set -h, connections list -h, connections close -h";
+                 simulate -h, limits list -h, limits set -h, connections list -h, connections close -h";
     for typed in asked.split(", ") {
         let help = prints(&words(typed));
         for line in help.lines() {
@@ -65,6 +65,7 @@ fn every_default_is_in_the_help() {
         ),
         ("proxy", "off; 0; immediate; 127.0.0.1:8080; info; 30s; 10000; 1m; upstream; 5s; 64"),
         ("probe", "none; no; 30; 1; off; those of the machine"),
+        ("simulate", "3600; 1; \"2026-01-05 12:00\", a Monday; no; none"),
         ("run", "what the file says, else 127.0.0.1:8080; what the file says, else info"),
     ] {
         let help = prints(&[command, "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
@@ -79,7 +80,7 @@ fn a_usage_error_exits_with_2() {
     for (typed, expected) in [
         (
             "",
-            "a command is missing: serve, proxy, tcp, events, run, check, probe, health, limits, connections or quota",
+            "a command is missing: serve, proxy, tcp, events, run, check, simulate, probe, health, limits, connections or quota",
         ),
         ("sreve .", "Unrecognized argument: sreve"),
         ("serve", "DIR"),

@@ -25,6 +25,7 @@ mod proxy_protocol;
 mod reloads;
 mod restarts;
 mod shut_windows;
+mod simulate;
 mod smooth;
 mod spans;
 mod stalled;

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Pacing, Route, Stage};
+use crate::budget::{Clients, Node};
+use crate::clock::Clock;
 use crate::filter::{EndOfStream, FilterFactory};
+use crate::http::budgets;
 use crate::http::error_pages::{ErrorPages, ErrorPagesSource};
 use crate::http::field_changes::FieldChanges;
 use crate::http::files::Types;
@@ -94,6 +97,14 @@ impl Route {
     pub fn weight(mut self, weight: Weight) -> Self {
         self.weight = weight;
         self
+    }
+
+    /// Has all limits that its responses and its uploads share go by `clock`, as they are set.
+    pub(in crate::http) fn on_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        let (total, each) = (self.clients.parent().budget(), self.clients.budget());
+        let all = Node::root(budgets::ROUTE, total, Arc::clone(&clock));
+        self.clients = Clients::new(all, budgets::ROUTE_CLIENT, each);
+        self.uploads_on(clock)
     }
 
     /// Sets how often a chunk of a response leaves, and one of a request's content is read. Those in progress keep their

@@ -78,8 +78,7 @@ impl Route {
         self
     }
 
-    /// Has the limits that its uploads share go by `clock`, as the server of a test does.
-    #[cfg(test)]
+    /// Has the limits that its uploads share go by `clock`, as the server of a test or a simulation does.
     pub(in crate::http) fn uploads_on(mut self, clock: Arc<dyn Clock>) -> Self {
         let set = (self.uploads.clients.parent().budget(), self.uploads.clients.budget());
         self.uploads.clients = Uploads::new(clock).clients;

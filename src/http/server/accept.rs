@@ -1,6 +1,8 @@
 //! Admits connections up to the server's limits, and starts their tasks.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::announcing;
@@ -77,31 +79,15 @@ pub(super) fn begin_for(
     entry: &Entry,
     server: &Arc<Shared>,
 ) {
-    use std::sync::atomic::Ordering::SeqCst;
     let source = announced.map_or(peer, |announced| PeerAddr::Tcp(announced.source));
     let port = entry.port();
     let setup = server.setup();
-    let most = setup.settings.client_connections;
     // Raw TCP cannot name the client of a proxy: there the client is the peer.
     let is_unnamed = entry.headers.is_some() && announced.is_none();
     let trusted =
         port.is_none() && !is_unnamed && source.ip().is_some_and(|ip| setup.settings.trusted.contains(ip));
     let client = source.ip().filter(|_| !trusted);
-    let refused = if let Some(refusal) = server.refusal(client, setup.settings.max_connections) {
-        Some(refusal)
-    } else if port.is_some() && server.sheds(client, setup.settings.max_held()) {
-        // Over HTTP each request is refused instead.
-        Some(Refusal::ServerFull)
-    } else if client.is_some_and(|ip| !server.clients.admit(ip, most)) {
-        Some(Refusal::ClientFull)
-    } else {
-        None
-    };
-    // Raw TCP cannot express a refusal.
-    if refused.is_some() && (port.is_some() || server.refused.load(SeqCst) >= MAX_REFUSALS) {
-        server.telemetry.connection_refused();
-        return;
-    }
+    let Some(refused) = admitted(server, client, &setup, port.is_some()) else { return };
     socket.set_unsent(setup.sink.unsent);
     if let Some(bytes) = setup.sink.send_buffer {
         socket.set_send_buffer(bytes);
@@ -161,8 +147,35 @@ pub(super) fn begin_for(
     }
 }
 
+/// Why a connection of `client` is refused, if it is, which over HTTP it is answered; `None` if it is closed at once. `client` is
+/// `None` for a trusted proxy or a Unix socket.
+pub(super) fn admitted(
+    server: &Shared,
+    client: Option<IpAddr>,
+    setup: &Setup,
+    is_raw: bool,
+) -> Option<Option<Refusal>> {
+    let most = setup.settings.client_connections;
+    let refused = if let Some(refusal) = server.refusal(client, setup.settings.max_connections) {
+        Some(refusal)
+    } else if is_raw && server.sheds(client, setup.settings.max_held()) {
+        // Over HTTP each request is refused instead.
+        Some(Refusal::ServerFull)
+    } else if client.is_some_and(|ip| !server.clients.admit(ip, most)) {
+        Some(Refusal::ClientFull)
+    } else {
+        None
+    };
+    // Raw TCP cannot express a refusal.
+    if refused.is_some() && (is_raw || server.refused.load(Ordering::SeqCst) >= MAX_REFUSALS) {
+        server.telemetry.connection_refused();
+        return None;
+    }
+    Some(refused)
+}
+
 /// Counts a connection in, with a sink before its `wire`.
-fn connect<W: Wire>(
+pub(super) fn connect<W: Wire>(
     wire: W,
     ends: Ends,
     refused: Option<Refusal>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::Connection;
+use super::observer::{Observed, Observer};
 use super::transfer::{Transfer, per_second};
 use crate::body::Waits;
 use crate::budget::{ClientKey, HeldBy};
@@ -117,24 +118,58 @@ impl Account {
         (until - transfer.began).saturating_sub(upload)
     }
 
+    /// How long it waited for what it shares with no other exchange. `waits` are the connection's until now.
+    fn own_waits(&self, ended: &Ended, waits: SinkWaits) -> [(HeldBy, Duration); 4] {
+        let waits = waits.since(self.before);
+        let source = match self.is_tunnel {
+            true => apart_from(self.turns_up(), self.waits.source),
+            false => self.waits.source + self.backend_wait(ended),
+        };
+        [
+            (HeldBy::Pace, self.waits.pace),
+            (HeldBy::Source, source),
+            (HeldBy::ConnectionRate, waits.tokens),
+            (HeldBy::Reader, waits.reader.max(self.window_wait)),
+        ]
+    }
+
+    /// What the request's content waited for.
+    fn turns_up(&self) -> &[(Arc<str>, Duration)] {
+        self.transfer.upload().map_or(&[][..], |upload| upload.turns())
+    }
+
+    /// Passes it to an observer. `waits` are the connection's until now.
+    pub(super) fn observe(
+        &self,
+        ended: &Ended,
+        connection: &Connection,
+        waits: SinkWaits,
+        observer: &dyn Observer,
+    ) {
+        let transfer = &self.transfer;
+        let turns = self.turns.iter().chain(self.turns_up());
+        let turns = turns.map(|(node, waited)| (HeldBy::Budget(Arc::clone(node)), *waited));
+        let class = transfer.requester.charged.class.as_ref();
+        observer.ended(&Observed {
+            peer: connection.ends.peer,
+            route: ended.route.map(|route| connection.server.telemetry.path(route)),
+            class: class.map(|class| class.name()),
+            rule: transfer.answer().and_then(|answer| answer.rule.as_deref()),
+            status: ended.status.map(|status| status.as_u16()),
+            bytes: ended.bytes,
+            bytes_up: transfer.upload().map_or(0, |upload| upload.bytes()),
+            lasted: ended.lasted,
+            outcome: ended.outcome,
+            waits: self.own_waits(ended, waits).into_iter().chain(turns).collect(),
+        });
+    }
+
     /// Writes its line in the access log, if it gets one. `waits` are the connection's until now.
     pub(super) fn log(&self, ended: &Ended, connection: &Connection, waits: SinkWaits) {
         let transfer = &self.transfer;
         let Some(fields) = transfer.logged.as_deref().filter(|_| !self.is_replaced) else { return };
-        let waits = waits.since(self.before);
         let upload = transfer.upload();
-        let turns_up = upload.map_or(&[][..], |upload| upload.turns());
-        let source = self.waits.source;
-        let own = [
-            (HeldBy::Pace, self.waits.pace),
-            (
-                HeldBy::Source,
-                if self.is_tunnel { apart_from(turns_up, source) } else { source + self.backend_wait(ended) },
-            ),
-            (HeldBy::ConnectionRate, waits.tokens),
-            (HeldBy::Reader, waits.reader.max(self.window_wait)),
-        ];
-        let held_by = longest_held(own, self.turns.iter().chain(turns_up));
+        let held_by = longest_held(self.own_waits(ended, waits), self.turns.iter().chain(self.turns_up()));
         let answer = transfer.answer();
         let requester = &transfer.requester;
         connection.log_access(&AccessLine {

@@ -237,7 +237,11 @@ impl Connection {
         if !account.is_tunnel {
             self.server.telemetry.response_ended(&ended);
         }
-        account.log(&ended, self, self.waits(now));
+        let waits = self.waits(now);
+        account.log(&ended, self, waits);
+        if let Some(observer) = &self.server.observer {
+            account.observe(&ended, self, waits, &**observer);
+        }
     }
 
     /// The instant since which it has no request under way and no bytes waiting; `None` if it has some, and for raw

@@ -107,7 +107,8 @@ impl DropLog {
 impl Shared {
     /// Notes that a reader was given up; it is logged with the next sweep.
     pub(super) fn dropped(self: &Arc<Self>, client: Option<IpAddr>, bytes: u64) {
-        if self.drops.note(client, bytes) {
+        // With an observer there is no runtime to sweep on.
+        if self.drops.note(client, bytes) && self.observer.is_none() {
             let shared = Arc::clone(self);
             rt::spawn(async move {
                 let clock = Arc::clone(&shared.clock);

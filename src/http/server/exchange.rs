@@ -33,13 +33,14 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// Begins an exchange. `logged`: the access log gets a line for it.
+    /// Begins an exchange. `logged`: the access log gets a line for it. An observer learns as much.
     pub(super) fn begin(
         connection: Arc<Connection>,
         request: &http::Request<RequestBody>,
         requester: Requester,
         logged: bool,
     ) -> Self {
+        let logged = logged || connection.server.observer.is_some();
         let began = connection.now();
         let transfer = Arc::new(Transfer::new(request, requester, logged, began));
         connection.begin(&transfer);

@@ -20,6 +20,7 @@ mod h1;
 mod h2;
 #[cfg(feature = "tls")]
 mod handshake;
+mod observer;
 mod pacing;
 mod port;
 mod published_wait;
@@ -34,6 +35,7 @@ mod serve;
 mod settings;
 mod setup;
 mod shedding;
+mod simulated;
 mod small_file;
 mod spread;
 mod stream_watch;
@@ -68,7 +70,9 @@ use crate::sync::{Mutex, RwLock};
 use crate::tcp::Service;
 use crate::telemetry::Telemetry;
 use crate::tls::ServerTls;
+pub use observer::{Observed, Observer};
 pub use port::Port;
+pub(crate) use simulated::ConnectionTask;
 
 use accept::{Entry, Serves};
 use admission::IdleConnections;
@@ -115,6 +119,8 @@ struct Shared {
     drops: DropLog,
     log_bounds: LogBounds,
     calendar: pacing::Calendar,
+    /// Learns of each exchange that ended.
+    observer: Option<Arc<dyn Observer>>,
     headers: HeaderCounts,
     budgets: Budgets,
     ports: RwLock<Vec<Arc<Port>>>,
@@ -311,11 +317,6 @@ impl Handle {
         self.0.stages.has_reached(Stage::Draining)
     }
 
-    /// Whether another process listens in its place, by [`hand_over`](Self::hand_over).
-    pub fn is_handed_over(&self) -> bool {
-        self.0.has_successor()
-    }
-
     /// Waits until the server drains or stops.
     pub fn draining(&self) -> impl Future<Output = ()> + '_ {
         self.0.reached(Stage::Draining)
@@ -367,6 +368,7 @@ impl Shared {
             drops: DropLog::default(),
             log_bounds: LogBounds::new(&clock),
             calendar: Default::default(),
+            observer: None,
             headers: HeaderCounts::default(),
             budgets,
             ports: RwLock::default(),

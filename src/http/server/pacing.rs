@@ -25,6 +25,13 @@ pub(super) struct Calendar {
     is_followed: AtomicBool,
 }
 
+impl Calendar {
+    /// One that the server's owner follows, by [`Handle::follow_calendar`].
+    pub(super) fn followed() -> Self {
+        Self { is_followed: AtomicBool::new(true) }
+    }
+}
+
 /// The limit of a response.
 pub(super) struct Chosen {
     pub(super) limit: Limit,
@@ -83,7 +90,7 @@ impl Handle {
 
 impl Shared {
     /// Sets the limits of responses under rules to what holds now. Returns when the next rule begins or ends, if one does.
-    fn apply_rules(&self) -> Option<SystemTime> {
+    pub(super) fn apply_rules(&self) -> Option<SystemTime> {
         let now = self.clock.calendar();
         let setup = self.setup();
         setup.routes.iter().for_each(|route| route.apply_rules(now));

@@ -14,7 +14,7 @@ use super::driver::drive;
 use super::h1::Http1;
 use super::h2::Http2;
 use super::report::Protocol;
-use super::{Shared, Stage};
+use super::{Handle, Shared, Stage};
 use crate::clock::Sleep;
 use crate::sink::{Sink, Wire};
 
@@ -30,6 +30,13 @@ impl Shared {
     /// Whether another process listens in the place of this one.
     pub(super) fn has_successor(&self) -> bool {
         self.has_successor.load(Ordering::SeqCst)
+    }
+}
+
+impl Handle {
+    /// Whether another process listens in its place, by [`hand_over`](Self::hand_over).
+    pub fn is_handed_over(&self) -> bool {
+        self.0.has_successor()
     }
 }
 

@@ -162,6 +162,11 @@ impl Canvas {
         self.straight("goal", begin, end);
     }
 
+    /// Draws rates in bytes per second, each over the same `part` of the time, as steps. There is no line where there is no rate.
+    pub fn rates(&mut self, class: &str, rates: &[Option<f64>], part: Duration, axes: Axes<'_>) {
+        self.path(class, lines::steps_of_rates(rates, part, axes.x, axes.y));
+    }
+
     /// The finished document.
     pub fn text(&self) -> String {
         format!("{}\n", self.drawn)

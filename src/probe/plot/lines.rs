@@ -91,6 +91,24 @@ pub(super) fn rates(parts: &Bins, streams: usize, x: &Axis, y: &Axis) -> String 
     path
 }
 
+/// Rates that follow one another, each over `part`, as steps.
+pub(super) fn steps_of_rates(rates: &[Option<f64>], part: Duration, x: &Axis, y: &Axis) -> String {
+    let mut path = String::new();
+    let mut is_drawn = false;
+    for (n, rate) in (0u32..).zip(rates) {
+        if let Some(rate) = rate {
+            let height = y.place(*rate);
+            match is_drawn {
+                true => vertical(&mut path, height),
+                false => move_to(&mut path, x.place((part * n).as_secs_f64()), height),
+            }
+            horizontal(&mut path, x.place((part * (n + 1)).as_secs_f64()));
+        }
+        is_drawn = rate.is_some();
+    }
+    path
+}
+
 // Writing to a string does not fail.
 fn move_to(path: &mut String, x: f64, y: f64) {
     let _ = write!(path, "M{x:.1} {y:.1}");

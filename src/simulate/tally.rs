@@ -1,0 +1,91 @@
+//! What became of the transfers of one group.
+
+use std::time::Duration;
+
+use super::ledger::{Record, Waited};
+
+/// Transfers of less time than this say nothing of a rate, if they did not end.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// How a transfer ended for its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It had all of the answer.
+    Done,
+    /// It had waited for too long.
+    GivenUp,
+    /// It was answered 429 or 503, or the connection was closed at once.
+    Refused,
+    /// It was answered with another error, or sent elsewhere.
+    Failed,
+    /// The server broke it off.
+    Cut,
+    /// It goes on when the simulation ends.
+    UnderWay,
+}
+
+/// Sums over the transfers of a group.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) done: u64,
+    pub(super) given_up: u64,
+    pub(super) refused: u64,
+    pub(super) failed: u64,
+    pub(super) cut: u64,
+    pub(super) under_way: u64,
+    /// Who came and was not let in, as there were too many workers.
+    pub(super) turned_away: u64,
+    /// Bytes of content.
+    pub(super) bytes: u64,
+    pub(super) bytes_up: u64,
+    /// Bytes per second of each transfer.
+    pub(super) rates: Vec<u64>,
+    /// How long each took that was done.
+    pub(super) times: Vec<Duration>,
+    /// How long all took.
+    pub(super) lasted: Duration,
+    pub(super) waited: Waited,
+    /// Bytes of content of each client.
+    pub(super) clients: Vec<u64>,
+}
+
+impl Tally {
+    pub(super) fn of(clients: usize) -> Self {
+        Self { clients: vec![0; clients], ..Self::default() }
+    }
+
+    pub(super) fn count(&mut self, end: End) {
+        let sum = match end {
+            End::Done => &mut self.done,
+            End::GivenUp => &mut self.given_up,
+            End::Refused => &mut self.refused,
+            End::Failed => &mut self.failed,
+            End::Cut => &mut self.cut,
+            End::UnderWay => &mut self.under_way,
+        };
+        *sum += 1;
+    }
+
+    /// Adds a transfer of a client that took `lasted`, as the server saw it.
+    pub(super) fn add(&mut self, record: &Record, client: usize, lasted: Duration, end: End) {
+        if matches!(end, End::Refused | End::Failed) {
+            return;
+        }
+        self.bytes += record.bytes;
+        self.bytes_up += record.bytes_up;
+        if let Some(sum) = self.clients.get_mut(client) {
+            *sum += record.bytes + record.bytes_up;
+        }
+        self.lasted += lasted;
+        self.waited.add(&record.waits);
+        let bytes = record.bytes.max(record.bytes_up);
+        if bytes > 0 && (end == End::Done || lasted >= LEAST) {
+            let nanos = lasted.as_nanos().max(1);
+            let rate = u128::from(bytes) * 1_000_000_000 / nanos;
+            self.rates.push(u64::try_from(rate).unwrap_or(u64::MAX));
+        }
+        if end == End::Done {
+            self.times.push(lasted);
+        }
+    }
+}
