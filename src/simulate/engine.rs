@@ -197,7 +197,7 @@ impl Simulation {
 
     fn sample(&mut self) {
         for (gauge, crowd) in self.gauges.iter_mut().zip(&self.crowds) {
-            gauge.sample(crowd.written.load(Ordering::Relaxed));
+            gauge.sample(crowd.moved.load(Ordering::Relaxed));
         }
         self.limits.iter_mut().for_each(LimitGauge::sample);
         self.agenda.put(self.now() + SAMPLE, Event::Sample);
@@ -285,7 +285,7 @@ impl Simulation {
             }
         };
         let clock = Arc::clone(&self.stage.clock);
-        let (line, wire) = Line::new(clock, crowd.speeds(), Arc::clone(&crowd.written));
+        let (line, wire) = Line::new(clock, crowd.speeds(), Arc::clone(&crowd.moved));
         let task = self.server.connect(wire, peer, crowd.certificate.clone())?;
         self.peers.insert(self.tasks.add(task), peer);
         self.open.insert(peer);

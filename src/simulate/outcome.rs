@@ -36,7 +36,7 @@ pub struct GroupOutcome {
     pub bytes: u64,
     /// Bytes of content that the server read of them.
     pub bytes_up: u64,
-    /// Bytes that were written to their connections, with heads, in each second from the start.
+    /// Bytes that were written to their connections, with heads, and content that was read, in each second from the start.
     pub seconds: Vec<u64>,
     /// The most of them in any second.
     pub peak: u64,
@@ -125,8 +125,8 @@ impl GroupOutcome {
         }
     }
 
-    /// Bytes that were written to its connections.
-    pub fn written(&self) -> u64 {
+    /// Bytes that were written to its connections, with heads, and content that was read.
+    pub fn moved(&self) -> u64 {
         self.seconds.iter().sum()
     }
 }

@@ -20,8 +20,8 @@ pub(super) struct Crowd {
     pub(super) group: Group,
     pub(super) random: Random,
     pub(super) certificate: Option<ClientCertificate>,
-    /// Bytes that the server wrote to them.
-    pub(super) written: Arc<AtomicU64>,
+    /// Bytes that the server wrote to them, and read of their content.
+    pub(super) moved: Arc<AtomicU64>,
     pub(super) tally: Tally,
 }
 
@@ -58,7 +58,7 @@ impl Crowd {
         let certificate = group.certificate.as_deref().and_then(certificate);
         let tally = Tally::of(group.count);
         let random = Random::new(seed, nth);
-        Self { random, certificate, written: Arc::default(), tally, group }
+        Self { random, certificate, moved: Arc::default(), tally, group }
     }
 
     pub(super) fn speeds(&self) -> Speeds {

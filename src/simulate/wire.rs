@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -37,8 +38,8 @@ pub(super) struct ServerEnd(Arc<Inner>);
 struct Inner {
     clock: Arc<ManualClock>,
     state: Mutex<State>,
-    /// Counts what the server writes.
-    written: Arc<AtomicU64>,
+    /// Counts what the server writes, and the content that it reads.
+    moved: Arc<AtomicU64>,
 }
 
 struct State {
@@ -50,6 +51,8 @@ struct State {
     content_flow: Option<Inflow>,
     /// What the server has written.
     response: Outflow,
+    /// Once it was full it takes nothing until a third is free, as a socket is not writable before.
+    full_until: Instant,
     /// How the client's end closed: the error, or none for a half-close.
     closed: Option<Option<ErrorKind>>,
     /// The server has closed its end.
@@ -59,20 +62,21 @@ struct State {
 }
 
 impl Line {
-    /// Makes a connection whose server writes into `written` too.
-    pub(super) fn new(clock: Arc<ManualClock>, speeds: Speeds, written: Arc<AtomicU64>) -> (Self, ServerEnd) {
+    /// Makes a connection that counts what the server writes, and the content that it reads, in `moved` too.
+    pub(super) fn new(clock: Arc<ManualClock>, speeds: Speeds, moved: Arc<AtomicU64>) -> (Self, ServerEnd) {
         let state = State {
             speeds,
             head: Bytes::new(),
             content: 0,
             content_flow: None,
             response: Outflow::new(speeds.read, speeds.buffer, clock.now()),
+            full_until: Instant::ZERO,
             closed: None,
             is_over: false,
             reader: None,
             writer: None,
         };
-        let inner = Arc::new(Inner { clock, state: Mutex::new(state), written });
+        let inner = Arc::new(Inner { clock, state: Mutex::new(state), moved });
         (Self(Arc::clone(&inner)), ServerEnd(inner))
     }
 
@@ -142,11 +146,12 @@ impl Inner {
 }
 
 impl State {
-    /// Takes `bytes` of a request that are there.
-    fn take(&mut self, bytes: usize) -> Bytes {
+    /// Takes `bytes` of a request that are there; content counts as `moved`.
+    fn take(&mut self, bytes: usize, moved: &AtomicU64) -> Bytes {
         if !self.head.is_empty() {
             return self.head.split_to(bytes);
         }
+        moved.fetch_add(bytes as u64, Ordering::Relaxed);
         self.content -= bytes as u64;
         if let Some(flow) = &mut self.content_flow {
             flow.take(bytes as u64);
@@ -161,7 +166,7 @@ impl Wire for ServerEnd {
         let mut state = self.0.state.lock();
         let n = ready!(self.0.poll_ready(&mut state, cx, want))?;
         if n > 0 {
-            buf[..n].copy_from_slice(&state.take(n));
+            buf[..n].copy_from_slice(&state.take(n, &self.0.moved));
         }
         Poll::Ready(Ok(n))
     }
@@ -169,7 +174,7 @@ impl Wire for ServerEnd {
     fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
         let mut state = self.0.state.lock();
         let n = ready!(self.0.poll_ready(&mut state, cx, want.min(ZEROS.len())))?;
-        Poll::Ready(Ok(if n > 0 { state.take(n) } else { Bytes::new() }))
+        Poll::Ready(Ok(if n > 0 { state.take(n, &self.0.moved) } else { Bytes::new() }))
     }
 
     fn is_gone(&self) -> bool {
@@ -183,15 +188,17 @@ impl Wire for ServerEnd {
             return Poll::Ready(Err(error.into()));
         }
         let offered: u64 = bufs.iter().map(|buf| buf.len() as u64).sum();
-        let taken = offered.min(state.response.room(now));
+        let room = if now < state.full_until { 0 } else { state.response.room(now) };
+        let taken = offered.min(room);
         if taken == 0 && offered > 0 {
+            state.full_until = state.response.writable_at().max(now + Duration::from_nanos(1));
             state.writer = Some(cx.waker().clone());
-            self.0.wake_at(state.response.writable_at().max(now + std::time::Duration::from_nanos(1)), cx);
+            self.0.wake_at(state.full_until, cx);
             return Poll::Pending;
         }
         state.response.put(taken, now);
         drop(state);
-        self.0.written.fetch_add(taken, Ordering::Relaxed);
+        self.0.moved.fetch_add(taken, Ordering::Relaxed);
         Poll::Ready(Ok(taken as usize))
     }
 

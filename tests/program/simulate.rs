@@ -61,7 +61,7 @@ fn the_plot_is_xml_with_a_line_for_each_group_and_the_limit() {
     let paths = document.descendants().filter(|node| node.has_tag_name("path"));
     let classes: Vec<_> = paths.map(|path| path.attribute("class").unwrap().to_owned()).collect();
     assert_eq!(classes, ["line s0", "line s1", "line s2", "line s3", "goal"]);
-    let words: Vec<_> = document.descendants().filter_map(|node| node.text()).collect();
+    let words: Vec<_> = document.descendants().filter_map(|node| node.text()).map(str::trim).collect();
     for word in ["visitors", "members", "phones", "senders", "the server's limit", "MiB/s, mean of each 1 s"]
     {
         assert!(words.contains(&word), "{word}: {words:?}");

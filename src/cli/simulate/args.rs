@@ -2,7 +2,7 @@
 
 use argh::FromArgs;
 
-/// Try a configuration against synthetic clients, an hour in seconds, without a network.
+/// Try a configuration on synthetic clients: an hour in seconds, no network.
 #[derive(FromArgs, Clone, Debug, Default, PartialEq)]
 #[argh(
     subcommand,

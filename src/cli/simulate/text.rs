@@ -10,7 +10,7 @@ use super::json::{per_second, share};
 use crate::cli::table::{Table, size};
 
 /// Characters of a name.
-const MAX_NAME: usize = 24;
+const MAX_NAME: usize = 18;
 
 /// Causes of waits that are shown of one group.
 const MAX_CAUSES: usize = 4;
@@ -45,22 +45,22 @@ fn groups(outcome: &Outcome) -> Table<8> {
             transfers.done.to_string(),
             transfers.under_way.to_string(),
             lost.to_string(),
-            rate(per_second(group.written(), outcome.lasting)),
+            rate(per_second(group.moved(), outcome.lasting)),
             rate(group.peak),
-            share(group.written(), outcome.limits.first()).map_or_else(|| DASH.to_owned(), percent),
+            share(group.bytes, outcome.limits.first()).map_or_else(|| DASH.to_owned(), percent),
         ]);
     }
     table
 }
 
-fn transfers(outcome: &Outcome) -> Table<7> {
-    let mut table = Table::new(["EACH TRANSFER", ">RATE P1", ">P50", ">P99", ">TIME P50", ">P99", ">MOST"]);
+fn transfers(outcome: &Outcome) -> Table<6> {
+    let mut table = Table::new(["EACH TRANSFER", ">RATE P1", ">P50", ">P99", ">TIME P50", ">P99"]);
     for group in &outcome.groups {
         let rates = group.rates.map_or([None; 3], |rates| [rates.p1, rates.p50, rates.p99].map(Some));
-        let times = group.times.map_or([None; 3], |times| [times.p50, times.p99, times.most].map(Some));
+        let times = group.times.map_or([None; 2], |times| [times.p50, times.p99].map(Some));
         let [p1, p50, p99] = rates.map(|value| value.map_or_else(|| DASH.to_owned(), rate));
-        let [half, slow, most] = times.map(|value| value.map_or_else(|| DASH.to_owned(), time));
-        table.row([name(&group.name), p1, p50, p99, half, slow, most]);
+        let [half, slow] = times.map(|value| value.map_or_else(|| DASH.to_owned(), time));
+        table.row([name(&group.name), p1, p50, p99, half, slow]);
     }
     table
 }
@@ -76,7 +76,7 @@ fn waits(outcome: &Outcome) -> Table<2> {
 fn causes(group: &GroupOutcome) -> String {
     let all = group.lasted.as_nanos().max(1);
     let part = |waited: &Duration| u64::try_from(waited.as_nanos() * 1_000_000 / all).unwrap_or(u64::MAX);
-    let causes = group.waits.iter().filter(|(_, waited)| part(waited) >= 500).take(MAX_CAUSES);
+    let causes = group.waits.iter().filter(|(_, waited)| part(waited) >= 1_000).take(MAX_CAUSES);
     let words: Vec<String> = causes.map(|(by, waited)| format!("{by} {}", percent(part(waited)))).collect();
     if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
 }
@@ -126,8 +126,9 @@ fn notes(outcome: &Outcome) -> String {
             text += &format!("{}: {}\n", name(&group.name), words.join(", "));
         }
     }
-    text + "MEAN and PEAK (of any second) of groups include heads. Not simulated: TLS and\n\
-            TCP on the wire, lost packets, the processor, HTTP/2, [[tcp]] and [quota].\n"
+    text + "MEAN and PEAK, which is of any second, count heads and uploads of groups too.\n\
+            Not simulated: TLS and TCP on the wire, lost packets, the processor, the disk,\n\
+            HTTP/2, [[tcp]], [quota].\n"
 }
 
 fn name(text: &str) -> String {

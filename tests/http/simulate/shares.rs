@@ -40,7 +40,7 @@ const TWO: &str = "
 #[test]
 fn classes_share_the_server_by_their_weights() {
     let outcome = simulate(CLASSES, TWO, 60);
-    let [gold, plain] = ["gold", "plain"].map(|name| group(&outcome, name).written() as f64);
+    let [gold, plain] = ["gold", "plain"].map(|name| group(&outcome, name).moved() as f64);
     near(gold / plain, 3.0, 0.01);
     near(gold + plain, 60.0 * f64::from(4 << 20), 0.01);
     let [gold, plain] = ["class gold", "class plain"].map(|name| limit(&outcome, name).passed() as f64);
@@ -95,7 +95,7 @@ fn each_client_has_its_share_whatever_connections_it_has_and_its_limit() {
         source_rate = '100k'
     ";
     let outcome = simulate(config, clients, 60);
-    let rate = |name: &str| group(&outcome, name).written() as f64 / 60.0 / 1024.0;
+    let rate = |name: &str| group(&outcome, name).moved() as f64 / 60.0 / 1024.0;
     // 1024 KiB/s are enough for 400 + 400 + 100: nobody is held by the server.
     near(rate("one"), 400.0, 0.01);
     near(rate("many"), 400.0, 0.01);
