@@ -120,5 +120,6 @@ fn certificate(text: &str) -> Option<ClientCertificate> {
         Some(ClientKey::Certificate(fingerprint)) => fingerprint,
         _ => Arc::clone(&name),
     };
-    Some(ClientCertificate { fingerprint, name })
+    // A common name: one of the DNS would be compared in any case.
+    Some(ClientCertificate { fingerprint, name, is_dns: false })
 }

@@ -160,13 +160,14 @@ fn every_flag_of_a_serving_command_sets_the_key_of_its_name_or_of_the_table() {
 
 #[test]
 fn every_flag_of_the_other_commands_is_documented() {
-    const COMMANDS: [&str; 11] = [
+    const COMMANDS: [&str; 12] = [
         "serve",
         "proxy",
         "tcp",
         "events",
         "run",
         "check",
+        "simulate",
         "probe",
         "quota",
         "health",
@@ -180,6 +181,7 @@ fn every_flag_of_the_other_commands_is_documented() {
         (include_str!("../../docs/operations.md"), 0, &["health"]),
         (include_str!("../../docs/quota.md"), 0, &["quota"]),
         (include_str!("../../docs/probe.md"), 0, &["probe"]),
+        (include_str!("../../docs/simulate.md"), 0, &["simulate"]),
     ] {
         let listed: BTreeSet<String> =
             rows_of(page, "Flags", table).into_iter().flat_map(|row| names(row[0])).collect();

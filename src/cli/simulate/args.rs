@@ -24,7 +24,7 @@ pub(in crate::cli) struct Simulate {
     #[argh(option, arg_name = "file")]
     pub(super) clients: String,
 
-    /// how long the simulated time is: 1 to 604800 seconds (default 3600)
+    /// simulated time: 1 to 604800 seconds (default 3600)
     #[argh(option, arg_name = "number")]
     pub(super) seconds: Option<String>,
 

@@ -317,16 +317,6 @@ impl Handle {
         self.0.stages.has_reached(Stage::Draining)
     }
 
-    /// Waits until the server drains or stops.
-    pub fn draining(&self) -> impl Future<Output = ()> + '_ {
-        self.0.reached(Stage::Draining)
-    }
-
-    /// Waits until the server ends its connections: stopped, or drained.
-    pub fn stopped(&self) -> impl Future<Output = ()> + '_ {
-        self.0.reached(Stage::Stopped)
-    }
-
     /// The live budgets that the server's responses share.
     pub fn budgets(&self) -> &Budgets {
         &self.0.budgets

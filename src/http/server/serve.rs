@@ -38,6 +38,16 @@ impl Handle {
     pub fn is_handed_over(&self) -> bool {
         self.0.has_successor()
     }
+
+    /// Waits until the server drains or stops.
+    pub fn draining(&self) -> impl Future<Output = ()> + '_ {
+        self.0.reached(Stage::Draining)
+    }
+
+    /// Waits until the server ends its connections: stopped, or drained.
+    pub fn stopped(&self) -> impl Future<Output = ()> + '_ {
+        self.0.reached(Stage::Stopped)
+    }
 }
 
 /// Serves a connection until it ends, is silent for too long, or the server stops.
