@@ -8,9 +8,9 @@ use argh::FromArgs;
     subcommand,
     name = "simulate",
     usage = "--clients FILE [options] [--] FILE",
-    example = "{command_name} sluicegate.toml --clients clients.toml\n\
-        {command_name} sluicegate.toml --clients clients.toml --seconds 600 --svg rates.svg\n\
-        {command_name} sluicegate.toml --clients clients.toml --at '2026-12-24 23:30' --json",
+    example = "{command_name} site.toml --clients people.toml\n\
+        {command_name} site.toml --clients people.toml --svg rates.svg\n\
+        {command_name} site.toml --clients people.toml --at '2026-12-24 23:30'",
     note = "The limits, classes, rules and filters are the server's own; its files and\n\
         backends are not opened. The same seed gives the same figures.",
     help_triggers("-h", "--help", "help")
