@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::scope;
@@ -21,7 +20,7 @@ use testkit::wait::{soon, until};
 use testkit::wire::{self, status};
 
 use super::clients::is_refused;
-use super::{Done, New, Signal, free, replaced, run};
+use super::{Done, New, Program, Signal, free, replaced, run};
 
 /// How often a new program takes over.
 const UPGRADES: usize = 4;
@@ -212,8 +211,7 @@ fn configure(made: &Certificates, [plain, secured]: [SocketAddr; 2]) -> std::pat
 }
 
 /// Has new programs take over while `scene` goes on; returns the last.
-fn take_over(file: &Path, published: &AtomicUsize) -> (super::Program, New) {
-    let mut first = run(file);
+fn take_over(first: &mut Program, published: &AtomicUsize) -> New {
     let mut news: Vec<New> = Vec::new();
     for _ in 0..UPGRADES {
         let before = published.load(Ordering::Relaxed);
@@ -222,35 +220,31 @@ fn take_over(file: &Path, published: &AtomicUsize) -> (super::Program, New) {
             None => first.signal(Signal::USR2),
             Some(last) => last.signal(Signal::USR2),
         }
-        news.push(replaced(&mut first).0);
+        news.push(replaced(first).0);
     }
     let last = news.pop().unwrap();
     until("the old ones end", || !news.iter().any(New::runs));
-    (first, last)
+    last
 }
 
 #[test]
 fn subscribers_inside_tls_and_over_http2_come_to_the_new_program_and_miss_nothing() {
     let (made, addrs) = (Certificates::make(), free());
     let [plain, secured] = addrs;
-    let file = configure(&made, addrs);
+    let mut first = run(&configure(&made, addrs));
     let scene = Scene { made: &made, got: Default::default(), done: AtomicBool::new(false) };
     let published = AtomicUsize::new(0);
     let ways = [(plain, false, false), (secured, true, false), (plain, false, true), (secured, true, true)]
         .map(|(addr, is_secured, is_multiplexed)| Way { addr, is_secured, is_multiplexed });
-    let (first, last) = scope(|scope| {
+    let last = scope(|scope| {
         let (scene, published) = (&scene, &published);
-        let ending = Done(&scene.done);
-        let upgrading = scope.spawn(move || take_over(&file, published));
-        until("a server", || TcpStream::connect(plain).is_ok() || upgrading.is_finished());
+        let _ending = Done(&scene.done);
         for (way, got) in ways.into_iter().zip(&scene.got) {
             scope.spawn(move || scene.subscribe(way, got));
         }
         until("subscribers", || scene.got.iter().all(|got| got.lock().unwrap().last_id.is_some()));
         scope.spawn(move || scene.publish(plain, published));
-        let ended = upgrading.join().unwrap();
-        drop(ending);
-        ended
+        take_over(&mut first, published)
     });
     let count = published.load(Ordering::Relaxed);
     let expected: Vec<String> = (0..count).map(|n| n.to_string()).chain([LAST.to_owned()]).collect();
