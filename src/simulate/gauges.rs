@@ -38,7 +38,7 @@ impl Gauge {
             self.in_second -= self.second.pop_front().unwrap_or(0);
         }
         self.peak = self.peak.max(self.in_second);
-        if self.samples % SAMPLES == 0 {
+        if self.samples.is_multiple_of(SAMPLES) {
             self.seconds.push(0);
         }
         self.samples += 1;

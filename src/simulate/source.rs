@@ -78,15 +78,12 @@ impl Source for SimulatedSource {
         let order = visitor.client.peer.addr().and_then(|peer| self.orders.lock().get(&peer).copied());
         let order = order.unwrap_or(Order { size: Some(0), rate: None });
         Box::pin(async move {
-            let (head, mut body) = request.into_parts();
+            let (head, body) = request.into_parts();
             // As a backend does: it answers when it has the request. Folders read no content.
-            while !self.is_folder {
-                let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
-                match frame {
-                    Some(Ok(_)) => {}
-                    Some(Err(_)) => return answer::plain(StatusCode::BAD_REQUEST, "The content broke off."),
-                    None => break,
-                }
+            if !self.is_folder
+                && let Err(answer) = whole(body).await
+            {
+                return answer;
             }
             self.answer(&head.method, head.uri.path(), order)
         })
@@ -94,6 +91,21 @@ impl Source for SimulatedSource {
 
     fn paths(&self) -> Paths {
         if self.is_folder { Paths::Normal } else { Paths::AsGiven }
+    }
+}
+
+/// Reads the content of a request to its end.
+///
+/// # Errors
+/// The answer, if it breaks off.
+#[allow(clippy::result_large_err, reason = "as of the server's own refusals")]
+async fn whole(mut body: RequestBody) -> Result<(), Response<Content>> {
+    loop {
+        match std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            Some(Ok(_)) => {}
+            Some(Err(_)) => return Err(answer::plain(StatusCode::BAD_REQUEST, "The content broke off.")),
+            None => return Ok(()),
+        }
     }
 }
 

@@ -28,7 +28,9 @@ pub(super) struct Calendar {
 impl Calendar {
     /// One that the server's owner follows, by [`Handle::follow_calendar`].
     pub(super) fn followed() -> Self {
-        Self { is_followed: AtomicBool::new(true) }
+        let calendar = Self::default();
+        calendar.is_followed.store(true, Ordering::Relaxed);
+        calendar
     }
 }
 
