@@ -65,6 +65,7 @@ pub mod guide;
 pub mod http;
 mod http1;
 mod keys;
+mod live_limits;
 pub mod logging;
 mod named_file;
 #[cfg(feature = "probe")]

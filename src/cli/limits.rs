@@ -1,5 +1,8 @@
 //! `limits list` and `limits set`: the client of the admin API for limits.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -11,6 +14,9 @@ use super::table::{Table, size};
 use super::{CliError, value};
 
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
+
+/// The heading of where limits come from.
+const SOURCE: &str = "SOURCE";
 
 /// A page of limits; other fields are kept for `--json`.
 #[derive(Deserialize, Serialize)]
@@ -35,6 +41,9 @@ struct Limit {
     report_only: bool,
     bytes: Option<u64>,
     waits: Option<u64>,
+    #[serde(default)]
+    source: BTreeMap<String, Source>,
+    quota: Option<u64>,
     over: u64,
 }
 
@@ -45,6 +54,35 @@ struct Rule {
     rates: Vec<String>,
     burst: u64,
     holds: bool,
+    source: Option<Source>,
+}
+
+/// Where a value comes from.
+#[derive(Deserialize)]
+struct Source {
+    from: String,
+    line: Option<u64>,
+}
+
+/// `file:12`, `api`.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.from)?;
+        self.line.map_or(Ok(()), |line| write!(f, ":{line}"))
+    }
+}
+
+/// Where the values come from: that of the rate, or of the first that is set, and the kind of another.
+fn sources(source: &BTreeMap<String, Source>) -> String {
+    let all = ["rate", "burst", "weight", "report_only"].into_iter().filter_map(|value| source.get(value));
+    let mut set = all.filter(|source| source.from != "default");
+    let Some(first) = set.next() else {
+        return if source.is_empty() { "-" } else { "default" }.to_owned();
+    };
+    match set.find(|other| other.from != first.from) {
+        Some(other) => format!("{first}+{}", other.from),
+        None => first.to_string(),
+    }
 }
 
 pub(super) fn run(limits: Limits) -> Result<String, CliError> {
@@ -83,11 +121,15 @@ fn is_used(limit: &Value) -> bool {
 }
 
 fn table(limits: Vec<Value>) -> Result<String, CliError> {
-    let mut table = Table::new(["LIMIT", ">RATE", ">BURST", ">WEIGHT", ">PASSED", ">WAITS", ">OVER", ""]);
+    let mut table =
+        Table::new(["LIMIT", ">RATE", ">BURST", ">WEIGHT", ">PASSED", ">WAITS", ">OVER", SOURCE, ""]);
+    let mut is_known = false;
     for limit in limits {
         let limit: Limit = serde_json::from_value(limit)
             .map_err(|error| CliError::Failed(format!("the admin listener tells a limit oddly: {error}")))?;
-        let known = |number: Option<String>| number.unwrap_or_else(|| "-".to_owned());
+        let none = || "-".to_owned();
+        let known = |number: Option<String>| number.unwrap_or_else(none);
+        is_known |= !limit.source.is_empty();
         table.row([
             words(&limit.href),
             if limit.rates.is_empty() {
@@ -99,7 +141,8 @@ fn table(limits: Vec<Value>) -> Result<String, CliError> {
             known(limit.weight.map(|weight| weight.to_string())),
             known(limit.bytes.map(size)),
             known(limit.waits.map(|waits| waits.to_string())),
-            if limit.over == 0 { "-".to_owned() } else { size(limit.over) },
+            if limit.over == 0 { none() } else { size(limit.over) },
+            sources(&limit.source),
             match limit.next_change {
                 _ if limit.report_only => "reports only".to_owned(),
                 Some(at) => format!("changes {at}"),
@@ -107,7 +150,6 @@ fn table(limits: Vec<Value>) -> Result<String, CliError> {
             },
         ]);
         for rule in limit.rules {
-            let none = || "-".to_owned();
             table.row([
                 format!("  when {}", rule.when),
                 rule.rates.join(", "),
@@ -116,11 +158,27 @@ fn table(limits: Vec<Value>) -> Result<String, CliError> {
                 none(),
                 none(),
                 none(),
+                known(rule.source.map(|source| source.to_string())),
                 if rule.holds { String::new() } else { "not now".to_owned() },
             ]);
         }
+        if let Some(rate) = limit.quota.and_then(Rate::or_unlimited) {
+            let (label, source) = ("  its share of the fleet's".to_owned(), "quota".to_owned());
+            table.row([
+                label,
+                rate.to_string(),
+                none(),
+                none(),
+                none(),
+                none(),
+                none(),
+                source,
+                String::new(),
+            ]);
+        }
     }
-    Ok(table.text())
+    // A server that a program has made says nothing of it.
+    Ok(if is_known { table.text() } else { table.text_without(SOURCE) })
 }
 
 fn set(typed: &SetLimit) -> Result<String, CliError> {

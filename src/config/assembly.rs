@@ -22,6 +22,7 @@ use crate::http::proxy::Proxy;
 use crate::http::route::Route;
 use crate::http::server::{Handle, Server};
 use crate::limit::{Buffers, Limit};
+use crate::live_limits::LimitBook;
 use crate::logging::AccessLog;
 use crate::rt::{self, Listener, Listeners};
 use crate::sync::Mutex;
@@ -120,6 +121,7 @@ impl Server {
             Ok::<_, AssemblyError>(if given.proxy_protocol { server.with_proxy_protocol() } else { server })
         })?;
         let server = server.with_extension(Origin(Arc::new(Mutex::new(config.clone()))));
+        let server = server.with_extension(LimitBook::new(config.limit_sources.clone()));
         let server = match tracer {
             Some(tracer) => server.with_extension(tracer),
             None => server,

@@ -7,6 +7,7 @@ use log::LevelFilter;
 use super::filters::{self, FilterKind};
 use super::listen::{self, Listen, TlsTables};
 use super::route::{self, Route};
+use super::sources;
 use super::tcp::Tcp;
 use super::words;
 use crate::address::ListenAddr;
@@ -14,6 +15,7 @@ use crate::admin::AdminSource;
 use crate::http::ClassSettings;
 use crate::http::server::Settings;
 use crate::keys::{Absent, ConfigError, Draft, FaultKind, Keys, Place, Reading};
+use crate::live_limits::LimitSources;
 use crate::logging::{AccessLogSettings, LogFormat};
 use crate::quota::QuotaSource;
 use crate::schedule::Zone;
@@ -64,6 +66,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Ports of raw TCP.
     pub tcp: Vec<Tcp>,
+    /// Where the limits were given, for lists. Default: nowhere.
+    pub limit_sources: LimitSources,
     /// Probable mistakes that do no harm, one line each, to be shown to the user.
     pub warnings: Vec<String>,
 }
@@ -86,6 +90,7 @@ impl Default for Config {
             tracing: None,
             routes: Vec::new(),
             tcp: Vec::new(),
+            limit_sources: LimitSources::default(),
             warnings: Vec::new(),
         }
     }
@@ -177,6 +182,7 @@ impl Config {
         let tls = tls.finish(&reading);
         let warnings = reading.finish()?;
         let log_level = log_level.unwrap_or(LevelFilter::Info);
+        let limit_sources = sources::of(draft, &classes, &routes);
         Ok(Self {
             listen,
             tls,
@@ -192,6 +198,7 @@ impl Config {
             tracing,
             routes,
             tcp,
+            limit_sources,
             warnings,
         })
     }

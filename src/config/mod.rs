@@ -24,6 +24,7 @@ mod pace;
 mod reload;
 mod route;
 mod simulated;
+mod sources;
 mod tcp;
 pub mod words;
 
@@ -38,6 +39,7 @@ pub use crate::http::{
 };
 pub use crate::http::{KeySource, MaxBody, SharedLimits, UploadLimits};
 pub use crate::keys::{Absent, ConfigError, Draft, Fault};
+pub use crate::live_limits::{FileLine, LimitSource, LimitSources, Sources};
 pub use crate::quota::QuotaSource;
 pub use crate::sink::{OnFull, SinkSettings};
 pub use crate::tls::{Identity, TlsSettings, UnknownName};

@@ -18,6 +18,7 @@ use crate::http::SharedLimits;
 use crate::http::budgets::{CLIENT, SERVER};
 use crate::http::server::{Handle, Settings};
 use crate::limit::{Budget, Burst, Limit, RateOrOff, Rates, Size, Weight};
+use crate::live_limits::LimitBook;
 use crate::sink::SinkSettings;
 use crate::tls::{NamedTls, TlsSettings};
 use crate::tracing::Tracer;
@@ -78,6 +79,9 @@ impl Handle {
                 self.replace(config.server.clone(), routes, counts, access);
                 if let Some(old) = origin.as_deref() {
                     self.set_ports(&old.tcp, config);
+                }
+                if let Some(book) = LimitBook::of(self) {
+                    book.replace(config.limit_sources.clone());
                 }
                 let mut changes = limit_changes(&before, &self.limits());
                 changes.extend(own);

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use super::report::line_and_column;
 use crate::excerpt::excerpt;
 use crate::words::shorten;
 
@@ -41,6 +42,22 @@ pub struct Draft {
     pub(super) syntax: Vec<(Range<usize>, String)>,
     /// From here on the file could not be read: what seems to be missing may stand there.
     pub(super) readable_to: Option<usize>,
+}
+
+/// A step on the way to a value: the key of a table, or the number of a table in a list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step<'a> {
+    Key(&'a str),
+    Item(usize),
+}
+
+/// Where a value was given, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Given<'a> {
+    /// In a line of the file, from 1.
+    Line(&'a str, usize),
+    /// By a flag.
+    Flag(&'a str),
 }
 
 /// Where a value was given.
@@ -213,6 +230,30 @@ impl Draft {
             self.flags.len() - 1
         });
         self.rejected.push((Place::Flag(index), text.to_owned()));
+    }
+
+    /// Where the value at the end of `path` was given, if it was.
+    pub(crate) fn given(&self, path: &[Step<'_>]) -> Option<Given<'_>> {
+        let (Step::Key(first), rest) = path.split_first()? else { return None };
+        let mut node = &self.root.get(first)?.node;
+        for step in rest {
+            node = match (step, &node.value) {
+                (Step::Key(key), Value::Table(table)) => &table.get(key)?.node,
+                (Step::Item(nth), Value::List(items)) => items.get(*nth)?,
+                _ => return None,
+            };
+        }
+        match &node.at {
+            Place::Whole => None,
+            Place::File(start, _) => self.line(*start).map(|(name, line)| Given::Line(name, line)),
+            Place::Flag(index) => self.flags.get(*index).map(|(flag, _)| Given::Flag(flag)),
+        }
+    }
+
+    /// The name of the file, and the line there of the byte at `offset`.
+    pub(crate) fn line(&self, offset: usize) -> Option<(&str, usize)> {
+        let (name, text) = self.file.as_ref()?;
+        Some((name, line_and_column(text, offset).0))
     }
 
     fn set(&mut self, flag: &str, key: &'static str, value: Option<Value>) {

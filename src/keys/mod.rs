@@ -14,7 +14,7 @@ mod toml_file;
 use std::fmt;
 
 pub use draft::Draft;
-pub(crate) use draft::{Entry, Node, Place, Value};
+pub(crate) use draft::{Entry, Given, Node, Place, Step, Value};
 pub use on_disk::Absent;
 pub(crate) use on_disk::{PathKind, check_file};
 pub(crate) use read::{Item, LIMIT_EXAMPLE, MAX_COUNT, NOTHING_AHEAD};

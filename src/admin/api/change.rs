@@ -67,6 +67,13 @@ impl Change {
         self.rate.is_some()
     }
 
+    /// Which of rate, burst, weight and report_only it sets; all if it is the whole limit.
+    pub(super) fn sets(&self, is_whole: bool) -> [bool; 4] {
+        let part =
+            [self.rate.is_some(), self.burst.is_some(), self.weight.is_some(), self.report_only.is_some()];
+        part.map(|is_set| is_set || is_whole)
+    }
+
     pub(super) fn changes(&self, old: Budget) -> Budget {
         Budget {
             rate: self.rate.unwrap_or(old.rate),

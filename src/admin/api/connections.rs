@@ -5,7 +5,6 @@ use std::time::Duration;
 use http::{Response, StatusCode};
 use serde::Serialize;
 
-use super::name::{Name, Part};
 use crate::budget::{Held, HeldBy};
 use crate::clock::Instant;
 use crate::http::answer;
@@ -17,6 +16,7 @@ use crate::http::budgets::{
 use crate::http::content::Content;
 use crate::http::server::{ConnectionReport, Handle, Protocol, TransferReport, UploadReport};
 use crate::limit::Rate;
+use crate::live_limits::{Name, Part};
 
 /// Transfers after which a page ends.
 const MAX_TRANSFERS: usize = 1000;

@@ -1,55 +1,18 @@
 //! Limits: each has a path, one representation, and the same methods.
 
-use std::sync::Arc;
-use std::time::SystemTime;
-
 use http::{Method, Response, StatusCode};
 use serde::Serialize;
 
 use super::change::Change;
-use super::name::{Name, Part};
-use super::rules::{self, RuleReport};
-use crate::budget::{ClientKey, Clients, Node};
-use crate::http::Class;
+use super::limit_report::LimitReport;
+use crate::budget::{ClientKey, Clients};
 use crate::http::answer;
 use crate::http::api::{Problem, json};
-use crate::http::budgets::Budgets;
 use crate::http::content::Content;
 use crate::http::peer::PeerAddr;
-use crate::http::route::Route;
 use crate::http::server::Handle;
-use crate::limit::{Budget, Limit, Passed, Rate, RateOrOff, Rates};
-
-/// The representation of a limit.
-#[derive(Serialize)]
-pub(super) struct LimitReport {
-    href: String,
-    /// What it limits, by the names of `held_by`.
-    kind: &'static str,
-    route: Option<String>,
-    /// Of a class of clients: its name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    class: Option<String>,
-    client: Option<String>,
-    /// For a client: whether this limit is its own.
-    own: Option<bool>,
-    rate: Option<u64>,
-    /// If several hold one after another, each as in a configuration.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rates: Option<Vec<String>>,
-    /// Of responses of a route that has some: its rules, in order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    rules: Vec<RuleReport>,
-    /// When a rule begins or ends to hold.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_change: Option<String>,
-    burst: u64,
-    weight: Option<u16>,
-    report_only: bool,
-    bytes: Option<u64>,
-    waits: Option<u64>,
-    over: u64,
-}
+use crate::limit::RateOrOff;
+use crate::live_limits::{LimitBook, LimitSource, Live, Name, Part, all_clients};
 
 #[derive(Serialize)]
 struct List {
@@ -92,40 +55,25 @@ pub(super) fn client_key(server: &Handle, text: &str) -> Result<ClientKey, Probl
 
 /// All limits except those of single clients.
 pub(super) fn list(server: &Handle) -> Response<Content> {
-    let mut limits: Vec<LimitReport> =
-        [Name::Server, Name::Client, Name::Connection].iter().filter_map(|name| told(server, name)).collect();
+    let find = |names: &[Name]| names.iter().filter_map(|name| LimitReport::find(server, name)).collect();
+    let mut limits: Vec<LimitReport> = find(&[Name::Server, Name::Client, Name::Connection]);
     let (routes, now) = (crate::admin::routes(server), server.calendar());
+    let book = LimitBook::of(server);
+    let book = book.as_ref();
     let of_routes = |parts: [Part; 3]| {
-        routes.iter().flat_map(move |route| {
-            let name = |part| Name::Route(route.name().to_owned(), part);
-            parts.map(|part| {
-                let told = Live::of_route(route, part).told(&name(part));
-                if part == Part::Response { with_rules(told, route, now) } else { told }
-            })
-        })
+        let of_route = move |route| parts.map(|part| LimitReport::of_route(route, part, book, now));
+        routes.iter().flat_map(move |route| of_route(route))
     };
     limits.extend(of_routes(Part::OF_RESPONSES));
-    limits.extend(of_classes(server));
-    limits.extend([Name::UploadServer, Name::UploadClient].iter().filter_map(|name| told(server, name)));
+    for class in server.budgets().classes() {
+        for part in Part::OF_CLASS {
+            let name = Name::Class(class.name().to_owned(), part);
+            limits.extend(Live::of_class(&class, part).map(|live| LimitReport::of(&live, &name, book)));
+        }
+    }
+    limits.extend::<Vec<_>>(find(&[Name::UploadServer, Name::UploadClient]));
     limits.extend(of_routes(Part::OF_UPLOADS));
     json(StatusCode::OK, &List { client_key: server.budgets().key().to_string(), limits })
-}
-
-/// The limits of all classes, in order.
-fn of_classes(server: &Handle) -> Vec<LimitReport> {
-    let classes = server.budgets().classes();
-    let names = classes.iter().flat_map(|class| {
-        Part::OF_CLASS.map(|part| (Live::of_class(class, part), Name::Class(class.name().to_owned(), part)))
-    });
-    names.filter_map(|(live, name)| Some(live?.told(&name))).collect()
-}
-
-/// The nodes of clients, those of classes too: a client has a limit of its own in whichever class it is.
-fn all_clients(budgets: &Budgets, of_uploads: bool) -> Vec<Clients> {
-    let all = if of_uploads { budgets.uploads() } else { budgets.clients() };
-    let of_class =
-        |class: &Arc<Class>| if of_uploads { class.uploads().clone() } else { class.clients().clone() };
-    std::iter::once(all.clone()).chain(budgets.classes().iter().map(of_class)).collect()
 }
 
 /// A page of the limits of single clients, or of their uploads, in the order of their names.
@@ -140,12 +88,12 @@ pub(super) fn page(server: &Handle, of_uploads: bool, after: &str, most: usize) 
     own.sort_by(|(one, _), (other, _)| one.cmp(other));
     let next = (own.len() > most).then(|| own[most - 1].0.clone());
     own.truncate(most);
-    let limits = own.into_iter().filter_map(|(_, key)| told(server, &name(key))).collect();
+    let limits = own.into_iter().filter_map(|(_, key)| LimitReport::find(server, &name(key))).collect();
     json(StatusCode::OK, &Page { limits, next })
 }
 
 pub(super) fn one(server: &Handle, name: &Name) -> Result<Response<Content>, Problem> {
-    told(server, name).map(|told| json(StatusCode::OK, &told)).ok_or_else(|| none_of(name))
+    LimitReport::find(server, name).map(|report| json(StatusCode::OK, &report)).ok_or_else(|| none_of(name))
 }
 
 /// Changes a limit, also for streams under way.
@@ -159,10 +107,13 @@ pub(super) fn change(
     let live = Live::find(server, name).ok_or_else(|| none_of(name))?;
     let rates = live.rates().filter(|_| !change.sets_rate());
     let whole = if method == Method::PUT { Some(change.replaces()?) } else { None };
-    live.set(|old| whole.unwrap_or_else(|| change.changes(old)))?;
+    live.set(|old| whole.unwrap_or_else(|| change.changes(old))).map_err(|_| too_many())?;
     let new = live.budget();
     if let (Live::Limit(limit), Some(rates)) = (&live, rates) {
         limit.set_rates(rates);
+    }
+    if let Some(book) = LimitBook::of(server) {
+        book.note(name, |sources| sources.set(&LimitSource::Api, change.sets(whole.is_some())));
     }
     // Where no rule holds the route's own limit does.
     server.apply_rules();
@@ -181,8 +132,17 @@ pub(super) fn remove(server: &Handle, name: &Name) -> Response<Content> {
             // Only a new one can be one too many.
             let _ = clients.set_override(&key, None);
         }
+        if let Some(book) = LimitBook::of(server) {
+            book.forget(name);
+        }
     }
     answer::empty(StatusCode::NO_CONTENT)
+}
+
+fn too_many() -> Problem {
+    let most = Clients::MAX_OVERRIDES;
+    let detail = format!("The limit of {most} clients with limits of their own is reached.");
+    Problem::new(StatusCode::CONFLICT, detail)
 }
 
 /// There is no such route or class.
@@ -194,150 +154,4 @@ fn none_of(name: &Name) -> Problem {
             _ => "No route has this path; /v1/limits tells those there are.",
         },
     )
-}
-
-fn told(server: &Handle, name: &Name) -> Option<LimitReport> {
-    let told = Live::find(server, name)?.told(name);
-    let Name::Route(path, Part::Response) = name else { return Some(told) };
-    let route = server.routes().into_iter().find(|route| route.name() == path)?;
-    Some(with_rules(told, &route, server.calendar()))
-}
-
-/// Adds the rules of `route`, and which of them hold.
-fn with_rules(told: LimitReport, route: &Route, now: SystemTime) -> LimitReport {
-    LimitReport { rules: rules::of(route, now), next_change: rules::next_change(route, now), ..told }
-}
-
-/// The limit of the client `key` among `clients`: its own, or that of each.
-fn own(clients: &Clients, key: &ClientKey) -> Budget {
-    clients.lookup(key).0.unwrap_or_else(|| clients.budget())
-}
-
-/// A limit in force.
-enum Live {
-    Node(Node),
-    Clients(Clients),
-    /// Of one client, among those without a class, which come first, and in each class.
-    Own(Vec<Clients>, ClientKey),
-    Limit(Limit),
-}
-
-impl Live {
-    fn find(server: &Handle, name: &Name) -> Option<Self> {
-        let budgets = server.budgets();
-        Some(match name {
-            Name::Server => Self::Node(budgets.server().clone()),
-            Name::Client => Self::Clients(budgets.clients().clone()),
-            Name::Connection => Self::Limit(budgets.connection().clone()),
-            Name::Own(key) => Self::Own(all_clients(budgets, false), key.clone()),
-            Name::UploadServer => Self::Node(budgets.uploads().parent().clone()),
-            Name::UploadClient => Self::Clients(budgets.uploads().clone()),
-            Name::UploadOwn(key) => Self::Own(all_clients(budgets, true), key.clone()),
-            Name::Class(name, part) => Self::of_class(&*budgets.class(name)?, *part)?,
-            Name::Route(path, part) => {
-                let route = server.routes().into_iter().find(|route| route.name() == path)?;
-                Self::of_route(&route, *part)
-            }
-        })
-    }
-
-    fn of_class(class: &Class, part: Part) -> Option<Self> {
-        Some(match part {
-            Part::Total => Self::Node(class.clients().parent().clone()),
-            Part::Client => Self::Clients(class.clients().clone()),
-            Part::UploadTotal => Self::Node(class.uploads().parent().clone()),
-            Part::UploadClient => Self::Clients(class.uploads().clone()),
-            Part::Response | Part::Upload => return None,
-        })
-    }
-
-    fn of_route(route: &Route, part: Part) -> Self {
-        match part {
-            Part::Response => Self::Limit(route.limit().clone()),
-            Part::Total => Self::Node(route.clients().parent().clone()),
-            Part::Client => Self::Clients(route.clients().clone()),
-            Part::Upload => Self::Limit(route.upload_limit().clone()),
-            Part::UploadTotal => Self::Node(route.upload_clients().parent().clone()),
-            Part::UploadClient => Self::Clients(route.upload_clients().clone()),
-        }
-    }
-
-    fn budget(&self) -> Budget {
-        match self {
-            Self::Node(node) => node.budget(),
-            Self::Clients(clients) => clients.budget(),
-            Self::Own(clients, key) => own(&clients[0], key),
-            Self::Limit(limit) => limit.budget(),
-        }
-    }
-
-    /// The rates of each stream, if several hold one after another.
-    fn rates(&self) -> Option<Rates> {
-        match self {
-            Self::Limit(limit) => Some(limit.rates()).filter(|rates| !rates.is_single()),
-            _ => None,
-        }
-    }
-
-    /// Sets what `change` makes of the limit; of a client in each class what it makes of the one that it has there.
-    fn set(&self, change: impl Fn(Budget) -> Budget) -> Result<(), Problem> {
-        match self {
-            Self::Node(node) => node.set(change(node.budget())),
-            Self::Clients(clients) => clients.set(change(clients.budget())),
-            Self::Own(clients, key) => {
-                let set = |clients: &Clients| clients.set_override(key, Some(change(own(clients, key))));
-                clients.iter().try_for_each(set).map_err(|_| {
-                    let most = Clients::MAX_OVERRIDES;
-                    let detail = format!("The limit of {most} clients with limits of their own is reached.");
-                    Problem::new(StatusCode::CONFLICT, detail)
-                })?;
-            }
-            Self::Limit(limit) => limit.set(change(limit.budget())),
-        }
-        Ok(())
-    }
-
-    fn told(&self, name: &Name) -> LimitReport {
-        let (passed, over) = match self {
-            Self::Node(node) => (Some(node.passed()), 0),
-            Self::Clients(clients) => (Some(clients.parent().passed_below()), 0),
-            Self::Own(clients, key) => (Some(passed_by(clients, key)), 0),
-            Self::Limit(limit) => (None, limit.over()),
-        };
-        let budget = self.budget();
-        LimitReport {
-            href: name.to_string(),
-            kind: name.kind(),
-            route: if let Name::Route(path, _) = name { Some(path.clone()) } else { None },
-            class: if let Name::Class(name, _) = name { Some(name.clone()) } else { None },
-            client: if let Name::Own(key) | Name::UploadOwn(key) = name {
-                Some(key.to_string())
-            } else {
-                None
-            },
-            own: match self {
-                Self::Own(clients, key) => Some(clients[0].lookup(key).0.is_some()),
-                _ => None,
-            },
-            rate: budget.rate.map(Rate::bytes_per_second),
-            rates: self.rates().map(|rates| rates.texts()),
-            rules: Vec::new(),
-            next_change: None,
-            burst: budget.burst,
-            weight: name.is_weighted().then_some(budget.weight.get()),
-            report_only: budget.report_only,
-            bytes: passed.map(|passed| passed.bytes),
-            waits: passed.map(|passed| passed.waits),
-            over: passed.map_or(over, |passed| passed.over),
-        }
-    }
-}
-
-/// What passed the nodes of a client, wherever it has one.
-fn passed_by(clients: &[Clients], key: &ClientKey) -> Passed {
-    clients.iter().filter_map(|clients| clients.lookup(key).1).fold(Passed::default(), |sum, passed| Passed {
-        bytes: sum.bytes + passed.bytes,
-        waits: sum.waits + passed.waits,
-        over: sum.over + passed.over,
-    })
 }

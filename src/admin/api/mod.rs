@@ -20,8 +20,8 @@
 
 mod change;
 mod connections;
+mod limit_report;
 mod limits;
-mod name;
 mod request;
 mod rules;
 mod upstreams;
@@ -34,8 +34,8 @@ use crate::http::api::{Problem, Query, written};
 use crate::http::content::Content;
 use crate::http::peer::PeerAddr;
 use crate::http::server::Handle;
+use crate::live_limits::{Name, Part};
 use change::Change;
-use name::{Name, Part};
 
 const OPENAPI: &str = include_str!("openapi.json");
 

@@ -4,7 +4,9 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
+use super::limit_report::SourceReport;
 use crate::http::route::{PaceRule, Route};
+use crate::live_limits::LimitSource;
 
 /// A rule that takes the place of a route's own rate and burst.
 #[derive(Serialize)]
@@ -16,18 +18,21 @@ pub(super) struct RuleReport {
     burst: u64,
     /// Whether it is the time for it.
     holds: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<SourceReport>,
 }
 
-/// The rules of `route`, in order.
-pub(super) fn of(route: &Route, now: SystemTime) -> Vec<RuleReport> {
-    let report = |rule: &PaceRule| RuleReport {
+/// The rules of `route`, in order, with their `sources` as far as they are known.
+pub(super) fn of(route: &Route, sources: &[LimitSource], now: SystemTime) -> Vec<RuleReport> {
+    let report = |(nth, rule): (usize, &PaceRule)| RuleReport {
         name: rule.name.clone(),
         when: rule.when.to_string(),
         rates: rule.rates.texts(),
         burst: rule.burst,
         holds: rule.when.is_time(now),
+        source: sources.get(nth).map(SourceReport::from),
     };
-    route.rules().iter().map(report).collect()
+    route.rules().iter().enumerate().map(report).collect()
 }
 
 /// When another of its rules begins or ends to hold.

@@ -1,4 +1,4 @@
-//! The names of limits: the paths below `/v1/limits/`.
+//! The addresses of limits: the paths below `/v1/limits/`.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::http::budgets::{
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Name {
+pub(crate) enum Name {
     Server,
     /// Of each client without a limit of its own.
     Client,
@@ -35,7 +35,7 @@ pub(super) enum Name {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     Response,
     Total,
     Client,
@@ -46,10 +46,10 @@ pub(super) enum Part {
 
 impl Part {
     /// The pace of each, the limit of all, and that of each client's.
-    pub(super) const OF_RESPONSES: [Self; 3] = [Self::Response, Self::Total, Self::Client];
-    pub(super) const OF_UPLOADS: [Self; 3] = [Self::Upload, Self::UploadTotal, Self::UploadClient];
+    pub(crate) const OF_RESPONSES: [Self; 3] = [Self::Response, Self::Total, Self::Client];
+    pub(crate) const OF_UPLOADS: [Self; 3] = [Self::Upload, Self::UploadTotal, Self::UploadClient];
 
-    pub(super) fn of_word(word: &str) -> Option<Self> {
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
         Self::OF_RESPONSES.into_iter().chain(Self::OF_UPLOADS).find(|known| known.word() == word)
     }
 
@@ -65,7 +65,7 @@ impl Part {
     }
 
     /// The parts that a class has.
-    pub(super) const OF_CLASS: [Self; 4] = [Self::Total, Self::Client, Self::UploadTotal, Self::UploadClient];
+    pub(crate) const OF_CLASS: [Self; 4] = [Self::Total, Self::Client, Self::UploadTotal, Self::UploadClient];
 
     fn kind_of_class(self) -> &'static str {
         match self {
@@ -91,7 +91,7 @@ impl Part {
 
 impl Name {
     /// What it limits, by the names of `held_by`.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Server => SERVER,
             Self::Client | Self::Own(_) => CLIENT,
@@ -103,8 +103,17 @@ impl Name {
         }
     }
 
+    /// For one client's limit, that of each client.
+    pub(crate) fn of_each(&self) -> Option<Self> {
+        match self {
+            Self::Own(_) => Some(Self::Client),
+            Self::UploadOwn(_) => Some(Self::UploadClient),
+            _ => None,
+        }
+    }
+
     /// Whether it has a weight beside others of its kind.
-    pub(super) fn is_weighted(&self) -> bool {
+    pub(crate) fn is_weighted(&self) -> bool {
         use Name::{Class, Client, Own, Route, UploadClient, UploadOwn};
         matches!(
             self,

@@ -1,0 +1,14 @@
+//! The limits of a running server: their addresses, their values, and where each value comes from.
+//!
+//! The admin API lists and changes them here, and a reload sets them. A value that was set by hand and saved stands in the
+//! overlay, a file beside the configuration.
+
+mod book;
+mod live;
+mod name;
+mod source;
+
+pub(crate) use book::LimitBook;
+pub(crate) use live::{Live, all_clients};
+pub(crate) use name::{Name, Part};
+pub use source::{FileLine, LimitSource, LimitSources, Sources};
