@@ -68,6 +68,7 @@ mod keys;
 mod live_limits;
 pub mod logging;
 mod named_file;
+mod overlay;
 #[cfg(feature = "probe")]
 pub mod probe;
 pub mod proxy_protocol;

@@ -38,6 +38,7 @@ pub(super) struct Limits {
 pub(super) enum LimitsCommand {
     List(ListLimits),
     Set(SetLimit),
+    Reset(ResetLimit),
 }
 
 admin_command! {
@@ -51,7 +52,7 @@ admin_command! {
 }
 
 admin_command! {
-    /// Change a limit, at once also for transfers, until the next reload or restart.
+    /// Change a limit at once; with --save for good, else until the next reload.
     #[argh(
         subcommand,
         name = "set",
@@ -62,7 +63,7 @@ admin_command! {
             {command_name} client 192.0.2.1 --default\n\
             {command_name} class vip --rate 64m --weight 5\n\
             {command_name} route /logs/ --rate 20m\n\
-            {command_name} response /logs/ --rate off",
+            {command_name} response /logs/ --rate off --save",
         help_triggers("-h", "--help", "help")
     )]
     SetLimit {
@@ -74,7 +75,7 @@ admin_command! {
         #[argh(positional, arg_name = "OF")]
         pub(super) of: Option<String>,
 
-        /// bytes per second: 60 (KiB/s), 500B, 64k, 1.5m, 8mbit (bits/s) or off (default as it is)
+        /// bytes per second: 60 (KiB/s), 500B, 64k, 1.5m, 8mbit (bits/s) or off; of response and upload also several: "2m for 10m, 500k" (default as it is)
         #[argh(option, arg_name = "rate")]
         pub(super) rate: Option<String>,
 
@@ -90,9 +91,45 @@ admin_command! {
         #[argh(option, arg_name = "bool")]
         pub(super) report_only: Option<String>,
 
-        /// remove a client's own limit (default no)
+        /// write it to the overlay beside the configuration too: it is made and saved, or neither (default no)
+        #[argh(switch)]
+        pub(super) save: bool,
+
+        /// remove a client's own limit, as limits reset does (default no)
         #[argh(switch)]
         pub(super) default: bool,
+
+        /// print the admin API's JSON (default no)
+        #[argh(switch)]
+        pub(super) json: bool,
+    }
+}
+
+admin_command! {
+    /// Take back what was set by hand: the configuration's value holds again.
+    #[argh(
+        subcommand,
+        name = "reset",
+        usage = "[options] [--] LIMIT [OF]",
+        example = "{command_name} server\n\
+            {command_name} client 192.0.2.1\n\
+            {command_name} response /logs/ --save\n\
+            {command_name} all --save",
+        note = "Without --save a saved limit holds again after the next reload.",
+        help_triggers("-h", "--help", "help")
+    )]
+    ResetLimit {
+        /// which limit, as for limits set, or all
+        #[argh(positional, arg_name = "LIMIT")]
+        pub(super) limit: String,
+
+        /// the client's address, the class's name, or the route's path
+        #[argh(positional, arg_name = "OF")]
+        pub(super) of: Option<String>,
+
+        /// take it out of the overlay beside the configuration too (default no)
+        #[argh(switch)]
+        pub(super) save: bool,
 
         /// print the admin API's JSON (default no)
         #[argh(switch)]

@@ -86,6 +86,11 @@ impl AdminClient {
         self.read(&self.ask(Method::PATCH, path, Some(change))?)
     }
 
+    /// Deletes the resource at `path`, and returns what the response says.
+    pub(super) fn take_back<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
+        self.read(&self.ask(Method::DELETE, path, None)?)
+    }
+
     pub(super) fn delete(&self, path: &str) -> Result<(), CliError> {
         self.ask(Method::DELETE, path, None).map(drop)
     }

@@ -1,4 +1,4 @@
-//! `limits list` and `limits set`: the client of the admin API for limits.
+//! `limits list`, `limits set` and `limits reset`: the client of the admin API for limits.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,9 +6,9 @@ use std::fmt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use sluicegate::limit::{Burst, Rate, RateOrOff, Weight};
+use sluicegate::limit::{Burst, Rate, RateOrOff, Rates, Weight};
 
-use super::admin_args::{Limits, LimitsCommand, ListLimits, SetLimit};
+use super::admin_args::{Limits, LimitsCommand, ListLimits, ResetLimit, SetLimit};
 use super::admin_client::AdminClient;
 use super::table::{Table, size};
 use super::{CliError, value};
@@ -89,6 +89,7 @@ pub(super) fn run(limits: Limits) -> Result<String, CliError> {
     match limits.command {
         LimitsCommand::List(list) => self::list(&list),
         LimitsCommand::Set(set) => self::set(&set),
+        LimitsCommand::Reset(reset) => self::reset(&reset),
     }
 }
 
@@ -196,19 +197,51 @@ fn set(typed: &SetLimit) -> Result<String, CliError> {
     }
     let client =
         AdminClient::new(typed.admin.as_deref(), typed.token_file.as_deref(), typed.tls_ca.as_deref())?;
+    let asked = asked(&path, typed.save);
     let limit: Value = if typed.default {
-        client.delete(&path)?;
+        client.delete(&asked)?;
         client.get(&path)?
     } else {
-        client.patch(&path, &change)?
+        client.patch(&asked, &change)?
     };
     if typed.json { Ok(format!("{limit:#}\n")) } else { table(vec![limit]) }
+}
+
+fn reset(typed: &ResetLimit) -> Result<String, CliError> {
+    let new =
+        || AdminClient::new(typed.admin.as_deref(), typed.token_file.as_deref(), typed.tls_ca.as_deref());
+    if typed.limit == "all" {
+        if let Some(of) = &typed.of {
+            return Err(CliError::Usage(format!("all are all limits: leave out {of:?}")));
+        }
+        let told: Value = new()?.take_back(&asked("/v1/limits", typed.save))?;
+        if typed.json {
+            return Ok(format!("{told:#}\n"));
+        }
+        let reset = told["reset"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let lines: String = reset.map(|href| format!("{} is reset\n", words(href))).collect();
+        return Ok(if lines.is_empty() { "nothing was set by hand\n".to_owned() } else { lines });
+    }
+    let path = path(&typed.limit, typed.of.as_deref())?;
+    let client = new()?;
+    client.delete(&asked(&path, typed.save))?;
+    // One that is gone from the configuration was only saved.
+    let Ok(limit) = client.get::<Value>(&path) else { return Ok(format!("{} is reset\n", words(&path))) };
+    if typed.json { Ok(format!("{limit:#}\n")) } else { table(vec![limit]) }
+}
+
+/// The path with which a change is asked for.
+fn asked(path: &str, is_saved: bool) -> String {
+    if is_saved { format!("{path}?save=true") } else { path.to_owned() }
 }
 
 /// The change that the flags ask for, as the API expects it: numbers are bytes.
 fn change(typed: &SetLimit) -> Result<Value, CliError> {
     let mut change = json!({});
-    if let Some(rate) = value("--rate", &typed.rate, Rate::parse_or_off)? {
+    if typed.rate.as_ref().is_some_and(|rate| rate.contains(',')) {
+        let rates = value("--rate", &typed.rate, str::parse::<Rates>)?;
+        change["rate"] = rates.map(|rates| rates.to_string()).into();
+    } else if let Some(rate) = value("--rate", &typed.rate, Rate::parse_or_off)? {
         change["rate"] = rate.map(Rate::bytes_per_second).into();
     }
     if let Some(burst) = value("--burst", &typed.burst, str::parse::<Burst>)? {
@@ -368,6 +401,8 @@ mod tests {
         };
         let expected = json!({"rate": 61_440, "burst": 1_048_576, "weight": 3, "report_only": true});
         assert_eq!(change(&typed), Ok(expected));
+        let falling = SetLimit { rate: Some("2m for 10m, 500".to_owned()), ..SetLimit::default() };
+        assert_eq!(change(&falling), Ok(json!({"rate": "2m for 10m, 500k"})));
         let off = SetLimit { rate: Some("off".to_owned()), ..SetLimit::default() };
         assert_eq!(change(&off), Ok(json!({"rate": null})));
         assert_eq!(change(&SetLimit::default()), Ok(json!({})));

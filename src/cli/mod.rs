@@ -27,7 +27,7 @@ use std::path::Path;
 
 use argh::FromArgs;
 use sluicegate::clock::Clock;
-use sluicegate::config::{Absent, ClassSettings, Config};
+use sluicegate::config::{Absent, AssemblyError, ClassSettings, Config};
 use sluicegate::logging::{self, ProgramLog};
 use sluicegate::rt::{self, Predecessor, Signals};
 use sluicegate::token::Token;
@@ -60,6 +60,12 @@ impl CliError {
             Self::Usage(_) => 2,
             Self::Failed(_) => 1,
         }
+    }
+}
+
+impl From<AssemblyError> for CliError {
+    fn from(error: AssemblyError) -> Self {
+        Self::failed(error)
     }
 }
 

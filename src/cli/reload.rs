@@ -132,12 +132,8 @@ fn reopen(access: &AccessLog) {
 /// Reads the file and applies it, or changes nothing; logs which.
 pub(super) async fn reload(typed: Run, handle: Handle) {
     upgrade::tell_reloading();
-    let reloaded = rt::blocking(move || {
-        let config = resolve::run(&typed)?;
-        let reloaded = handle.reload(&config, &FilterKinds::default()).map_err(CliError::failed)?;
-        Ok((config, reloaded))
-    })
-    .await;
+    let reloaded =
+        rt::blocking(move || handle.reload_by(&FilterKinds::default(), || resolve::run(&typed))).await;
     match reloaded {
         Ok((config, reloaded)) => {
             // Logged even if the new level is quieter.

@@ -1,6 +1,7 @@
 //! Describes a configuration, for `check` and the start of a server.
 
 mod classes;
+mod overlay;
 mod rules;
 
 use std::fmt::Write;
@@ -52,7 +53,7 @@ pub(super) fn of(config: &Config, file: &str, moment: &Moment) -> String {
     if let Some(pace) = connection_pace(&server.sink) {
         line(&mut text, "connection", &pace);
     }
-    let SharedLimits { server: all, client, key, upload } = &server.limits;
+    let SharedLimits { server: all, client, key, upload, own: _ } = &server.limits;
     budgets(&mut text, [("server", *all), ("client", *client)]);
     budgets(&mut text, [("uploads", upload.server), ("upload client", upload.client)]);
     if [client, all, &upload.client, &upload.server].iter().any(|budget| budget.rate.is_some()) {
@@ -113,6 +114,7 @@ pub(super) fn of(config: &Config, file: &str, moment: &Moment) -> String {
         budgets(&mut text, [("total", total), ("client", client)]);
         budgets(&mut text, [("uploads", upload_total), ("upload client", upload_client)]);
     }
+    overlay::describe(&mut text, &config.overlay);
     text
 }
 

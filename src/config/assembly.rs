@@ -121,7 +121,9 @@ impl Server {
             Ok::<_, AssemblyError>(if given.proxy_protocol { server.with_proxy_protocol() } else { server })
         })?;
         let server = server.with_extension(Origin(Arc::new(Mutex::new(config.clone()))));
-        let server = server.with_extension(LimitBook::new(config.limit_sources.clone()));
+        let book = LimitBook::default();
+        book.replace(config.given_limits(), config.limit_sources.clone());
+        let server = server.with_extension(book);
         let server = match tracer {
             Some(tracer) => server.with_extension(tracer),
             None => server,

@@ -6,6 +6,7 @@ use log::LevelFilter;
 
 use super::filters::{self, FilterKind};
 use super::listen::{self, Listen, TlsTables};
+use super::overlay::OverlaySource;
 use super::route::{self, Route};
 use super::sources;
 use super::tcp::Tcp;
@@ -66,6 +67,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Ports of raw TCP.
     pub tcp: Vec<Tcp>,
+    /// Limits that were set by hand and saved, over those of the configuration. Default: none, and none can be saved.
+    pub overlay: OverlaySource,
     /// Where the limits were given, for lists. Default: nowhere.
     pub limit_sources: LimitSources,
     /// Probable mistakes that do no harm, one line each, to be shown to the user.
@@ -90,6 +93,7 @@ impl Default for Config {
             tracing: None,
             routes: Vec::new(),
             tcp: Vec::new(),
+            overlay: OverlaySource::default(),
             limit_sources: LimitSources::default(),
             warnings: Vec::new(),
         }
@@ -151,6 +155,7 @@ impl Config {
         listen::check_class_certificates(&keys, &reading, &classes, of_tls, &tls);
         listen::check_client_key(&keys, &reading, &server, served.chain(ports), &tls);
         check_smooth(&keys, &server, &routes);
+        let overlay = Self::read_overlay(&keys, draft.path.as_deref());
         let admin = AdminSource::read(&keys, &taken);
         let admin_tls = tls.choose_by(Some(&keys), "admin_tls", None);
         let admin = admin.map(|admin| admin.with_tls(admin_tls.clone()));
@@ -198,6 +203,7 @@ impl Config {
             tracing,
             routes,
             tcp,
+            overlay,
             limit_sources,
             warnings,
         })

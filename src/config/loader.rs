@@ -67,7 +67,7 @@ impl Loader {
         self
     }
 
-    /// Reads the file at `path`. Relative paths in it start from the folder it is in.
+    /// Reads the file at `path`, and its overlay. Relative paths in it start from the folder it is in.
     ///
     /// # Errors
     /// Those of [`open`](Self::open), or something in it is wrong.
@@ -94,7 +94,8 @@ impl Loader {
             let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
             ConfigError::new(format!("{name}:{line}: is not UTF-8 text; save it as UTF-8"))
         })?;
-        Ok(Draft::from_toml(&text, &name, path.parent().unwrap_or(Path::new(""))))
+        let draft = Draft::from_toml(&text, &name, path.parent().unwrap_or(Path::new("")));
+        Ok(draft.with_path(path))
     }
 
     /// Reads `text` as the file `name`, whose relative paths start from `base`.
@@ -105,12 +106,12 @@ impl Loader {
         self.finish(Draft::from_toml(text, name, base.as_ref()))
     }
 
-    /// Reads `draft`.
+    /// Reads `draft`, and the overlay of limits that were saved by hand, if it is of a file that has one.
     ///
     /// # Errors
-    /// Something in it is wrong. The error lists up to 50 faults: those of flags alone if there are any, and behind a
+    /// Something in one of them is wrong. The error lists up to 50 faults: those of flags alone if there are any, and behind a
     /// place that is no TOML only what can be read.
     pub fn finish(&self, draft: Draft) -> Result<Config, ConfigError> {
-        Config::read(&draft, &self.custom_kinds, self.absent)
+        Config::read(&draft, &self.custom_kinds, self.absent)?.overlaid(self.absent)
     }
 }

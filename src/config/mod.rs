@@ -18,8 +18,10 @@
 mod assembly;
 mod document;
 mod filters;
+mod limits;
 mod listen;
 mod loader;
+mod overlay;
 mod pace;
 mod reload;
 mod route;
@@ -39,7 +41,7 @@ pub use crate::http::{
 };
 pub use crate::http::{KeySource, MaxBody, SharedLimits, UploadLimits};
 pub use crate::keys::{Absent, ConfigError, Draft, Fault};
-pub use crate::live_limits::{FileLine, LimitSource, LimitSources, Sources};
+pub use crate::live_limits::{ClientLimit, FileLine, LimitChange, LimitSource, LimitSources, Sources};
 pub use crate::quota::QuotaSource;
 pub use crate::sink::{OnFull, SinkSettings};
 pub use crate::tls::{Identity, TlsSettings, UnknownName};
@@ -49,6 +51,7 @@ pub use document::Config;
 pub use filters::{FilterKind, GzipSettings, ReplaceSettings};
 pub use listen::{DEFAULT_TLS, Listen};
 pub use loader::{Loader, MAX_FILE};
+pub use overlay::{Overlaid, OverlaySource};
 pub use pace::{Pace, RouteLimits};
 pub use reload::Reloaded;
 pub use route::{Route, RouteFilter, RoutePath, Source};

@@ -1,6 +1,7 @@
 //! Applies a new configuration to a running server, and lists what changed.
 
 mod classes;
+mod limits;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,12 +13,10 @@ use super::filters::FilterKind;
 use super::pace::Pace;
 use super::route::Route;
 use super::tcp::{Tcp, TcpSource};
-use crate::budget::Clients;
 use crate::duration;
 use crate::http::SharedLimits;
-use crate::http::budgets::{CLIENT, SERVER};
 use crate::http::server::{Handle, Settings};
-use crate::limit::{Budget, Burst, Limit, RateOrOff, Rates, Size, Weight};
+use crate::limit::{RateOrOff, Size};
 use crate::live_limits::LimitBook;
 use crate::sink::SinkSettings;
 use crate::tls::{NamedTls, TlsSettings};
@@ -52,7 +51,8 @@ impl Handle {
     /// Applies `config` to the running server, except for the addresses that it listens on.
     ///
     /// Limits change at once, for transfers in progress too: a route whose path stays keeps its live limits, set to
-    /// those of `config` even where the API had changed them, and limits of single clients end. Routes, sources,
+    /// those of `config` even where the API had changed them, and limits of single clients end unless they are saved in
+    /// its overlay. Routes, sources,
     /// filters and keys apply to new requests, timeouts and the sink's settings to new connections. Requests in
     /// progress finish under the settings they began with, on removed routes too.
     /// Blocks on the file system, where it opens folders.
@@ -68,12 +68,14 @@ impl Handle {
             let live = self.extension::<NamedTls>().unwrap_or_default();
             let tls = assembly::tls(config, &live)?;
             let access = assembly::access_log(config, self.access_log().as_ref())?;
+            let given = config.given_limits();
             let origin = self.extension::<Origin>();
             let mut origin = origin.as_ref().map(|origin| origin.0.lock());
             // Folders are open by now: nothing blocks while limits are locked.
             let changes = self.changing(|| {
-                let (before, own) = (self.limits(), self.own_limits());
+                let (before, own) = (limits::in_force(self), limits::own(self));
                 let keys = self.budgets().key_changes(&prepared);
+                self.budgets().set_own(&config.server.limits.own);
                 // Before the rules that name them.
                 self.budgets().set_classes(prepared);
                 self.replace(config.server.clone(), routes, counts, access);
@@ -81,10 +83,11 @@ impl Handle {
                     self.set_ports(&old.tcp, config);
                 }
                 if let Some(book) = LimitBook::of(self) {
-                    book.replace(config.limit_sources.clone());
+                    book.replace(given, config.limit_sources.clone());
                 }
-                let mut changes = limit_changes(&before, &self.limits());
-                changes.extend(own);
+                let sources = &config.limit_sources;
+                let mut changes = limits::changes(&before, &limits::in_force(self), sources);
+                changes.extend(limits::own_changes(own, limits::own(self), sources));
                 changes.extend(keys);
                 changes.extend(set_tls(&live, &tls));
                 changes
@@ -110,6 +113,27 @@ impl Handle {
         })
     }
 
+    /// Reads a configuration by `read` and applies it as [`reload`](Self::reload) does. No limit is saved over the admin API meanwhile,
+    /// so that none is lost between the reading and the applying. Blocks.
+    ///
+    /// # Errors
+    /// Those of `read` and of `reload`. Nothing is changed then.
+    pub fn reload_by<E: From<AssemblyError>>(
+        &self,
+        kinds: &FilterKinds,
+        read: impl FnOnce() -> Result<Config, E>,
+    ) -> Result<(Config, Reloaded), E> {
+        let reload = || {
+            let config = read()?;
+            let reloaded = self.reload(&config, kinds)?;
+            Ok((config, reloaded))
+        };
+        match LimitBook::of(self) {
+            Some(book) => book.saving(|_, _| reload()),
+            None => reload(),
+        }
+    }
+
     /// Sets the limits of the ports to those of `config`. `ports` are the running ones, in order.
     fn set_ports(&self, ports: &[Tcp], config: &Config) {
         for (live, old) in self.ports().iter().zip(ports) {
@@ -117,60 +141,6 @@ impl Handle {
                 live.service().take_over(&assembly::port(new));
             }
         }
-    }
-
-    /// Describes the limits of single clients that end, in the order of their names.
-    fn own_limits(&self) -> Vec<String> {
-        let lost = |clients: &Clients, of: &str| {
-            let lost = clients.overrides().into_iter().map(|(client, budget)| {
-                format!("limit of {of}client {client}: {} → that of each {CLIENT}", spell(&budget.into()))
-            });
-            lost.collect::<Vec<String>>()
-        };
-        let budgets = self.budgets();
-        let mut lost = [lost(budgets.clients(), ""), lost(budgets.uploads(), "uploads of ")].concat();
-        lost.sort();
-        lost
-    }
-
-    /// Lists all limits in force by what they limit.
-    fn limits(&self) -> Vec<(String, InForce)> {
-        let budgets = self.budgets();
-        let mut limits: Vec<(String, InForce)> = vec![
-            (format!("the {SERVER}"), budgets.server().budget().into()),
-            (format!("each {CLIENT}"), budgets.clients().budget().into()),
-            ("each connection".to_owned(), budgets.connection().into()),
-            ("all uploads".to_owned(), budgets.uploads().parent().budget().into()),
-            (format!("uploads of each {CLIENT}"), budgets.uploads().budget().into()),
-        ];
-        limits.extend(classes::limits(budgets));
-        for route in self.routes() {
-            let path = route.name();
-            limits.push((format!("each response of {path}"), route.limit().into()));
-            limits.push((format!("route {path}"), route.clients().parent().budget().into()));
-            limits.push((format!("each client of {path}"), route.clients().budget().into()));
-            limits.push((format!("each upload to {path}"), route.upload_limit().into()));
-            limits.push((format!("all uploads to {path}"), route.upload_clients().parent().budget().into()));
-            limits
-                .push((format!("uploads of each client to {path}"), route.upload_clients().budget().into()));
-            for (filter, limit) in route.named_paces() {
-                limits.push((format!("filter {filter} on {path}"), limit.into()));
-            }
-        }
-        for port in self.ports() {
-            let (name, service) = (port.name(), port.service());
-            limits.push((format!("each stream of {name}"), service.limit().into()));
-            limits.push((format!("each upload to {name}"), service.upload().into()));
-            limits.push((name.to_owned(), service.clients().parent().budget().into()));
-            limits.push((format!("each client of {name}"), service.clients().budget().into()));
-            limits
-                .push((format!("all uploads to {name}"), service.upload_clients().parent().budget().into()));
-            limits.push((
-                format!("uploads of each client to {name}"),
-                service.upload_clients().budget().into(),
-            ));
-        }
-        limits
     }
 }
 
@@ -199,50 +169,6 @@ fn is_same(old: &Tcp, new: &Tcp) -> bool {
         (entry, source, port.pace.interval, port.pace.end_of_stream, port.pace.catch_up)
     };
     fixed(old) == fixed(new)
-}
-
-/// A limit in force.
-#[derive(Clone, Debug, PartialEq)]
-struct InForce {
-    budget: Budget,
-    /// Of each stream; the last is the budget's.
-    rates: Rates,
-}
-
-impl From<Budget> for InForce {
-    fn from(budget: Budget) -> Self {
-        Self { budget, rates: budget.rate.into() }
-    }
-}
-
-impl From<&Limit> for InForce {
-    fn from(limit: &Limit) -> Self {
-        Self { budget: limit.budget(), rates: limit.rates() }
-    }
-}
-
-/// Describes limits that exist before and after and differ.
-fn limit_changes(before: &[(String, InForce)], after: &[(String, InForce)]) -> Vec<String> {
-    let changed = |(of, new): &(String, InForce)| {
-        let (_, old) = before.iter().find(|(name, _)| name == of)?;
-        (old != new).then(|| format!("limit of {of}: {} → {}", spell(old), spell(new)))
-    };
-    after.iter().filter_map(changed).collect()
-}
-
-fn spell(limit: &InForce) -> String {
-    let (budget, mut text) = (limit.budget, limit.rates.to_string());
-    // Of a connection there is one without a rate too.
-    if budget.burst > 0 && budget.rate.is_some() {
-        text += &format!(" burst {}", Burst::new(budget.burst));
-    }
-    if budget.weight != Weight::default() {
-        text += &format!(" weight {}", budget.weight.get());
-    }
-    if budget.report_only {
-        text += " only reported";
-    }
-    text
 }
 
 fn route_changes(old: &[Route], new: &[Route]) -> Vec<String> {
@@ -305,7 +231,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         access_log: _,
         body_timeout,
         max_body,
-        limits: SharedLimits { server: _, client: _, key, upload: _ },
+        limits: SharedLimits { server: _, client: _, key, upload: _, own: _ },
         sink,
         egress_total,
         client_connections,
@@ -330,6 +256,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         ("log_format", config.log_format.to_string()),
         ("access_log", config.access_log.to.to_string()),
         ("access_log_format", config.access_log.format.to_string()),
+        ("overlay", or_none(config.overlay.file().map(|file| file.display().to_string()))),
         ("time_zone", config.time_zone.to_string()),
         ("drain", duration::spell(*drain)),
         ("max_connections", max_connections.to_string()),

@@ -26,7 +26,7 @@ pub(super) fn of(draft: &Draft, classes: &[ClassSettings], routes: &[Route]) -> 
     for (name, keys) in [
         (Name::Server, &["limits", "server"][..]),
         (Name::Client, &["limits", "client"]),
-        (Name::Connection, &["sink"]),
+        (Name::Connection, &["limits", "connection"]),
         (Name::UploadServer, &["limits", "upload", "server"]),
         (Name::UploadClient, &["limits", "upload", "client"]),
     ] {
@@ -113,7 +113,7 @@ mod tests {
 client = { rate = "2m", burst = "1m" }
 [limits.upload.server]
 rate = "9m"
-[sink]
+[limits.connection]
 rate = "8m"
 
 [[class]]

@@ -11,6 +11,7 @@ use super::peer::{ClientAddr, PeerAddr};
 use crate::budget::{ClientKey, Clients, IdleBound, Node};
 use crate::clock::Clock;
 use crate::limit::Limit;
+use crate::live_limits::ClientLimit;
 use crate::sync::RwLock;
 use crate::tls::ClientCertificate;
 
@@ -46,6 +47,8 @@ struct Identity {
     key: KeySource,
     /// The first that has a client is its class.
     classes: Vec<ClassInForce>,
+    /// The limits of single clients that the settings have, in each class too.
+    own: Arc<[ClientLimit]>,
 }
 
 /// Whose budget a request or a stream of raw TCP is charged to.
@@ -76,13 +79,17 @@ impl Budgets {
         let idle = IdleBound::default();
         clients.share(&idle);
         uploads.share(&idle);
-        Self {
+        let identity = Identity { key: limits.key.clone(), classes: Vec::new(), own: Arc::default() };
+        let budgets = Self {
             clients,
             uploads,
             idle,
-            identity: RwLock::new(Identity { key: limits.key.clone(), classes: Vec::new() }),
+            identity: RwLock::new(identity),
             connection,
-        }
+        };
+        budgets.set_own(&limits.own);
+        budgets.set_clients(limits);
+        budgets
     }
 
     /// The node of the server, which all its responses share.
@@ -150,9 +157,10 @@ impl Budgets {
     pub(crate) fn set_classes(&self, prepared: Vec<PreparedClass>) {
         // Requests wait for neither the limits of all nodes to be set nor the old nodes and keys to be dropped.
         let old = self.classes();
+        let own = Arc::clone(&self.identity.read().own);
         let make = |prepared: PreparedClass| {
             let old = old.iter().find(|class| class.name() == prepared.name()).cloned();
-            let made = ClassInForce::new(prepared, [self.clients.parent(), self.uploads.parent()], old);
+            let made = ClassInForce::new(prepared, [self.clients.parent(), self.uploads.parent()], &own, old);
             made.class.clients().share(&self.idle);
             made.class.uploads().share(&self.idle);
             made
@@ -164,10 +172,22 @@ impl Budgets {
     /// Sets all limits, also for responses under way, and the key for new requests.
     pub(crate) fn set(&self, limits: &SharedLimits) {
         self.server().set(limits.server);
-        self.clients.reset(limits.client);
         self.uploads.parent().set(limits.upload.server);
-        self.uploads.reset(limits.upload.client);
+        self.set_own(&limits.own);
+        self.set_clients(limits);
         self.identity.write().key = limits.key.clone();
+    }
+
+    /// Has classes that are set from now on give single clients their limits.
+    pub(crate) fn set_own(&self, own: &[ClientLimit]) {
+        self.identity.write().own = own.into();
+    }
+
+    /// Sets the limits of clients without a class, and of single ones of them.
+    fn set_clients(&self, limits: &SharedLimits) {
+        let (each, each_upload) = (limits.client, limits.upload.client);
+        self.clients.reset_with(each, ClientLimit::all_over(&limits.own, false, each));
+        self.uploads.reset_with(each_upload, ClientLimit::all_over(&limits.own, true, each_upload));
     }
 
     /// Whose budget a request of `client` is charged to, on a connection whose end showed `certificate`. That of a proxy

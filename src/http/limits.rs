@@ -7,6 +7,7 @@ use http::HeaderName;
 
 use crate::keys::{Keys, LIMIT_EXAMPLE};
 use crate::limit::{Budget, Size, UnitError};
+use crate::live_limits::ClientLimit;
 use crate::words::shorten;
 
 /// The limits above all routes.
@@ -20,6 +21,8 @@ pub struct SharedLimits {
     pub key: KeySource,
     /// The limits of what clients send.
     pub upload: UploadLimits,
+    /// Limits of single clients. The first 10 000 count.
+    pub own: Vec<ClientLimit>,
 }
 
 /// Limits of the content of requests, of what clients send through tunnels, and of what they send to relays of raw TCP.
@@ -40,6 +43,7 @@ impl SharedLimits {
             client: client.budget(),
             key: client.parse("key").unwrap_or_default(),
             upload: UploadLimits::read(&limits.table("upload", UPLOAD_EXAMPLE)),
+            own: Vec::new(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::report::line_and_column;
 use crate::excerpt::excerpt;
@@ -34,6 +34,8 @@ pub struct Draft {
     pub(super) flags: Vec<(String, &'static str)>,
     /// The file's name and text.
     pub(super) file: Option<(String, String)>,
+    /// The path of the file, if it was read from one.
+    pub(crate) path: Option<PathBuf>,
     /// Where relative paths start.
     pub(super) base: PathBuf,
     /// Flags that cannot be taken.
@@ -230,6 +232,12 @@ impl Draft {
             self.flags.len() - 1
         });
         self.rejected.push((Place::Flag(index), text.to_owned()));
+    }
+
+    /// Says that the file is at `path`.
+    pub(crate) fn with_path(mut self, path: &Path) -> Self {
+        self.path = Some(path.to_owned());
+        self
     }
 
     /// Where the value at the end of `path` was given, if it was.

@@ -1,63 +1,156 @@
-//! Where the limits in force come from.
+//! Where the limits in force come from, and what the configuration says of them.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::change::Setting;
 use super::name::Name;
 use super::source::{LimitSource, LimitSources, Sources};
 use crate::http::server::Handle;
 use crate::sync::Mutex;
 
+/// What a configuration says of all limits but those of single clients, without its overlay.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Given {
+    /// By the addresses of the limits.
+    pub(crate) limits: BTreeMap<String, (Name, Setting)>,
+    pub(crate) sources: LimitSources,
+    /// The configuration, for messages.
+    pub(crate) file: Option<String>,
+    /// The overlay, which need not be there; `None` if there is no configuration for it to go over.
+    pub(crate) overlay: Option<PathBuf>,
+}
+
 /// The sources of a server's limits. Clones are of the same server; kept with it as an extension.
 #[derive(Clone, Default)]
-pub(crate) struct LimitBook(Arc<Mutex<LimitSources>>);
+pub(crate) struct LimitBook(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    /// Locked while the overlay is written, and while the configuration is read and applied. Before all locks of the server.
+    saving: Mutex<()>,
+    book: Mutex<Book>,
+}
+
+#[derive(Default)]
+struct Book {
+    given: Given,
+    /// Of the limits in force.
+    sources: LimitSources,
+}
 
 impl LimitBook {
-    pub(crate) fn new(sources: LimitSources) -> Self {
-        Self(Arc::new(Mutex::new(sources)))
-    }
-
     /// The book of `server`; `None` if it was not made from a configuration.
     pub(crate) fn of(server: &Handle) -> Option<Self> {
         server.extension()
     }
 
-    /// Puts what a configuration says in the place of everything.
-    pub(crate) fn replace(&self, sources: LimitSources) {
-        *self.0.lock() = sources;
+    /// Puts what a configuration says, and where the limits in force come from, in the place of everything.
+    pub(crate) fn replace(&self, given: Given, sources: LimitSources) {
+        *self.0.book.lock() = Book { given, sources };
+    }
+
+    /// Runs `save`, which is given the paths of the overlay and of the configuration, while neither another call nor a reload does. It
+    /// may block.
+    pub(crate) fn saving<T>(&self, save: impl FnOnce(Option<&Path>, &str) -> T) -> T {
+        let _saving = self.0.saving.lock();
+        let (overlay, file) = {
+            let book = self.0.book.lock();
+            (book.given.overlay.clone(), book.given.file.clone().unwrap_or_default())
+        };
+        save(overlay.as_deref(), &file)
     }
 
     /// Where the values of a limit come from. What a client has not of its own is that of each.
     pub(crate) fn sources(&self, name: &Name) -> Sources {
-        let sources = self.0.lock();
-        let own = sources.0.get(&name.to_string());
-        let known = own.or_else(|| sources.0.get(&name.of_each()?.to_string()));
-        known.cloned().unwrap_or_default()
+        self.0.book.lock().sources.of_name(name)
     }
 
-    /// Notes what was set by `change`, which is given the sources so far.
-    pub(crate) fn note(&self, name: &Name, change: impl FnOnce(&mut Sources)) {
-        let mut sources = self.sources(name);
-        change(&mut sources);
-        self.0.lock().0.insert(name.to_string(), sources);
+    /// What the configuration says of a limit; `None` if it is not there, or of a single client.
+    pub(crate) fn given(&self, name: &Name) -> Option<Setting> {
+        self.0.book.lock().given.limits.get(&name.to_string()).map(|(_, setting)| setting.clone())
     }
 
-    /// Forgets a limit of one client, which is gone.
+    /// The limits that have values other than those of the configuration, single clients left out.
+    pub(crate) fn set_by_hand(&self) -> Vec<Name> {
+        let book = self.0.book.lock();
+        let is_other = |(address, _): &(&String, &(Name, Setting))| {
+            book.sources.of(address) != book.given.sources.of(address)
+        };
+        book.given.limits.iter().filter(is_other).map(|(_, (name, _))| name.clone()).collect()
+    }
+
+    /// Notes that the values of a limit that are `set` come from `source`.
+    pub(crate) fn note(&self, name: &Name, source: &LimitSource, set: [bool; 4]) {
+        let mut book = self.0.book.lock();
+        let mut sources = book.sources.of_name(name);
+        for (value, _) in sources.values().into_iter().zip(set).filter(|(_, is_set)| *is_set) {
+            value.clone_from(source);
+        }
+        book.sources.0.insert(name.to_string(), sources);
+    }
+
+    /// Notes that a limit is what the configuration says again. A limit of one client is gone.
     pub(crate) fn forget(&self, name: &Name) {
-        self.0.lock().0.remove(&name.to_string());
+        let mut book = self.0.book.lock();
+        let address = name.to_string();
+        match book.given.sources.0.get(&address).cloned() {
+            Some(sources) => book.sources.0.insert(address, sources),
+            None => book.sources.0.remove(&address),
+        };
+    }
+
+    /// Notes the lines of `saved` of the limits whose values come from the overlay, and of the values of `name` that are `set` now.
+    pub(crate) fn renumber<'a>(
+        &self,
+        saved: impl IntoIterator<Item = (&'a Name, &'a Sources)>,
+        now: Option<(&Name, [bool; 4])>,
+    ) {
+        let mut book = self.0.book.lock();
+        for (name, lines) in saved {
+            let is_now = now.is_some_and(|(changed, _)| changed == name);
+            if name.of_each().is_some() && !is_now && !book.sources.0.contains_key(&name.to_string()) {
+                // Written into the file since it was read.
+                continue;
+            }
+            let mut sources = book.sources.of_name(name);
+            let set = now.filter(|(changed, _)| *changed == name).map_or([false; 4], |(_, set)| set);
+            let lines = [&lines.rate, &lines.burst, &lines.weight, &lines.report_only];
+            for ((value, line), is_set) in sources.values().into_iter().zip(lines).zip(set) {
+                let is_old = matches!((&*value, line), (LimitSource::Overlay(_), LimitSource::Overlay(_)));
+                if is_set || is_old {
+                    value.clone_from(line);
+                }
+            }
+            if sources != book.sources.of_name(name) {
+                book.sources.0.insert(name.to_string(), sources);
+            }
+        }
     }
 }
 
-/// What the admin API sets.
+impl LimitSources {
+    /// Where the values of a limit come from. What a client has not of its own is that of each.
+    fn of_name(&self, name: &Name) -> Sources {
+        let own = self.0.get(&name.to_string());
+        own.or_else(|| self.0.get(&name.of_each()?.to_string())).cloned().unwrap_or_default()
+    }
+}
+
 impl Sources {
-    pub(crate) fn set(&mut self, source: &LimitSource, [rate, burst, weight, report_only]: [bool; 4]) {
-        let values = [
-            (rate, &mut self.rate),
-            (burst, &mut self.burst),
-            (weight, &mut self.weight),
-            (report_only, &mut self.report_only),
-        ];
-        for (_, value) in values.into_iter().filter(|(is_set, _)| *is_set) {
-            value.clone_from(source);
+    /// The sources of rate, burst, weight and report_only.
+    fn values(&mut self) -> [&mut LimitSource; 4] {
+        [&mut self.rate, &mut self.burst, &mut self.weight, &mut self.report_only]
+    }
+
+    /// Puts what `over` says in the place of what these say.
+    pub(crate) fn overlaid(&mut self, over: &Self) {
+        let over = [&over.rate, &over.burst, &over.weight, &over.report_only];
+        for (value, over) in self.values().into_iter().zip(over) {
+            if *over != LimitSource::Default {
+                value.clone_from(over);
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::change::{LimitChange, Setting};
 use super::name::{Name, Part};
 use crate::budget::{ClientKey, Clients, Node, TooManyOverrides};
 use crate::http::Class;
@@ -76,21 +77,45 @@ impl Live {
         }
     }
 
-    /// Sets what `change` makes of the limit; of a client in each class what it makes of the one that it has there.
+    /// The values of the limit.
+    pub(crate) fn setting(&self) -> Setting {
+        match self {
+            Self::Limit(limit) => limit.into(),
+            _ => self.budget().into(),
+        }
+    }
+
+    /// Changes the limit; of a client in each class what it has there.
     ///
     /// # Errors
     /// It is a client's, and there are too many of them.
-    pub(crate) fn set(&self, change: impl Fn(Budget) -> Budget) -> Result<(), TooManyOverrides> {
-        match self {
-            Self::Node(node) => node.set(change(node.budget())),
-            Self::Clients(clients) => clients.set(change(clients.budget())),
-            Self::Own(clients, key) => {
-                let set = |clients: &Clients| clients.set_override(key, Some(change(own(clients, key))));
-                clients.iter().try_for_each(set)?;
-            }
-            Self::Limit(limit) => limit.set(change(limit.budget())),
+    pub(crate) fn change(&self, change: &LimitChange) -> Result<(), TooManyOverrides> {
+        if let Self::Own(clients, key) = self {
+            let set =
+                |clients: &Clients| clients.set_override(key, Some(change.over_budget(own(clients, key))));
+            return clients.iter().try_for_each(set);
         }
+        self.set(change.over(self.setting()));
         Ok(())
+    }
+
+    /// Sets the limit. One of a client has what each has again, whatever `setting` is.
+    pub(crate) fn set(&self, setting: Setting) {
+        match self {
+            Self::Node(node) => node.set(setting.budget),
+            Self::Clients(clients) => clients.set(setting.budget),
+            Self::Own(clients, key) => {
+                for clients in clients {
+                    // Only a new one can be one too many.
+                    let _ = clients.set_override(key, None);
+                }
+            }
+            Self::Limit(limit) => {
+                limit.set_burst(setting.budget.burst);
+                limit.set_report_only(setting.budget.report_only);
+                limit.set_rates(setting.rates);
+            }
+        }
     }
 
     /// For a client: whether this limit is its own.

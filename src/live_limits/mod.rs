@@ -4,11 +4,14 @@
 //! overlay, a file beside the configuration.
 
 mod book;
+mod change;
 mod live;
 mod name;
 mod source;
 
-pub(crate) use book::LimitBook;
+pub(crate) use book::{Given, LimitBook};
+pub(crate) use change::Setting;
+pub use change::{ClientLimit, LimitChange};
 pub(crate) use live::{Live, all_clients};
 pub(crate) use name::{Name, Part};
 pub use source::{FileLine, LimitSource, LimitSources, Sources};

@@ -53,7 +53,7 @@ impl Part {
         Self::OF_RESPONSES.into_iter().chain(Self::OF_UPLOADS).find(|known| known.word() == word)
     }
 
-    fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Response => "response",
             Self::Total => "total",
@@ -101,6 +101,23 @@ impl Name {
             Self::UploadServer => UPLOAD_SERVER,
             Self::UploadClient | Self::UploadOwn(_) => UPLOAD_CLIENT,
         }
+    }
+
+    /// The words that name it to `sluicegate limits set`.
+    pub(crate) fn words(&self) -> String {
+        let kind = self.kind().replace('_', "-");
+        match self {
+            Self::Server | Self::Client | Self::UploadServer | Self::UploadClient => kind,
+            Self::Connection => "connection".to_owned(),
+            Self::Own(key) | Self::UploadOwn(key) => format!("{kind} {key}"),
+            Self::Route(path, Part::Response) => format!("response {path}"),
+            Self::Route(of, _) | Self::Class(of, _) => format!("{kind} {of}"),
+        }
+    }
+
+    /// Whether it may have several rates, which follow one another: it is of each response or upload.
+    pub(crate) fn has_rates(&self) -> bool {
+        matches!(self, Self::Route(_, Part::Response | Part::Upload))
     }
 
     /// For one client's limit, that of each client.

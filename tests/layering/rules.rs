@@ -289,6 +289,15 @@ pub const RULES: &[Rule] = &[
         kept_by: &[("main.rs", "femme::start();")],
     },
     Rule {
+        name: "only the overlay names toml_edit",
+        check: |source| (!source.is_in("overlay/")).then(|| any_word(source, &["toml_edit"]))?,
+        broken_by: &[("config/loader.rs", "use toml_edit::DocumentMut;")],
+        kept_by: &[
+            ("overlay/edit.rs", "use toml_edit::DocumentMut;"),
+            ("keys/toml_file.rs", "use toml::Spanned;"),
+        ],
+    },
+    Rule {
         name: "config is the roof: only cli/ and main.rs import it",
         check: |source| {
             let above = ["config/", "cli/", "main.rs"].iter().any(|place| source.is_in(place));

@@ -20,7 +20,7 @@ fn workplace() -> tempfile::TempDir {
 #[test]
 fn help_and_version_are_answers() {
     let asked = "--help, -h, help, serve -h, serve --help, proxy --help, run --help, probe --help, limits --help, \
-                 simulate --help, limits list -h, limits set help, connections -h, connections list --help, connections close --help";
+                 simulate --help, limits list -h, limits set help, limits reset -h, connections -h, connections list --help, connections close --help";
     for typed in asked.split(", ") {
         assert!(prints(&words(typed)).starts_with("Usage: sluicegate"), "{typed}");
     }
@@ -36,7 +36,7 @@ fn help_and_version_are_answers() {
 #[test]
 fn the_help_fits_a_terminal_and_says_where_one_can_listen() {
     let asked = "--help, serve --help, proxy --help, tcp --help, events --help, run --help, check -h, probe -h, limits -h, \
-                 simulate -h, limits list -h, limits set -h, connections list -h, connections close -h";
+                 simulate -h, limits list -h, limits set -h, limits reset -h, connections list -h, connections close -h";
     for typed in asked.split(", ") {
         let help = prints(&words(typed));
         for line in help.lines() {

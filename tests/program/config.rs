@@ -61,6 +61,7 @@ fn the_example_means_what_its_comments_say() {
         client: Budget::of(Rate::or_unlimited(4 << 20)).with_burst(1 << 20),
         key: KeySource::Address,
         upload: UploadLimits::default(),
+        own: Vec::new(),
     };
     assert_eq!(config.server.limits, limits);
     assert_eq!((config.server.sink.rate, config.server.sink.burst), (Rate::or_unlimited(2 << 20), 512 << 10));
@@ -200,8 +201,14 @@ fn a_rate_of_its_own_may_stand_beside_the_routes() {
 
 #[test]
 fn the_long_and_the_short_spelling_of_a_responses_rate_mean_the_same() {
-    let short = parse(&route("rate = 60\nburst = 256")).unwrap();
-    let long = parse(&route("limits.response = { rate = 60, burst = 256 }")).unwrap();
+    // But for the lines on which it stands.
+    let read = |text: &str| Config {
+        overlay: OverlaySource::default(),
+        limit_sources: LimitSources::default(),
+        ..parse(&route(text)).unwrap()
+    };
+    let short = read("rate = 60\nburst = 256");
+    let long = read("limits.response = { rate = 60, burst = 256 }");
     assert_eq!(short, long);
     let reported = parse(&route("rate = 60\nlimits.response.report_only = true")).unwrap();
     assert!(reported.routes[0].limits.report_only);

@@ -20,6 +20,7 @@ mod logs;
 mod memory;
 mod monitoring;
 mod notified;
+mod overlay;
 mod probe;
 mod proxy_protocol;
 mod reloads;

@@ -1,18 +1,15 @@
 //! Limits: each has a path, one representation, and the same methods.
 
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use serde::Serialize;
 
-use super::change::Change;
 use super::limit_report::LimitReport;
 use crate::budget::{ClientKey, Clients};
-use crate::http::answer;
 use crate::http::api::{Problem, json};
 use crate::http::content::Content;
 use crate::http::peer::PeerAddr;
 use crate::http::server::Handle;
-use crate::limit::RateOrOff;
-use crate::live_limits::{LimitBook, LimitSource, Live, Name, Part, all_clients};
+use crate::live_limits::{LimitBook, LimitChange, LimitSource, Live, Name, Part, all_clients};
 
 #[derive(Serialize)]
 struct List {
@@ -100,43 +97,78 @@ pub(super) fn one(server: &Handle, name: &Name) -> Result<Response<Content>, Pro
 pub(super) fn change(
     server: &Handle,
     name: &Name,
-    method: &Method,
-    change: Change,
+    change: &LimitChange,
     by: &PeerAddr,
-) -> Result<Response<Content>, Problem> {
+) -> Result<(), Problem> {
     let live = Live::find(server, name).ok_or_else(|| none_of(name))?;
-    let rates = live.rates().filter(|_| !change.sets_rate());
-    let whole = if method == Method::PUT { Some(change.replaces()?) } else { None };
-    live.set(|old| whole.unwrap_or_else(|| change.changes(old))).map_err(|_| too_many())?;
-    let new = live.budget();
-    if let (Live::Limit(limit), Some(rates)) = (&live, rates) {
-        limit.set_rates(rates);
-    }
+    live.change(change).map_err(|_| too_many())?;
+    let new = live.setting();
     if let Some(book) = LimitBook::of(server) {
-        book.note(name, |sources| sources.set(&LimitSource::Api, change.sets(whole.is_some())));
+        book.note(name, &LimitSource::Api, change.sets());
     }
     // Where no rule holds the route's own limit does.
     server.apply_rules();
     log::info!(
-        limit:% = name, rate:% = RateOrOff(new.rate), burst = new.burst, weight = new.weight.get(),
-        report_only = new.report_only, by:% = by;
+        limit:% = name, rate:% = new.rates, burst = new.budget.burst, weight = new.budget.weight.get(),
+        report_only = new.budget.report_only, by:% = by;
         "limit changed over the admin API"
     );
-    one(server, name)
+    Ok(())
 }
 
-/// Removes a client's own limit: the limit of all clients applies again.
-pub(super) fn remove(server: &Handle, name: &Name) -> Response<Content> {
-    if let Some(Live::Own(clients, key)) = Live::find(server, name) {
-        for clients in clients {
-            // Only a new one can be one too many.
-            let _ = clients.set_override(&key, None);
-        }
-        if let Some(book) = LimitBook::of(server) {
-            book.forget(name);
-        }
+/// Takes back what was set by hand: the limit is what the configuration says, without its overlay. One of a client is that of each
+/// client again.
+pub(super) fn reset(server: &Handle, name: &Name, by: &PeerAddr) -> Result<(), Problem> {
+    let book = LimitBook::of(server);
+    let is_own = name.of_each().is_some();
+    let live = Live::find(server, name).ok_or_else(|| none_of(name))?;
+    let given = book.as_ref().and_then(|book| book.given(name));
+    if given.is_none() && !is_own {
+        return Err(no_configuration("what this limit was before is not known"));
     }
-    answer::empty(StatusCode::NO_CONTENT)
+    live.set(given.unwrap_or_default());
+    if let Some(book) = book {
+        book.forget(name);
+    }
+    server.apply_rules();
+    log::info!(limit:% = name, by:% = by; "limit reset over the admin API");
+    Ok(())
+}
+
+/// What was reset.
+#[derive(Serialize)]
+pub(super) struct ResetList {
+    /// The addresses of limits that had been set by hand.
+    pub(super) reset: Vec<String>,
+}
+
+/// Takes back all that was set by hand. Returns the addresses of those limits.
+pub(super) fn reset_all(server: &Handle, by: &PeerAddr) -> Result<Vec<String>, Problem> {
+    if LimitBook::of(server).is_none() {
+        return Err(no_configuration("what its limits were before is not known"));
+    }
+    let names = set_by_hand(server);
+    names.iter().try_for_each(|name| reset(server, name, by))?;
+    Ok(names.iter().map(Name::to_string).collect())
+}
+
+/// The limits that were set by hand.
+fn set_by_hand(server: &Handle) -> Vec<Name> {
+    let budgets = server.budgets();
+    let of = |clients: &Clients, name: fn(ClientKey) -> Name| {
+        clients.overrides().into_iter().map(move |(key, _)| name(key)).collect::<Vec<_>>()
+    };
+    let mut names = LimitBook::of(server).map(|book| book.set_by_hand()).unwrap_or_default();
+    names.extend(of(budgets.clients(), Name::Own));
+    names.extend(of(budgets.uploads(), Name::UploadOwn));
+    names
+}
+
+/// The server was not made from a configuration that is a file.
+pub(super) fn no_configuration(why: &str) -> Problem {
+    let detail =
+        format!("This server has no configuration file: {why}. Start it with `sluicegate run FILE`.");
+    Problem::new(StatusCode::CONFLICT, detail)
 }
 
 fn too_many() -> Problem {
@@ -146,7 +178,7 @@ fn too_many() -> Problem {
 }
 
 /// There is no such route or class.
-fn none_of(name: &Name) -> Problem {
+pub(super) fn none_of(name: &Name) -> Problem {
     Problem::new(
         StatusCode::NOT_FOUND,
         match name {

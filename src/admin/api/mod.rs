@@ -3,20 +3,21 @@
 //! | path | methods |
 //! |---|---|
 //! | `/v1/openapi.json` | GET: the description of the API (OpenAPI 3.1) |
-//! | `/v1/limits` | GET: all limits but those of single clients |
-//! | `/v1/limits/server`, `…/client`, `…/connection` | GET, PUT, PATCH |
+//! | `/v1/limits` | GET: all limits but those of single clients; DELETE: resets all |
+//! | `/v1/limits/server`, `…/client`, `…/connection` | GET, PUT, PATCH, DELETE: resets it |
 //! | `/v1/limits/clients` | GET: the limits of single clients |
 //! | `/v1/limits/clients/{key}` | GET, PUT, PATCH, DELETE |
-//! | `/v1/limits/routes/{path}/response`, `…/total`, `…/client` | GET, PUT, PATCH |
+//! | `/v1/limits/routes/{path}/response`, `…/total`, `…/client` | GET, PUT, PATCH, DELETE |
 //! | `/v1/limits/uploads/server`, `…/client`, `…/clients`, `…/clients/{key}` | as those of responses |
-//! | `/v1/limits/routes/{path}/upload`, `…/upload-total`, `…/upload-client` | GET, PUT, PATCH |
-//! | `/v1/limits/classes/{name}/total`, `…/client`, `…/upload-total`, `…/upload-client` | GET, PUT, PATCH |
+//! | `/v1/limits/routes/{path}/upload`, `…/upload-total`, `…/upload-client` | GET, PUT, PATCH, DELETE |
+//! | `/v1/limits/classes/{name}/total`, `…/client`, `…/upload-total`, `…/upload-client` | GET, PUT, PATCH, DELETE |
 //! | `/v1/connections` | GET |
 //! | `/v1/connections/{id}` | GET, DELETE: resets it |
 //! | `/v1/upstreams` | GET: the backends of routes |
 //!
 //! A change takes effect at once, also for transfers under way, and lasts until the configuration is reloaded or the
-//! process ends: nothing is stored. Errors are problem details (RFC 9457).
+//! process ends. With `?save=true` it is also written to the overlay beside the configuration, and stays: it is made and saved, or
+//! neither. DELETE takes back what was set by hand. Errors are problem details (RFC 9457).
 
 mod change;
 mod connections;
@@ -24,18 +25,20 @@ mod limit_report;
 mod limits;
 mod request;
 mod rules;
+mod saving;
 mod upstreams;
 
 use http::{Method, Response, StatusCode, request::Parts};
 use http_body::Body;
 
 use super::admission::Refusal;
-use crate::http::api::{Problem, Query, written};
+use crate::http::answer;
+use crate::http::api::{Problem, Query, json, written};
 use crate::http::content::Content;
 use crate::http::peer::PeerAddr;
 use crate::http::server::Handle;
-use crate::live_limits::{Name, Part};
-use change::Change;
+use crate::live_limits::{LimitChange, Name, Part};
+use crate::rt;
 
 const OPENAPI: &str = include_str!("openapi.json");
 
@@ -110,7 +113,14 @@ impl Api {
             request::check_origin(head)?;
         }
         let is_paged = matches!(resource, Resource::Connections | Resource::OwnLimits(_));
-        let query = Query::parse(&head.uri)?.only(if is_paged { &["limit", "after"] } else { &[] })?;
+        let is_reading = matches!(head.method, Method::GET | Method::HEAD);
+        let can_be_saved = matches!(resource, Resource::Limit(_) | Resource::Limits) && !is_reading;
+        let query = Query::parse(&head.uri)?.only(match (is_paged, can_be_saved) {
+            (true, _) => &["limit", "after"],
+            (_, true) => &["save"],
+            _ => &[],
+        })?;
+        let is_saved = query.switch("save")?;
         let limit = query.number("limit", 1..=MAX_PAGE)?.unwrap_or(DEFAULT_PAGE) as usize;
         match (resource, &head.method) {
             (Resource::OpenApi, _) => Ok(written(StatusCode::OK, OPENAPI)),
@@ -121,17 +131,15 @@ impl Api {
             (Resource::OwnLimits(of_uploads), _) => {
                 Ok(limits::page(&self.server, of_uploads, query.text("after").unwrap_or_default(), limit))
             }
+            (Resource::Limits, &Method::DELETE) => self.reset_all(is_saved, peer).await,
             (Resource::Limits, _) => Ok(limits::list(&self.server)),
             (Resource::Limit(name), &Method::GET | &Method::HEAD) => limits::one(&self.server, &name),
-            (Resource::Limit(name @ (Name::Own(_) | Name::UploadOwn(_))), &Method::DELETE) => {
-                let removed = self.server.changing(|| limits::remove(&self.server, &name));
-                log::info!(limit:% = name, by:% = peer; "limit removed over the admin API");
-                Ok(removed)
-            }
+            (Resource::Limit(name), &Method::DELETE) => self.reset(name, is_saved, peer).await,
             (Resource::Limit(name), method) => {
                 let object = request::object(head, content).await?;
-                let change = Change::of(&object, name.is_weighted())?;
-                self.server.changing(|| limits::change(&self.server, &name, method, change, peer))
+                let change = change::of(&object, &name)?;
+                let change = if method == Method::PUT { change::whole(&change, &name)? } else { change };
+                self.change(name, change, is_saved, peer).await
             }
             (Resource::Upstreams, _) => Ok(upstreams::list(&self.server)),
             (Resource::Connection(id), &Method::DELETE) => {
@@ -139,6 +147,41 @@ impl Api {
             }
             (Resource::Connection(id), _) => connections::one(&self.server, id),
         }
+    }
+
+    async fn change(
+        &self,
+        name: Name,
+        change: LimitChange,
+        is_saved: bool,
+        by: &PeerAddr,
+    ) -> Result<Response<Content>, Problem> {
+        if is_saved {
+            let (server, by, name) = (self.server.clone(), *by, name.clone());
+            rt::blocking(move || saving::change(&server, &name, &change, &by)).await?;
+        } else {
+            self.server.changing(|| limits::change(&self.server, &name, &change, by))?;
+        }
+        limits::one(&self.server, &name)
+    }
+
+    async fn reset(&self, name: Name, is_saved: bool, by: &PeerAddr) -> Result<Response<Content>, Problem> {
+        if is_saved {
+            let (server, by) = (self.server.clone(), *by);
+            rt::blocking(move || saving::reset(&server, &name, &by)).await?;
+        } else {
+            self.server.changing(|| limits::reset(&self.server, &name, by))?;
+        }
+        Ok(answer::empty(StatusCode::NO_CONTENT))
+    }
+
+    async fn reset_all(&self, is_saved: bool, by: &PeerAddr) -> Result<Response<Content>, Problem> {
+        let (server, by) = (self.server.clone(), *by);
+        let reset = match is_saved {
+            true => rt::blocking(move || saving::reset_all(&server, &by)).await?,
+            false => server.changing(|| limits::reset_all(&server, &by))?,
+        };
+        Ok(json(StatusCode::OK, &limits::ResetList { reset }))
     }
 
     fn resource(&self, path: &str) -> Result<Resource, Problem> {
@@ -188,12 +231,9 @@ impl Api {
 impl Resource {
     fn check(&self, method: &Method) -> Result<(), Problem> {
         let allow = match self {
-            Self::OpenApi | Self::Limits | Self::OwnLimits(_) | Self::Connections | Self::Upstreams => {
-                "GET, HEAD"
-            }
-            Self::Limit(Name::Own(_) | Name::UploadOwn(_)) => "GET, HEAD, PUT, PATCH, DELETE",
-            Self::Limit(_) => "GET, HEAD, PUT, PATCH",
-            Self::Connection(_) => "GET, HEAD, DELETE",
+            Self::OpenApi | Self::OwnLimits(_) | Self::Connections | Self::Upstreams => "GET, HEAD",
+            Self::Limit(_) => "GET, HEAD, PUT, PATCH, DELETE",
+            Self::Limits | Self::Connection(_) => "GET, HEAD, DELETE",
         };
         let allowed = allow.split(", ").any(|allowed| allowed == method.as_str());
         if allowed { Ok(()) } else { Err(Problem::method_not_allowed(allow)) }
@@ -208,7 +248,6 @@ mod tests {
     use crate::config::{FilterKinds, Loader};
     use crate::http::server::Server;
     use crate::limit::Rate;
-    use crate::rt;
 
     /// A change reads a limit and writes it back, which would undo another change or a reload in between.
     #[test]

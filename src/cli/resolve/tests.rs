@@ -111,6 +111,7 @@ fn every_flag_sets_its_setting() {
         server: Budget::of(Rate::or_unlimited(10 << 20)),
         client: Budget::of(Rate::or_unlimited(2 << 20)).with_burst(1 << 20),
         key: "header:x-key".parse().unwrap(),
+        own: Vec::new(),
     };
     assert_eq!(config.server.limits, limits);
 

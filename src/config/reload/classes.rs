@@ -1,17 +1,23 @@
 //! What a reload changes of the classes of clients.
 
-use super::InForce;
+use super::limits::InForce;
 use crate::http::{Budgets, Class, ClassSettings};
+use crate::limit::Budget;
+use crate::live_limits::{Name, Part};
 
 /// Lists the limits of all classes by what they limit.
-pub(super) fn limits(budgets: &Budgets) -> Vec<(String, InForce)> {
+pub(super) fn limits(budgets: &Budgets) -> Vec<InForce> {
     let of = |class: &Class| {
-        let (name, clients, uploads) = (class.name(), class.clients(), class.uploads());
+        let (class, clients, uploads) = (class.name(), class.clients(), class.uploads());
+        let limit = |of, part, budget: Budget| {
+            let name = Some(Name::Class(class.to_owned(), part));
+            InForce { of, name, setting: budget.into() }
+        };
         [
-            (format!("class {name}"), clients.parent().budget().into()),
-            (format!("each client of class {name}"), clients.budget().into()),
-            (format!("all uploads of class {name}"), uploads.parent().budget().into()),
-            (format!("uploads of each client of class {name}"), uploads.budget().into()),
+            limit(format!("class {class}"), Part::Total, clients.parent().budget()),
+            limit(format!("each client of class {class}"), Part::Client, clients.budget()),
+            limit(format!("all uploads of class {class}"), Part::UploadTotal, uploads.parent().budget()),
+            limit(format!("uploads of each client of class {class}"), Part::UploadClient, uploads.budget()),
         ]
     };
     budgets.classes().iter().flat_map(|class| of(class)).collect()

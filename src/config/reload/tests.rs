@@ -1,8 +1,10 @@
 //! What a reload says of changes.
 
+use super::limits::InForce;
 use super::*;
 use crate::config::Loader;
-use crate::limit::Rate;
+use crate::limit::{Budget, Rate};
+use crate::live_limits::LimitSources;
 
 fn parse(text: &str) -> Config {
     Loader::new().parse(text, "test.toml", env!("CARGO_MANIFEST_DIR")).unwrap()
@@ -11,12 +13,16 @@ fn parse(text: &str) -> Config {
 #[test]
 fn a_limit_change_lists_rate_burst_and_report_only() {
     let budget = |rate, burst| Budget::of(Rate::or_unlimited(rate)).with_burst(burst);
-    let of = |name: &str, budget: Budget| (name.to_owned(), InForce::from(budget));
+    let of = |name: &str, budget: Budget| InForce { of: name.to_owned(), name: None, setting: budget.into() };
     let before = [of("a", budget(1024, 0)), of("b", budget(0, 65_536)), of("gone", budget(1, 0))];
     let reported = Budget { report_only: true, ..budget(2048, 1024) };
     let after = [of("b", budget(0, 65_536)), of("a", reported), of("new", budget(1, 0))];
     let expected = "limit of a: 1k → 2k burst 1k only reported";
-    assert_eq!(limit_changes(&before, &after), [expected], "routes that come and go are told elsewhere");
+    assert_eq!(
+        limits::changes(&before, &after, &LimitSources::default()),
+        [expected],
+        "routes that come and go are told elsewhere"
+    );
 }
 
 #[test]
@@ -36,7 +42,7 @@ fn changed_limits_do_not_change_the_route() {
 fn every_changed_setting_is_listed() {
     let before = parse("[[route]]\npath='/'\nfiles='src'");
     let after = parse(
-        "time_zone='Europe/Berlin'\nlog_level='warn'\nlog_format='text'\naccess_log='stderr'\naccess_log_format='combined'\ndrain='1s'\nmax_connections=1\nclient_connections=2\n\
+        "overlay='other.toml'\ntime_zone='Europe/Berlin'\nlog_level='warn'\nlog_format='text'\naccess_log='stderr'\naccess_log_format='combined'\ndrain='1s'\nmax_connections=1\nclient_connections=2\n\
          header_timeout='3s'\nidle_timeout='4s'\nbody_timeout='5s'\nmax_body='8m'\nhalf_close='abort'\n\
          trusted_proxies='10.0.0.0/8'\n\
          [limits]\nclient={rate='1m',key='header:x-key'}\n\

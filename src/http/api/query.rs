@@ -57,6 +57,15 @@ impl Query {
         number.map(Some).ok_or_else(expected)
     }
 
+    /// `true` or `false`, which is the default.
+    pub(crate) fn switch(&self, name: &str) -> Result<bool, Problem> {
+        match self.text(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(text) => Err(refused(name, text, "true or false")),
+        }
+    }
+
     /// A whole number of at least `min`; a number above `max` is taken as `max`.
     pub(crate) fn number_up_to(&self, name: &str, min: u64, max: u64) -> Result<Option<u64>, Problem> {
         let Some(text) = self.text(name) else { return Ok(None) };

@@ -18,6 +18,7 @@ use http::HeaderName;
 
 use super::budgets::{CLASS, CLASS_CLIENT, UPLOAD_CLASS, UPLOAD_CLASS_CLIENT};
 use crate::budget::{ClientKey, Clients, Node};
+use crate::live_limits::ClientLimit;
 
 pub use known_keys::SecretKey;
 use matching::Conditions;
@@ -94,14 +95,14 @@ impl Class {
         }
     }
 
-    /// Sets its limits, also for what is under way.
-    fn set(&self, limits: ClassLimits) {
-        for (clients, total, each) in [
-            (&self.clients, limits.total, limits.client),
-            (&self.uploads, limits.upload_total, limits.upload_client),
+    /// Sets its limits, also for what is under way. Its clients among `own` have limits of their own.
+    fn set(&self, limits: ClassLimits, own: &[ClientLimit]) {
+        for (of_uploads, clients, total, each) in [
+            (false, &self.clients, limits.total, limits.client),
+            (true, &self.uploads, limits.upload_total, limits.upload_client),
         ] {
             clients.parent().set(total);
-            clients.reset(each);
+            clients.reset_with(each, ClientLimit::all_over(own, of_uploads, each));
         }
     }
 
@@ -134,15 +135,15 @@ pub(super) struct ClassInForce {
 
 impl ClassInForce {
     /// Makes the nodes of a class below those of the server, or goes on with `old`, the class of its name.
-    pub(super) fn new(prepared: PreparedClass, nodes: [&Node; 2], old: Option<Arc<Class>>) -> Self {
+    pub(super) fn new(
+        prepared: PreparedClass,
+        nodes: [&Node; 2],
+        own: &[ClientLimit],
+        old: Option<Arc<Class>>,
+    ) -> Self {
         let ClassSettings { name, limits, .. } = &prepared.settings;
-        let class = match old {
-            Some(old) => {
-                old.set(*limits);
-                old
-            }
-            None => Arc::new(Class::new(name, *limits, nodes)),
-        };
+        let class = old.unwrap_or_else(|| Arc::new(Class::new(name, *limits, nodes)));
+        class.set(*limits, own);
         Self { class, prepared }
     }
 

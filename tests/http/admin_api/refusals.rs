@@ -117,10 +117,10 @@ fn unknown_paths_and_methods_are_refused_with_the_allowed_methods() {
     }
     for (path, allow) in [
         ("/v1/openapi.json", "GET, HEAD"),
-        ("/v1/limits", "GET, HEAD"),
+        ("/v1/limits", "GET, HEAD, DELETE"),
         ("/v1/limits/clients", "GET, HEAD"),
-        ("/v1/limits/server", "GET, HEAD, PUT, PATCH"),
-        ("/v1/limits/routes/%2F/total", "GET, HEAD, PUT, PATCH"),
+        ("/v1/limits/server", "GET, HEAD, PUT, PATCH, DELETE"),
+        ("/v1/limits/routes/%2F/total", "GET, HEAD, PUT, PATCH, DELETE"),
         ("/v1/limits/clients/192.0.2.1", "GET, HEAD, PUT, PATCH, DELETE"),
         ("/v1/connections", "GET, HEAD"),
         ("/v1/connections/1", "GET, HEAD, DELETE"),

@@ -117,14 +117,24 @@ impl Clients {
 
     /// Sets the budget of all clients and removes every override.
     pub fn reset(&self, budget: Budget) {
+        self.reset_with(budget, []);
+    }
+
+    /// Sets the budget of all clients, and puts `own` in the place of all overrides, of which the first
+    /// [`MAX_OVERRIDES`](Self::MAX_OVERRIDES) count. No client is without its own in between.
+    pub fn reset_with(&self, budget: Budget, own: impl IntoIterator<Item = (ClientKey, Budget)>) {
         let mut keyed = self.0.keyed.lock();
         let tree = &self.0.parent.0.tree;
-        for own in std::mem::take(&mut keyed.overrides).into_values() {
-            tree.limits_changed(own.rate, None);
+        let overrides: HashMap<_, _> = own.into_iter().take(Self::MAX_OVERRIDES).collect();
+        overrides.values().for_each(|own| tree.limits_changed(None, own.rate));
+        for old in std::mem::replace(&mut keyed.overrides, overrides).into_values() {
+            tree.limits_changed(old.rate, None);
         }
         tree.limits_changed(keyed.budget.rate, budget.rate);
         keyed.budget = budget;
-        keyed.nodes.values().for_each(|node| node.set(budget));
+        for (key, node) in &keyed.nodes {
+            node.set(keyed.overrides.get(key).copied().unwrap_or(budget));
+        }
     }
 
     /// Overrides the budget of one client; `None` removes the override.

@@ -1,0 +1,136 @@
+//! Changes of limits that are saved: made and written to the overlay, or neither.
+//!
+//! The file is written first, since that is what can fail. One change waits for another, and for a reload.
+
+use std::path::Path;
+
+use http::StatusCode;
+
+use super::limits;
+use crate::budget::ClientKey;
+use crate::http::api::Problem;
+use crate::http::peer::PeerAddr;
+use crate::http::server::Handle;
+use crate::live_limits::{LimitBook, LimitChange, Live, Name};
+use crate::overlay::{self, MAX_CLIENTS, Overlay, SaveError, Saved};
+
+/// Changes a limit and saves it. Blocks.
+pub(super) fn change(
+    server: &Handle,
+    name: &Name,
+    change: &LimitChange,
+    by: &PeerAddr,
+) -> Result<(), Problem> {
+    check(name, change)?;
+    with_overlay(server, |book, saved, path, configuration| {
+        Live::find(server, name).ok_or_else(|| limits::none_of(name))?;
+        parse(saved.text(), path)?;
+        let text = overlay::with_change(saved.text(), configuration, name, change).map_err(invalid)?;
+        // What the program cannot read must not be written.
+        let overlay = parse(&text, path)?;
+        if overlay.clients() > MAX_CLIENTS {
+            let detail = format!("The limit of {MAX_CLIENTS} clients with saved limits is reached.");
+            return Err(Problem::new(StatusCode::CONFLICT, detail));
+        }
+        if *text != *saved.text() {
+            saved.replace(&text).map_err(|error| unsaved(&error))?;
+        }
+        if let Err(problem) = server.changing(|| limits::change(server, name, change, by)) {
+            // Only for a client too many.
+            saved.restore().map_err(|error| unsaved(&error))?;
+            return Err(problem);
+        }
+        renumber(book, &overlay, Some((name, change.sets())));
+        log::info!(limit:% = name, file:% = path.display(), by:% = by; "limit saved");
+        Ok(())
+    })
+}
+
+/// Takes back what was set by hand, in the overlay too. Blocks.
+pub(super) fn reset(server: &Handle, name: &Name, by: &PeerAddr) -> Result<(), Problem> {
+    with_overlay(server, |book, saved, path, _| {
+        let was_saved = parse(saved.text(), path)?.get(name).is_some();
+        if !was_saved && Live::find(server, name).is_none() {
+            return Err(limits::none_of(name));
+        }
+        let text = overlay::without(saved.text(), name).map_err(invalid)?;
+        let overlay = replace(saved, &text, path)?;
+        if Live::find(server, name).is_some() {
+            server.changing(|| limits::reset(server, name, by))?;
+        }
+        renumber(book, &overlay, None);
+        Ok(())
+    })
+}
+
+/// Takes back all that was set by hand, in the overlay too. Returns the addresses of those limits. Blocks.
+pub(super) fn reset_all(server: &Handle, by: &PeerAddr) -> Result<Vec<String>, Problem> {
+    with_overlay(server, |_, saved, path, _| {
+        let old = parse(saved.text(), path)?;
+        let text = overlay::without_all(saved.text()).map_err(invalid)?;
+        replace(saved, &text, path)?;
+        let mut reset = server.changing(|| limits::reset_all(server, by))?;
+        // Of routes and classes that are not there.
+        let saved = old.entries.iter().map(|entry| entry.name.to_string());
+        let rest: Vec<String> = saved.filter(|address| !reset.contains(address)).collect();
+        reset.extend(rest);
+        Ok(reset)
+    })
+}
+
+/// Runs `save` with the overlay as it is on the disk, its path, and that of the configuration, while nobody else changes it.
+fn with_overlay<T>(
+    server: &Handle,
+    save: impl FnOnce(&LimitBook, &Saved, &Path, &str) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    let none = || limits::no_configuration("there is nothing that a saved limit could stand beside");
+    let book = LimitBook::of(server).ok_or_else(none)?;
+    book.saving(|path, configuration| {
+        let path = path.ok_or_else(none)?;
+        let saved = Saved::open(path).map_err(|error| unsaved(&error))?;
+        save(&book, &saved, path, configuration)
+    })
+}
+
+/// Refuses what no overlay can hold.
+fn check(name: &Name, change: &LimitChange) -> Result<(), Problem> {
+    if let Name::Own(ClientKey::Header(_)) | Name::UploadOwn(ClientKey::Header(_)) = name {
+        let detail = "The limit of a client that is known by a header is not saved, and was not changed: its key is \
+                      a secret, and the fingerprint does not lead back to it. Put the client into a [[class]], or \
+                      change the limit without saving it.";
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    }
+    if change.sets() == [false; 4] {
+        let detail =
+            "There is nothing to save: send rate, burst, weight or report_only. Nothing was changed.";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
+    Ok(())
+}
+
+fn replace(saved: &Saved, text: &str, path: &Path) -> Result<Overlay, Problem> {
+    let overlay = parse(text, path)?;
+    if saved.is_there() && *text != *saved.text() {
+        saved.replace(text).map_err(|error| unsaved(&error))?;
+    }
+    Ok(overlay)
+}
+
+fn renumber(book: &LimitBook, overlay: &Overlay, now: Option<(&Name, [bool; 4])>) {
+    book.renumber(overlay.entries.iter().map(|entry| (&entry.name, &entry.sources)), now);
+}
+
+fn parse(text: &str, path: &Path) -> Result<Overlay, Problem> {
+    Overlay::parse(text, &path.display().to_string()).map_err(invalid)
+}
+
+/// The overlay was changed by hand, and is wrong.
+fn invalid(error: impl std::fmt::Display) -> Problem {
+    let detail = format!("{error}\nNothing was changed: correct the file first.");
+    Problem::new(StatusCode::CONFLICT, detail)
+}
+
+fn unsaved(error: &SaveError) -> Problem {
+    let status = if error.is_write() { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::CONFLICT };
+    Problem::new(status, format!("{error}. Nothing was changed."))
+}
