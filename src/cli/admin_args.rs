@@ -95,7 +95,7 @@ admin_command! {
         #[argh(switch)]
         pub(super) save: bool,
 
-        /// remove a client's own limit, as limits reset does (default no)
+        /// remove a client's own limit; see limits reset (default no)
         #[argh(switch)]
         pub(super) default: bool,
 

@@ -1,7 +1,8 @@
 //! `limits list`, `limits set` and `limits reset`: the client of the admin API for limits.
 
+mod source;
+
 use std::collections::BTreeMap;
-use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use super::admin_args::{Limits, LimitsCommand, ListLimits, ResetLimit, SetLimit}
 use super::admin_client::AdminClient;
 use super::table::{Table, size};
 use super::{CliError, value};
+use source::Source;
 
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
 
@@ -55,34 +57,6 @@ struct Rule {
     burst: u64,
     holds: bool,
     source: Option<Source>,
-}
-
-/// Where a value comes from.
-#[derive(Deserialize)]
-struct Source {
-    from: String,
-    line: Option<u64>,
-}
-
-/// `file:12`, `api`.
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.from)?;
-        self.line.map_or(Ok(()), |line| write!(f, ":{line}"))
-    }
-}
-
-/// Where the values come from: that of the rate, or of the first that is set, and the kind of another.
-fn sources(source: &BTreeMap<String, Source>) -> String {
-    let all = ["rate", "burst", "weight", "report_only"].into_iter().filter_map(|value| source.get(value));
-    let mut set = all.filter(|source| source.from != "default");
-    let Some(first) = set.next() else {
-        return if source.is_empty() { "-" } else { "default" }.to_owned();
-    };
-    match set.find(|other| other.from != first.from) {
-        Some(other) => format!("{first}+{}", other.from),
-        None => first.to_string(),
-    }
 }
 
 pub(super) fn run(limits: Limits) -> Result<String, CliError> {
@@ -143,7 +117,7 @@ fn table(limits: Vec<Value>) -> Result<String, CliError> {
             known(limit.bytes.map(size)),
             known(limit.waits.map(|waits| waits.to_string())),
             if limit.over == 0 { none() } else { size(limit.over) },
-            sources(&limit.source),
+            source::of(&limit.source),
             match limit.next_change {
                 _ if limit.report_only => "reports only".to_owned(),
                 Some(at) => format!("changes {at}"),

@@ -7,8 +7,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sluicegate::address::ListenAddr;
 use sluicegate::config::{
-    Config, EventRate, EventSettings, FilterKind, FollowLinks, GzipSettings, KeySource, Listen, Loader,
-    MAX_FILE, Pace, ReplaceSettings, RouteLimits, SharedLimits, SinkSettings, Source, UploadLimits,
+    Config, EventRate, EventSettings, FilterKind, FollowLinks, GzipSettings, KeySource, LimitSources, Listen,
+    Loader, MAX_FILE, OverlaySource, Pace, ReplaceSettings, RouteLimits, SharedLimits, SinkSettings, Source,
+    UploadLimits,
 };
 use sluicegate::filter::MediaTypes;
 use sluicegate::http::proxy::HostPolicy;
