@@ -80,13 +80,7 @@ impl Budgets {
         clients.share(&idle);
         uploads.share(&idle);
         let identity = Identity { key: limits.key.clone(), classes: Vec::new(), own: Arc::default() };
-        let budgets = Self {
-            clients,
-            uploads,
-            idle,
-            identity: RwLock::new(identity),
-            connection,
-        };
+        let budgets = Self { clients, uploads, idle, identity: RwLock::new(identity), connection };
         budgets.set_own(&limits.own);
         budgets.set_clients(limits);
         budgets

@@ -14,7 +14,7 @@ use crate::http::budgets::{
     UPLOAD_CLIENT, UPLOAD_ROUTE, UPLOAD_ROUTE_CLIENT, UPLOAD_SERVER,
 };
 use crate::http::content::Content;
-use crate::http::server::{ConnectionReport, Handle, Protocol, TransferReport, UploadReport};
+use crate::http::server::{ConnectionReport, Handle, PaceBy, Protocol, TransferReport, UploadReport};
 use crate::limit::Rate;
 use crate::live_limits::{Name, Part};
 
@@ -61,6 +61,8 @@ struct Transfer {
     bytes: u64,
     length: Option<u64>,
     rate_set: Option<u64>,
+    /// What set that: the route's limit, a rule, or the backend.
+    rate_set_by: Option<&'static str>,
     rate_now: u64,
     rate_mean: u64,
     #[serde(flatten)]
@@ -157,6 +159,11 @@ fn of_transfer(server: &Handle, report: TransferReport) -> Transfer {
         bytes: report.bytes,
         length: report.length,
         rate_set: report.pace.map(Rate::bytes_per_second),
+        rate_set_by: report.pace_by.map(|by| match by {
+            PaceBy::Route => "route",
+            PaceBy::Rule => "rule",
+            PaceBy::Backend => "backend",
+        }),
         rate_now: report.bytes_per_second,
         rate_mean: report.mean_bytes_per_second,
         held: shown(report.held.as_ref(), limit, report.at),

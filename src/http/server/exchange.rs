@@ -9,6 +9,8 @@ use super::clients::Requester;
 use super::connection::Connection;
 use super::connection_fields;
 use super::h2::held::{MAX_CODERS, is_crowded};
+use super::pacing::Chosen;
+use super::report::PaceBy;
 use super::transfer::{AnswerHead, Transfer};
 use super::tunnel::Tracked;
 use crate::brigade::MAX_PIECE;
@@ -18,7 +20,6 @@ use crate::http::body::RequestBody;
 use crate::http::classes::Class;
 use crate::http::content::Content;
 use crate::http::peer::ClientAddr;
-use crate::limit::Limit;
 
 /// One request and its answer. Dropped, it hands its account to the connection, which closes it when the last bytes
 /// went to the socket.
@@ -116,19 +117,13 @@ impl Exchange {
         self.connection.exchanges.set_last_route(route);
     }
 
-    /// Makes the answer's head conform to its version, and publishes it with the limit of its content;
-    /// `is_under_route`: that is the route's, and no other filter waits; `rule` set it.
-    pub(super) fn answered(
-        &self,
-        head: &mut http::response::Parts,
-        limit: Option<Limit>,
-        is_under_route: bool,
-        rule: Option<Arc<str>>,
-    ) {
+    /// Makes the answer's head conform to its version, and publishes it with the limit of its content,
+    /// if it has one. `is_alone`: no other filter waits.
+    pub(super) fn answered(&self, head: &mut http::response::Parts, chosen: Option<Chosen>, is_alone: bool) {
         connection_fields::conform(head, self.version());
         let length = head.headers.get(http::header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
-        self.publish(head.status, length, limit, is_under_route, rule);
+        self.publish(head.status, length, chosen, is_alone);
     }
 
     /// Publishes an answer whose head conforms; as [`answered`](Self::answered).
@@ -136,14 +131,17 @@ impl Exchange {
         &self,
         status: StatusCode,
         length: Option<u64>,
-        limit: Option<Limit>,
-        is_under_route: bool,
-        rule: Option<Arc<str>>,
+        chosen: Option<Chosen>,
+        is_alone: bool,
     ) {
         let transfer = self.transfer();
         // Only the access log asks when that was.
         let at = if transfer.logged.is_some() { self.connection.now() } else { transfer.began };
-        transfer.answered(AnswerHead { status, length, limit, is_under_route, rule, at });
+        let by = chosen.as_ref().map(|chosen| chosen.by);
+        let is_under_route = is_alone && by == Some(PaceBy::Route);
+        let (limit, rule) = chosen.map(|chosen| (chosen.limit, chosen.rule)).unzip();
+        let rule = rule.flatten();
+        transfer.answered(AnswerHead { status, length, limit, by, is_under_route, rule, at });
     }
 
     /// Ends it: all of it went to the socket.

@@ -83,7 +83,7 @@ use registry::Registry;
 use setup::Setup;
 use shedding::Shedding;
 
-pub use report::{ConnectionReport, Protocol, TransferReport, UploadReport};
+pub use report::{ConnectionReport, PaceBy, Protocol, TransferReport, UploadReport};
 pub use settings::{HalfClose, Settings};
 
 /// An HTTP server: HTTP/1.0, HTTP/1.1, and HTTP/2 by prior knowledge.

@@ -8,6 +8,7 @@ use futures_lite::FutureExt;
 use http::response;
 
 use super::exchange::Exchange;
+use super::report::PaceBy;
 use super::{Handle, Shared, Stage};
 use crate::clock::Sleep;
 use crate::filter::Filter;
@@ -37,8 +38,7 @@ impl Calendar {
 /// The limit of a response.
 pub(super) struct Chosen {
     pub(super) limit: Limit,
-    /// It is the route's own: not one that the backend set, nor that of a rule.
-    pub(super) is_routes: bool,
+    pub(super) by: PaceBy,
     /// The rule that holds now, for the access log.
     pub(super) rule: Option<Arc<str>>,
 }
@@ -48,7 +48,7 @@ pub(super) fn limit_of(route: &Route, asked: Met, head: &mut response::Parts, ex
     if let Some(rate) = head.extensions.remove::<Accel>().and_then(|accel| accel.limit_rate) {
         let limit = Limit::new(rate).with_burst(route.limit().burst());
         limit.set_report_only(route.limit().is_report_only());
-        return Chosen { limit, is_routes: false, rule: None };
+        return Chosen { limit, by: PaceBy::Backend, rule: None };
     }
     let server = &exchange.connection().server;
     match route.rule_limit(asked, head, || server.clock.calendar()) {
@@ -56,9 +56,9 @@ pub(super) fn limit_of(route: &Route, asked: Met, head: &mut response::Parts, ex
             server.follow_calendar(route);
             let is_logged = exchange.transfer().logged.is_some();
             let rule = if is_logged { route.rule_held(met, server.clock.calendar()) } else { None };
-            Chosen { limit, is_routes: false, rule }
+            Chosen { limit, by: PaceBy::Rule, rule }
         }
-        None => Chosen { limit: route.limit().clone(), is_routes: true, rule: None },
+        None => Chosen { limit: route.limit().clone(), by: PaceBy::Route, rule: None },
     }
 }
 

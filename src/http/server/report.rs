@@ -84,6 +84,8 @@ pub struct TransferReport {
     pub length: Option<u64>,
     /// The rate set for the response.
     pub pace: Option<Rate>,
+    /// What set it; `None` if nothing did: there is no route, or no answer yet.
+    pub pace_by: Option<PaceBy>,
     /// Whether that is the route's, and no other rate filter is in the chain.
     pub pace_is_routes: bool,
     /// Bytes passed on in about the last second.
@@ -94,6 +96,17 @@ pub struct TransferReport {
     pub held: Option<Held>,
     /// The request's content, or what the client sends through the tunnel; `None` without.
     pub upload: Option<UploadReport>,
+}
+
+/// What set the rate of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PaceBy {
+    /// The route's own limit.
+    Route,
+    /// A rule of the route.
+    Rule,
+    /// A field of the backend's response.
+    Backend,
 }
 
 /// The content of a request under way, or what a client sends through a tunnel.

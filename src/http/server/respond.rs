@@ -11,7 +11,7 @@ use super::answer_content::AnswerContent;
 use super::connection::Connection;
 use super::connection_fields::is_no_answer;
 use super::exchange::Exchange;
-use super::pacing::{Chosen, is_unlimited, limit_of, rate_filter};
+use super::pacing::{is_unlimited, limit_of, rate_filter};
 use super::redirect;
 use super::refusals::{ambiguous, last, later, refused};
 use super::request_rules;
@@ -171,7 +171,7 @@ fn with_fields(route: &Route, mut response: Response<Content>) -> Response<Conte
 /// Sends an answer that belongs to no route, without filters.
 fn unfiltered(exchange: Exchange, response: Response<Content>) -> Response<ResponseBody> {
     let (mut head, content) = response.into_parts();
-    exchange.answered(&mut head, None, false, None);
+    exchange.answered(&mut head, None, false);
     let [clients, _] = exchange.budgets();
     let gate = Gate::of_client(None, clients, exchange.client(), Default::default());
     let content = content_of(content, Chain::new(), gate, &exchange);
@@ -316,7 +316,8 @@ fn filtered(
 ) -> Response<ResponseBody> {
     let (mut head, content) = response.into_parts();
     route.fields.apply(&mut head.headers);
-    let Chosen { limit, is_routes, rule } = limit_of(route, met, &mut head, &exchange);
+    let chosen = limit_of(route, met, &mut head, &exchange);
+    let limit = chosen.limit.clone();
     let at_once = leaves_at_once(route, &limit, &content, &exchange);
     let mut chain = Chain::new();
     for stage in route.stages.iter().filter(|_| !at_once) {
@@ -332,7 +333,7 @@ fn filtered(
         }
     }
     exchange.attached_all();
-    exchange.answered(&mut head, Some(limit.clone()), is_routes && !route.has_other_paces(), rule);
+    exchange.answered(&mut head, Some(chosen), !route.has_other_paces());
     let [clients, _] = exchange.budgets();
     let gate = route.gate(clients, exchange.client());
     if let Some(tunnel) = head.extensions.remove::<Tunnel>() {

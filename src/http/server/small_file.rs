@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode, request};
 
 use super::exchange::Exchange;
-use super::pacing::{Chosen, is_unlimited, limit_of};
+use super::pacing::{is_unlimited, limit_of};
 use crate::brigade::MAX_PIECE;
 use crate::http::files::{CachedFile, wants_whole};
 use crate::http::route::{Met, Route};
@@ -76,8 +76,8 @@ impl ReadWhole for SmallFile {
         }
         // Nothing of the head decides without rules.
         let mut unread = Response::new(()).into_parts().0;
-        let Chosen { limit, is_routes, rule } = limit_of(route, met, &mut unread, &exchange);
-        if !is_unlimited(route, &limit, &exchange) {
+        let chosen = limit_of(route, met, &mut unread, &exchange);
+        if !is_unlimited(route, &chosen.limit, &exchange) {
             return Err(exchange);
         }
         let end = content + size;
@@ -89,7 +89,7 @@ impl ReadWhole for SmallFile {
         for clients in [route.clients(), clients] {
             clients.pass_unlimited(size as u64);
         }
-        exchange.publish(StatusCode::OK, Some(size as u64), Some(limit), is_routes, rule);
+        exchange.publish(StatusCode::OK, Some(size as u64), Some(chosen), true);
         Ok(Self { exchange, cached: Arc::clone(cached), buffer, begin: content, content, end })
     }
 }

@@ -11,7 +11,7 @@ use http::{Method, StatusCode, Version};
 
 use super::clients::Requester;
 use super::published_wait::PublishedWait;
-use super::report::TransferReport;
+use super::report::{PaceBy, TransferReport};
 use super::stream_watch::StreamWatch;
 use super::target::{MAX_REPORTED, Target, without_tokens};
 use super::upload_record::UploadRecord;
@@ -60,6 +60,8 @@ pub(super) struct AnswerHead {
     pub(super) length: Option<u64>,
     /// The limit of its content's pace.
     pub(super) limit: Option<Limit>,
+    /// What set that.
+    pub(super) by: Option<PaceBy>,
     /// Whether that is the route's, and no other filter waits.
     pub(super) is_under_route: bool,
     /// The rule of the route's pace that set it, if the access log asks.
@@ -257,6 +259,7 @@ impl Transfer {
             bytes,
             length: answer.and_then(|answer| answer.length),
             pace: answer.and_then(|answer| answer.limit.as_ref()?.rate_at(bytes)),
+            pace_by: answer.and_then(|answer| answer.by),
             pace_is_routes: answer.is_some_and(|answer| answer.is_under_route),
             bytes_per_second: self.passed.bytes_per_second(now),
             mean_bytes_per_second: per_second(bytes, age),

@@ -57,6 +57,7 @@ fn a_connection_is_reported_with_its_transfer() {
         ("tunnel", json!(false)),
         ("length", json!(1_000_000)),
         ("rate_set", json!(20_000)),
+        ("rate_set_by", json!("route")),
     ] {
         assert_eq!(transfer[name], expected, "{name}");
     }
@@ -70,6 +71,24 @@ fn a_connection_is_reported_with_its_transfer() {
     connection_gone(&watched, &told["id"]);
     let gone = json(&watched.get(&format!("/v1/connections/{}", told["id"]), ""), 404);
     assert!(gone["detail"].as_str().unwrap().contains("may have ended"));
+}
+
+#[test]
+fn what_set_the_rate_of_a_transfer_is_told() {
+    use sluicegate::http::route::{PaceRule, When};
+    let folder = folder();
+    let when = When { extension: vec!["bin".parse().unwrap()], ..When::default() };
+    let rule = PaceRule { name: None, when, rates: "4000B".parse().unwrap(), burst: 0 };
+    let ruled = testkit::served::files(&folder, 20_000).pace_rules(vec![rule]);
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 60000\r\nX-Accel-Limit-Rate: 5000\r\n\r\n";
+    let backend = testkit::backend::Backend::saying([head.as_bytes(), &[0; 60_000]].concat());
+    for (route, rate, by) in [(ruled, 4_000, "rule"), (backend.route(20_000), 5_000, "backend")] {
+        let watched = Watched::new(vec![route]);
+        let _stream = watched.served.begin("/large.bin");
+        let told = connection_when(&watched, |told| told["transfers"][0]["rate_set"].is_u64());
+        let transfer = &told["transfers"][0];
+        assert_eq!((&transfer["rate_set"], &transfer["rate_set_by"]), (&json!(rate), &json!(by)));
+    }
 }
 
 fn connection_gone(watched: &Watched, id: &Value) {
