@@ -79,6 +79,8 @@ pub struct RateFilter {
     holding: bool,
     /// Bytes passed without a rate since it was last settled.
     unpaced: bool,
+    /// Until then what was earned of a chunk of an old rate may pass. A stream that keeps up takes it at once.
+    old_chunk_until: Instant,
     /// The remainder is sent on credit: the rest of the input passes.
     closing: bool,
     /// Finds what the limit would have delayed, while it only reports.
@@ -100,6 +102,7 @@ impl RateFilter {
             position: None,
             holding: false,
             unpaced: false,
+            old_chunk_until: Instant::ZERO,
             closing: false,
             report: None,
         }
@@ -138,14 +141,14 @@ impl RateFilter {
         if self.closing {
             return Ok(in_hand.bytes);
         }
-        let catch_up = self.catch_up_here();
+        let known = self.allowance.take().map(|mut allowance| {
+            self.old_chunk_until = self.settle(&mut allowance, rate, now);
+            allowance
+        });
         self.unpaced = false;
-        let allowance = match &mut self.allowance {
-            Some(allowance) => {
-                allowance.settle_within(rate, catch_up, now);
-                allowance
-            }
-            unused => {
+        let allowance = match known {
+            Some(allowance) => self.allowance.insert(allowance),
+            None => {
                 let carried = self.carryover.as_ref();
                 let left = carried.and_then(Carryover::take).map(|left| left.with_interval(self.interval));
                 let mut allowance = left.unwrap_or_else(|| Allowance::full(rate, self.interval, now));
@@ -157,7 +160,7 @@ impl RateFilter {
                 let burst = self.limit.burst();
                 let burst = carried.map_or(burst, |carried| carried.burst_left(&allowance, burst));
                 self.burst_left = burst.saturating_sub(self.sent);
-                unused.insert(allowance)
+                self.allowance.insert(allowance)
             }
         };
         let on_credit = ends && self.end_of_stream == EndOfStream::Immediate;
@@ -209,14 +212,34 @@ impl RateFilter {
         let moved = position.advance(self.sent);
         let known = (position.rate(), position.in_hand(self.sent, input));
         if moved && let Some(rate) = known.0 {
-            let catch_up = self.catch_up_here();
-            self.unpaced = false;
-            if let Some(allowance) = &mut self.allowance {
-                allowance.settle_within(allowance.rate(), catch_up, now);
+            if let Some(mut allowance) = self.allowance.take() {
+                let old = allowance.rate();
+                self.settle(&mut allowance, old, now);
                 allowance.keep_time(rate);
+                self.allowance = Some(allowance);
             }
+            self.unpaced = false;
         }
         known
+    }
+
+    /// Settles `allowance`, this stream's, at `now` under `rate`. Returns until when what it has of an old chunk may pass.
+    fn settle(&self, allowance: &mut Allowance, rate: Rate, now: Instant) -> Instant {
+        let catch_up = self.catch_up_here();
+        // Whoever sets a limit by hand wants it to hold; one that follows the time is known to change, and moves no byte.
+        if allowance.rate() != rate
+            && !self.unpaced
+            && let Some(at) = self.limit.changed_at()
+        {
+            allowance.change(rate, catch_up, at, now);
+            return now + self.interval.duration();
+        }
+        if now < self.old_chunk_until && !self.unpaced {
+            allowance.settle_keeping(rate, catch_up, now);
+        } else {
+            allowance.settle_within(rate, catch_up, now);
+        }
+        self.old_chunk_until
     }
 
     /// How much unused time may be made up; only the interval's if there was time without a rate, which nobody waited in.
@@ -325,7 +348,7 @@ impl Filter for RateFilter {
         let rate = rate.filter(|_| !flags.is_report_only() && !self.closing);
         let (Some(rate), Some(allowance)) = (rate, &self.allowance) else { return u64::MAX };
         let mut allowance = allowance.clone();
-        allowance.settle_within(rate, self.catch_up_here(), now);
+        self.settle(&mut allowance, rate, now);
         if self.holding && !allowance.is_whole() {
             return 0;
         }

@@ -51,7 +51,31 @@ impl Allowance {
 
     /// Like [`settle`](Self::settle), with room for what `rate` gives in `catch_up`, if that is more than a chunk.
     pub fn settle_within(&mut self, rate: Rate, catch_up: Option<CatchUp>, now: Instant) {
-        let depth = rate.nano_depth(self.interval, catch_up);
+        self.settle_to(rate, rate.nano_depth(self.interval, catch_up), now);
+    }
+
+    /// Like [`settle_within`](Self::settle_within), without taking back what a [`change`](Self::change) left above the depth.
+    pub fn settle_keeping(&mut self, rate: Rate, catch_up: Option<CatchUp>, now: Instant) {
+        let depth = rate.nano_depth(self.interval, catch_up).max(self.level.nano());
+        self.settle_to(rate, depth, now);
+    }
+
+    /// Refills at the old rate until `at` and at `rate` from then until `now`, and keeps what was earned of a chunk of the old
+    /// rate, though one of the new may be smaller. So no change adds or takes a byte of the integral of the rate.
+    pub fn change(&mut self, rate: Rate, catch_up: Option<CatchUp>, at: Instant, now: Instant) {
+        let (old, at) = (self.level.rate(), at.min(now));
+        self.settle_to(old, old.nano_depth(self.interval, catch_up), at);
+        // No time passes: only the rate is another.
+        self.level.settle(rate, i128::MAX, at);
+        // A level that is due may be above a chunk by a nanosecond's refill. A part of a byte that a rate takes several intervals
+        // for comes on top of the interval in which the change is seen.
+        let old_chunk = old.nano_chunk(self.interval);
+        let part = if old_chunk == NANO { NANO } else { 0 };
+        let old_chunk = old_chunk + part + i128::from(old.bytes_per_second());
+        self.settle_to(rate, (rate.nano_depth(self.interval, catch_up) + part).max(old_chunk), now);
+    }
+
+    fn settle_to(&mut self, rate: Rate, depth: i128, now: Instant) {
         let over = self.level.settle(rate, depth, now);
         let owed = self.nano_burst_debt();
         if over > 0 && owed > 0 {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::watch::Watching;
 use super::{Budget, Part, Rate, Rates};
+use crate::clock::Instant;
 use crate::sync::Mutex;
 
 /// A rate and a burst, for each stream under it by itself; clones share the settings.
@@ -36,12 +37,17 @@ pub(super) struct Setting {
     flags: AtomicU32,
     /// How often what a sleeping stream depends on was changed. Counted while `watching` is locked.
     changes: AtomicU32,
+    /// Nanoseconds on the clock at which the last change began to hold; [`UNTIMED`] if it holds once it is seen.
+    changed_at: AtomicU64,
     /// The rates before the last. Locked only where `flags` says that there are some.
     first: Mutex<First>,
     /// Bytes that would have been delayed.
     over: AtomicU64,
     pub(super) watching: Watching,
 }
+
+/// A change whose time is not known.
+const UNTIMED: u64 = u64::MAX;
 
 #[derive(Default)]
 struct First {
@@ -84,6 +90,7 @@ impl Limit {
             burst: AtomicU64::new(0),
             flags: AtomicU32::new(0),
             changes: AtomicU32::new(0),
+            changed_at: AtomicU64::new(UNTIMED),
             first: Mutex::default(),
             over: AtomicU64::new(0),
             watching: Watching::default(),
@@ -92,16 +99,28 @@ impl Limit {
 
     /// Wakes the tasks that watch if `change` changes a rate, or whether the limit only reports.
     fn change(&self, change: impl FnOnce()) {
+        self.change_at(UNTIMED, change);
+    }
+
+    fn change_at(&self, nanos: u64, change: impl FnOnce()) {
         let state = || (self.0.rate.load(Ordering::Relaxed), self.flags());
         self.0.watching.change(|| {
             let before = state();
             change();
             let is_change = state() != before;
             if is_change {
+                // A stream that reads the rate before this counts the change a step too early or too late, once.
+                self.0.changed_at.store(nanos, Ordering::Relaxed);
                 self.0.changes.fetch_add(1, Ordering::Relaxed);
             }
             is_change
         });
+    }
+
+    /// Returns when the last change began to hold, if it was made with a time.
+    pub(crate) fn changed_at(&self) -> Option<Instant> {
+        let nanos = self.0.changed_at.load(Ordering::Relaxed);
+        (nanos != UNTIMED).then(|| Instant::from_nanos(nanos))
     }
 
     /// Returns how often it was changed so that sleeping streams were woken.
@@ -227,10 +246,24 @@ impl Limit {
 
     /// Sets rates, burst and whether it only reports to those of `other`.
     pub fn set_like(&self, other: &Self) {
-        // Read before: `other` may be this limit.
-        let (rates, report_only) = (other.rates(), other.is_report_only());
-        self.set_burst(other.burst());
+        self.set_all(other.rates(), other.burst(), other.is_report_only());
+    }
+
+    /// Sets rates, burst and whether it only reports, from now on. What a stream has left of a chunk is capped at a new one.
+    pub fn set_all(&self, rates: Rates, burst: u64, report_only: bool) {
+        self.set_burst(burst);
         self.change(|| {
+            self.store_rates(rates);
+            self.store_report_only(report_only);
+        });
+    }
+
+    /// Sets rates, burst and whether it only reports, from `at` on, without a byte more or less than the old rates give until then
+    /// and these from then on: a stream that sees it later has counted the time until then
+    /// at the old rate, and counts that since at the new one. Of several changes between two looks only the last has its time.
+    pub fn set_all_at(&self, rates: Rates, burst: u64, report_only: bool, at: Instant) {
+        self.set_burst(burst);
+        self.change_at(at.as_nanos(), || {
             self.store_rates(rates);
             self.store_report_only(report_only);
         });

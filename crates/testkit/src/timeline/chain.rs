@@ -31,13 +31,22 @@ pub struct ChainRunner {
     /// Gives all that has arrived at once, as a generator does that has its bytes at hand. Otherwise data in
     /// memory comes as from a socket, no more than there is room for.
     pub at_hand: bool,
+    /// Says with each change of the limit when it began to hold.
+    pub timed: bool,
     /// The filters before the rate filter.
     pub before: MakeFilters,
 }
 
 impl Default for ChainRunner {
     fn default() -> Self {
-        Self { room: MAX_PIECE, look_every: None, look_early: true, at_hand: false, before: Vec::new }
+        Self {
+            room: MAX_PIECE,
+            look_every: None,
+            look_early: true,
+            at_hand: false,
+            timed: false,
+            before: Vec::new,
+        }
     }
 }
 
@@ -110,8 +119,12 @@ impl ChainRunner {
             steps_here = if here == now(clock) { steps_here + 1 } else { 0 };
             assert!(steps_here < 1_000_000, "spins at {here}");
             advance(clock, here);
-            if let Some((_, rate)) = case.changes.iter().rfind(|(at, _)| *at <= here) {
-                limit.set_rate(rate.and_then(Rate::or_unlimited));
+            if let Some((at, rate)) = case.changes.iter().rfind(|(at, _)| *at <= here) {
+                let rate = rate.and_then(Rate::or_unlimited);
+                match self.timed {
+                    true => limit.set_all_at(rate.into(), case.burst, false, Instant::from_nanos(*at)),
+                    false => limit.set_rate(rate),
+                }
             }
             source.feed(here, &mut chain);
             let held = in_memory(chain.input());
@@ -138,7 +151,9 @@ impl ChainRunner {
                     {
                         until = until.min(next);
                     }
-                    if self.look_early && until == due && due - 1 > here {
+                    // A change between would be seen before its time.
+                    let changes = case.changes.iter().any(|(at, _)| (here + 1..due).contains(at));
+                    if self.look_early && until == due && due - 1 > here && !changes {
                         let early =
                             chain.step(Instant::from_nanos(due - 1), &mut out).expect("no filter fails");
                         assert!(matches!(early, Step::Sleep(same) if same.as_nanos() == due), "{early:?}");

@@ -129,6 +129,39 @@ fn a_lowered_rate_lets_its_own_chunk_go_and_no_more() {
     assert_eq!(step(&mut filter, 100, &mut input), (2, Verdict::SleepUntil(Instant::from_millis(300))));
 }
 
+/// Sets a rate of 10 bytes/s from `millis` on.
+fn lower_at(filter: &RateFilter, millis: u64) {
+    filter.limit.set_all_at(Rate::or_unlimited(10).into(), 0, false, Instant::from_millis(millis));
+}
+
+// The change is seen late: the time since it counts at the new rate.
+#[test]
+fn where_the_time_of_a_change_is_known_what_was_earned_until_then_leaves_and_no_more() {
+    for (at, sent) in [(40, 40_000), (100, 100_000), (200, 100_000)] {
+        let mut filter = filter(1_000_000);
+        let mut input = body(1_000_000);
+        step(&mut filter, 0, &mut input);
+        lower_at(&filter, at);
+        assert_eq!(step(&mut filter, 100, &mut input).0, sent, "{at}");
+        // What 40 ms leave of a byte is kept.
+        let (more, _) = step(&mut filter, 300, &mut input);
+        assert_eq!(more, 2, "{at}");
+    }
+}
+
+// A stream that does not take it keeps no chunk of a fast rate for the time of a slow one.
+#[test]
+fn what_is_left_of_an_old_chunk_may_leave_within_an_interval() {
+    for (millis, sent) in [(100, 99_999), (299, 99_999), (300, 2), (86_400_000, 2)] {
+        let mut filter = filter(1_000_000);
+        step(&mut filter, 0, &mut body(200_000));
+        lower_at(&filter, 100);
+        // It is seen, and takes one byte.
+        assert_eq!(step(&mut filter, 100, &mut body(1)).0, 1);
+        assert_eq!(step(&mut filter, millis, &mut body(1_000_000)).0, sent, "at {millis} ms");
+    }
+}
+
 #[test]
 fn a_lowered_rate_shortens_a_debt_to_its_own_chunk() {
     let carryover = Carryover::default();
