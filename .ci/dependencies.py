@@ -40,16 +40,16 @@ MOST_CRATES = [
     # toml_edit writes the overlay of limits that were set by hand, with its comments.
     # subtle compares tokens and the keys of clients in constant time; rustls brings it anyway.
     # hmac-sha256 makes the fingerprints of keys in the core.
-    ("sluicegate", "", 113),
-    ("sluicegate", "events", 113),
+    ("sluicegate", "", 110),
+    ("sluicegate", "events", 110),
     # rustls and its parts; listeners read names and ends of certificates (x509-cert) and make one of their own (rcgen).
-    ("sluicegate", "tls", 137),
-    ("sluicegate", "probe", 138),
+    ("sluicegate", "tls", 134),
+    ("sluicegate", "probe", 135),
     ("sluicegate", "otlp", 137),
     ("sluicegate", "quota", 157),
     # Sockets handed on, the new program of SIGUSR2, and sd_notify (listenfd, command-fds, sd-notify), and SIGUSR1 before
     # there is a reactor (signal-hook).
-    ("sluicegate", "service", 119),
+    ("sluicegate", "service", 116),
     ("sluicegate", "cli", 191),
 ]
 

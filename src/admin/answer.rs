@@ -6,7 +6,6 @@ use std::sync::Arc;
 use headers::{ContentLength, HeaderMapExt};
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
@@ -19,6 +18,7 @@ use super::limit_metrics::LimitMetrics;
 use super::process_metrics::ProcessMetrics;
 use super::server_metrics::ServerMetrics;
 use crate::http::answer;
+use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http::peer::PeerAddr;
 use crate::http::server::Handle;
@@ -69,7 +69,7 @@ impl Pages {
     /// Answers a request. Only the API reads content.
     pub(super) async fn answer(
         self: &Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         peer: &PeerAddr,
     ) -> Response<Content> {
         let (head, content) = request.into_parts();

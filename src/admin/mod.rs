@@ -8,6 +8,8 @@
 //! | `/v1/…` | the API: lists and changes limits and live connections; `/v1/openapi.json` describes it |
 //! | `/` | a list of these |
 //!
+//! It speaks HTTP/1 and HTTP/2 as the server itself does: inside TLS by ALPN, otherwise HTTP/2 by prior knowledge.
+//!
 //! It is off by default, and reads counters that exist anyway: it adds no cost to the path of a byte. Everything but the
 //! API is read-only. On an address reachable from other machines a [`Token`] is required; with one, every request but the
 //! two probes must send it. Without one, requests over TCP must have a loopback address or `localhost` as their Host, so
@@ -92,7 +94,7 @@ impl Admin {
         Ok(Self { listeners, tls: None, pages: Pages::new(server, token) })
     }
 
-    /// Has it speak TLS, if there is one.
+    /// Has it speak TLS, if there is one: inside it HTTP/2 or HTTP/1.1, as the client chooses (ALPN).
     #[must_use]
     pub fn with_tls(self, tls: Option<ServerTls>) -> Self {
         Self { tls: tls.map(|tls| tls.for_listener()), ..self }
@@ -131,8 +133,7 @@ impl Admin {
         for listener in self.listeners {
             connection::listen(listener, &shared);
         }
-        shared.pages.server.stopped().await;
-        shared.tasks.idle().await;
+        shared.ended().await;
     }
 }
 

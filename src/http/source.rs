@@ -12,6 +12,7 @@ use super::body::RequestBody;
 use super::content::Content;
 use super::peer::PeerAddr;
 use crate::budget::ClientKey;
+use crate::rt::Slot;
 use crate::sink::SinkState;
 
 /// A response that is being prepared.
@@ -110,6 +111,8 @@ pub struct Visitor<'a> {
     pub sink: &'a Arc<SinkState>,
     /// Where a source that asks others says whom it asked, for the access log; `None` if that has no line.
     pub asked: Option<&'a OnceLock<Arc<str>>>,
+    /// The connection's slot, if its listener has slots.
+    pub(crate) slot: Option<&'a Arc<Slot>>,
 }
 
 /// A program's own source of content, for [`Route::handler`](super::route::Route::handler).

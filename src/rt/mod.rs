@@ -56,7 +56,6 @@ pub use file_read::FileReader;
 pub use fresh::Fresh;
 #[cfg(feature = "service")]
 pub use handed::HandedError;
-pub(crate) use hyper::ForHyper;
 pub use hyper::{Executor, HyperTimer};
 pub use inotify::FileWatch;
 pub use line_writer::{LineEvent, LineOutput, LineWriter};

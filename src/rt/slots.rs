@@ -157,14 +157,24 @@ impl Slot {
 
     /// Begins a request.
     pub fn begin(self: &Arc<Self>) -> Exchange {
-        self.slots.state.lock().change(self.key, |entry| entry.exchanges += 1);
+        self.enter();
         Exchange(Arc::clone(self))
+    }
+
+    /// Notes that a request begins; [`leave`](Self::leave) notes its end.
+    pub(crate) fn enter(&self) {
+        self.slots.state.lock().change(self.key, |entry| entry.exchanges += 1);
+    }
+
+    /// Notes that a request has ended.
+    pub(crate) fn leave(&self) {
+        self.slots.state.lock().change(self.key, |entry| entry.exchanges -= 1);
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.0.slots.state.lock().change(self.0.key, |entry| entry.exchanges -= 1);
+        self.0.leave();
     }
 }
 

@@ -23,8 +23,6 @@ use super::{Identity, TlsError, UnknownName};
 pub enum Alpn {
     /// HTTP/2 and HTTP/1.1.
     Http,
-    /// HTTP/1.1.
-    Http1,
     /// HTTP/2.
     Http2,
     /// Whatever both ends know: nothing is negotiated.
@@ -32,12 +30,11 @@ pub enum Alpn {
 }
 
 impl Alpn {
-    const ALL: [Self; 4] = [Self::Http, Self::Http1, Self::Http2, Self::Raw];
+    const ALL: [Self; 3] = [Self::Http, Self::Http2, Self::Raw];
 
     fn names(self) -> Vec<Vec<u8>> {
         let names: &[&str] = match self {
             Self::Http => &["h2", "http/1.1"],
-            Self::Http1 => &["http/1.1"],
             Self::Http2 => &["h2"],
             Self::Raw => &[],
         };
@@ -217,8 +214,8 @@ impl Loaded {
             config.ticketer = Ticketer::new().map_err(|error| TlsError::new(&error))?;
             Ok(Arc::new(config))
         };
-        let [http, http1, http2, raw] = Alpn::ALL;
-        let configs = [config(http)?, config(http1)?, config(http2)?, config(raw)?];
+        let [http, http2, raw] = Alpn::ALL;
+        let configs = [config(http)?, config(http2)?, config(raw)?];
         Ok(Self { configs, resolver })
     }
 

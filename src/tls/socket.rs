@@ -330,7 +330,7 @@ mod tests {
             let accepted = listener.accept().await.unwrap();
             accepted.set_send_buffer(4096);
             let mut server = TlsSocket::new(accepted);
-            let config = Arc::clone(loaded.config(Alpn::Http1));
+            let config = Arc::clone(loaded.config(Alpn::Http));
             let shaking = async { server.handshake(config).await.unwrap() };
             let (_, stream) = futures_lite::future::zip(shaking, client.connect("127.0.0.1", socket)).await;
             (server, stream.unwrap())

@@ -25,7 +25,10 @@ const CONTENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Refuses a request that a page of another origin sent.
 pub(super) fn check_origin(head: &request::Parts) -> Result<(), Problem> {
     let Some(origin) = head.headers.get(ORIGIN) else { return Ok(()) };
-    let host = head.headers.get(HOST).map(http::HeaderValue::as_bytes).unwrap_or_default();
+    // HTTP/2 has an authority in the target in its place.
+    let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let field = || head.headers.get(HOST).map(http::HeaderValue::as_bytes);
+    let host = authority.or_else(field).unwrap_or_default();
     let from = origin.as_bytes();
     let authority = from.strip_prefix(b"http://").or_else(|| from.strip_prefix(b"https://"));
     if authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host)) {
@@ -80,7 +83,7 @@ pub(super) fn segments(path: &str) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::Request;
+    use http::{Request, Version};
 
     #[test]
     fn only_pages_of_our_own_origin_may_change_things() {
@@ -99,6 +102,14 @@ mod tests {
             }
             let head = request.body(()).unwrap().into_parts().0;
             assert_eq!(check_origin(&head).is_ok(), fine, "{host} {origin:?}");
+            // Over HTTP/2 the target has the host.
+            let mut request =
+                Request::builder().version(Version::HTTP_2).uri(format!("http://{host}/v1/limits"));
+            if let Some(origin) = origin {
+                request = request.header(ORIGIN, origin);
+            }
+            let head = request.body(()).unwrap().into_parts().0;
+            assert_eq!(check_origin(&head).is_ok(), fine, "HTTP/2: {host} {origin:?}");
         }
     }
 }

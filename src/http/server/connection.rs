@@ -23,6 +23,7 @@ use crate::http::classes::Asked;
 use crate::http::peer::{ClientAddr, PeerAddr, TrustedPeers};
 use crate::http::request_path::RequestPath;
 use crate::http::source::Client;
+use crate::rt::Slot;
 use crate::rt::serve::Task;
 use crate::sink::SinkState;
 use crate::tls::ClientCertificate;
@@ -73,6 +74,8 @@ pub(super) struct Connection {
     pub(super) tls_version: OnceLock<&'static str>,
     /// The certificate that the client showed in it.
     pub(super) certificate: OnceLock<Box<ClientCertificate>>,
+    /// Its slot, if its listener has slots: requests are noted there.
+    pub(super) slot: OnceLock<Arc<Slot>>,
     pub(super) server: Arc<Shared>,
     /// The settings when it was accepted.
     pub(super) settings: Arc<Settings>,
@@ -109,6 +112,7 @@ impl Connection {
             shaken: OnceLock::new(),
             tls_version: OnceLock::new(),
             certificate: OnceLock::new(),
+            slot: OnceLock::new(),
             server,
             settings,
             sink,
@@ -184,6 +188,9 @@ impl Connection {
         // Requests that came together: the last one's bytes and this one's may go as one.
         self.conclude_unsent(false);
         self.exchanges.begin(transfer, self.ends.trusted);
+        if let Some(slot) = self.slot.get() {
+            slot.enter();
+        }
     }
 
     /// Counts content of `transfer` that was passed on.
@@ -227,6 +234,9 @@ impl Connection {
         let now = self.now();
         self.close_account(account, cut, now);
         self.exchanges.end(now);
+        if let Some(slot) = self.slot.get() {
+            slot.leave();
+        }
     }
 
     /// Writes an account that ends at `now` into metrics and access log.

@@ -37,6 +37,7 @@ mod setup;
 mod shedding;
 mod simulated;
 mod small_file;
+mod sole;
 mod spread;
 mod stream_watch;
 mod target;
@@ -73,6 +74,7 @@ use crate::tls::ServerTls;
 pub use observer::{Observed, Observer};
 pub use port::Port;
 pub(crate) use simulated::ConnectionTask;
+pub(crate) use sole::SoleServer;
 
 use accept::{Entry, Serves};
 use admission::IdleConnections;
@@ -133,9 +135,11 @@ struct Shared {
     tasks: Arc<Tasks>,
     connections: AtomicUsize,
     refused: AtomicUsize,
-    next_connection: AtomicU64,
+    next_connection: Arc<AtomicU64>,
     registry: Registry,
     idle: IdleConnections,
+    /// Set where one source answers every request.
+    sole: Option<sole::Sole>,
     /// Values of the program's own, found by their types.
     extensions: RwLock<Extensions>,
 }
@@ -322,21 +326,11 @@ impl Handle {
         &self.0.budgets
     }
 
-    /// The routes of new requests; their limits are live.
-    pub fn routes(&self) -> Vec<Arc<Route>> {
-        self.0.setup().routes.iter().map(Arc::clone).collect()
-    }
-
     /// The server's counts, with the content so far of responses under way. Visits all connections: meant for a few
     /// calls per second.
     pub fn telemetry(&self) -> &Telemetry {
         self.0.registry.count_content();
         &self.0.telemetry
-    }
-
-    /// The number of connections being served, without refused ones.
-    pub fn connections(&self) -> usize {
-        self.0.connections.load(Ordering::Relaxed)
     }
 }
 
@@ -372,9 +366,10 @@ impl Shared {
             tasks: Arc::default(),
             connections: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
-            next_connection: AtomicU64::new(1),
+            next_connection: Arc::new(AtomicU64::new(1)),
             registry: Registry::default(),
             idle: IdleConnections::default(),
+            sole: None,
             extensions: RwLock::default(),
         }
     }

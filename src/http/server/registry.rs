@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use super::Handle;
@@ -47,6 +48,11 @@ impl Registry {
 }
 
 impl Handle {
+    /// The number of connections being served, without refused ones.
+    pub fn connections(&self) -> usize {
+        self.0.connections.load(Ordering::Relaxed)
+    }
+
     /// Reports live connections with numbers above `after` in ascending order: at most `most`, and no more once they
     /// have `most_transfers` under way together. Refused connections are left out.
     pub fn connections_after(&self, after: u64, most: usize, most_transfers: usize) -> Vec<ConnectionReport> {

@@ -83,6 +83,8 @@ pub(super) fn respond<S: ReadWhole>(
         later(StatusCode::SERVICE_UNAVAILABLE, SHED)
     } else if let Some(port) = connection.ends.redirect {
         redirect::to_https(&request, port)
+    } else if let Some(route) = server.sole_route() {
+        return routed((exchange, Met::default()), route, 0, request, (interim, charge, arrived));
     } else {
         match setup.routes.find(&path, request.uri(), request.headers()) {
             Found::Route(route, target) => match rules_met(&exchange, &route, &request, &path) {
@@ -268,9 +270,10 @@ fn ask<'a>(
     match &route.source {
         RouteSource::Files(files) => Box::pin(async move { files.respond(&head, rest).await }),
         RouteSource::Other(source) => {
-            let sink = &exchange.connection().sink;
-            let visitor =
-                Visitor { client, key: exchange.client(), sink, asked: exchange.transfer().asked() };
+            let connection = exchange.connection();
+            let (sink, slot) = (&connection.sink, connection.slot.get());
+            let asked = exchange.transfer().asked();
+            let visitor = Visitor { client, key: exchange.client(), sink, asked, slot };
             source.respond(Request::from_parts(head, body), rest, visitor)
         }
     }

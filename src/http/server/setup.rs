@@ -112,6 +112,11 @@ impl Handle {
         Ok(())
     }
 
+    /// The routes of new requests; their limits are live.
+    pub fn routes(&self) -> Vec<Arc<Route>> {
+        self.0.setup().routes.iter().map(Arc::clone).collect()
+    }
+
     /// The access log in force.
     pub fn access_log(&self) -> Option<AccessLog> {
         self.0.setup().access.clone()

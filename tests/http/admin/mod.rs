@@ -2,5 +2,6 @@
 
 mod access;
 mod events;
+mod http2;
 mod metrics;
 mod pages;

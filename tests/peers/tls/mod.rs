@@ -1,5 +1,6 @@
 //! TLS as curl, openssl, Chromium and testssl.sh speak it.
 
+mod admin;
 mod browser;
 mod carried;
 mod openssl;

@@ -29,7 +29,7 @@ use held::Piece;
 use io::Io;
 
 /// Concurrent requests on one connection; each may hold a response's buffers.
-const MAX_STREAMS: u32 = 100;
+pub(super) const MAX_STREAMS: u32 = 100;
 
 /// Bytes of one stream that wait in the framing for the socket.
 const MAX_STREAM_BUFFER: usize = 64 * 1024;
@@ -48,6 +48,7 @@ const PACED_WINDOW: u32 = 64 * 1024;
 pub(super) struct Http2<W: Wire> {
     state: State<W>,
     is_draining: bool,
+    has_accepted: bool,
     connection: Arc<Connection>,
 }
 
@@ -61,7 +62,7 @@ impl<W: Wire> Http2<W> {
     pub(super) fn new(sink: Sink<W>, connection: Arc<Connection>) -> Self {
         let mut builder = Builder::new();
         builder
-            .max_concurrent_streams(MAX_STREAMS)
+            .max_concurrent_streams(connection.server.max_streams())
             .max_send_buffer_size(MAX_STREAM_BUFFER)
             .initial_window_size(if connection.server.paces_uploads() { PACED_WINDOW } else { STREAM_WINDOW })
             .initial_connection_window_size(UPLOAD_WINDOW)
@@ -70,7 +71,20 @@ impl<W: Wire> Http2<W> {
         Self {
             state: State::Greeting(builder.handshake(Io::new(sink, Arc::clone(&connection)))),
             is_draining: false,
+            has_accepted: false,
             connection,
+        }
+    }
+
+    /// Has the client send no further requests once the server drains. Where connections come all the same, each may send its
+    /// first.
+    fn go_away_if_draining(&mut self) {
+        let may_ask = !self.has_accepted && self.connection.server.accepts_while_draining();
+        if let State::Serving(framing) = &mut self.state
+            && self.is_draining
+            && !may_ask
+        {
+            framing.graceful_shutdown();
         }
     }
 }
@@ -81,16 +95,16 @@ impl<W: Wire> Serving for Http2<W> {
         loop {
             match &mut this.state {
                 State::Greeting(handshake) => {
-                    let mut framing = ready!(Pin::new(handshake).poll(cx)).map_err(std::io::Error::other)?;
-                    if this.is_draining {
-                        framing.graceful_shutdown();
-                    }
+                    let framing = ready!(Pin::new(handshake).poll(cx)).map_err(std::io::Error::other)?;
                     this.state = State::Serving(framing);
+                    this.go_away_if_draining();
                 }
                 State::Serving(framing) => {
                     let Some(accepted) = ready!(framing.poll_accept(cx)) else { return Poll::Ready(Ok(())) };
                     let (request, respond) = accepted.map_err(std::io::Error::other)?;
                     rt::spawn(stream::serve(Arc::clone(&this.connection), request, respond));
+                    this.has_accepted = true;
+                    this.go_away_if_draining();
                 }
             }
         }
@@ -99,8 +113,6 @@ impl<W: Wire> Serving for Http2<W> {
     fn drain(self: Pin<&mut Self>) {
         let this = self.get_mut();
         this.is_draining = true;
-        if let State::Serving(framing) = &mut this.state {
-            framing.graceful_shutdown();
-        }
+        this.go_away_if_draining();
     }
 }

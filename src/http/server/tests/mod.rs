@@ -18,6 +18,7 @@ mod shedding;
 mod slow_reader;
 mod small_files;
 mod smooth;
+mod sole;
 mod uploads;
 mod windows;
 mod writes;
