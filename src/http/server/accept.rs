@@ -12,7 +12,7 @@ use super::serve::serve as serve_http;
 use super::setup::Setup;
 use super::{Refusal, Shared, Stage};
 use crate::proxy_protocol::{Announced, HeaderReceiver};
-use crate::rt::{self, Listener, PeerAddr, Socket, serve};
+use crate::rt::{self, Listener, PeerAddr, Slot, Socket, serve};
 use crate::sink::{Sink, Wire};
 use crate::tls::ServerTls;
 
@@ -114,7 +114,7 @@ pub(super) fn begin_for(
     };
     match &entry.tls {
         None => {
-            let (sink, connection) = connect(socket, ends, refused, &setup, server);
+            let (sink, connection) = connect(socket, ends, (refused, None), &setup, server);
             match port {
                 None => rt::spawn_spread(serve_http(sink, connection)),
                 Some(port) => rt::spawn_spread(port::serve(sink, connection, Arc::clone(port))),
@@ -126,7 +126,7 @@ pub(super) fn begin_for(
             use crate::tls::{Alpn, TlsSocket};
 
             let socket = TlsSocket::new(socket);
-            let (mut sink, connection) = connect(socket, ends, refused, &setup, server);
+            let (mut sink, connection) = connect(socket, ends, (refused, None), &setup, server);
             let (tls, port) = (tls.clone(), port.cloned());
             // Tasks of their own, each as small as what it serves.
             match port {
@@ -178,7 +178,7 @@ pub(super) fn admitted(
 pub(super) fn connect<W: Wire>(
     wire: W,
     ends: Ends,
-    refused: Option<Refusal>,
+    (refused, slot): (Option<Refusal>, Option<Arc<Slot>>),
     setup: &Setup,
     server: &Arc<Shared>,
 ) -> (Sink<W>, Arc<Connection>) {
@@ -186,6 +186,7 @@ pub(super) fn connect<W: Wire>(
     let sink = Sink::new(wire, Arc::clone(&setup.sink), Arc::clone(&server.egress), clock)
         .under(server.budgets.connection().clone());
     let settings = Arc::clone(&setup.settings);
-    let connection = Connection::new(Arc::clone(server), settings, Arc::clone(sink.state()), ends, refused);
+    let connection =
+        Connection::new(Arc::clone(server), settings, Arc::clone(sink.state()), ends, refused, slot);
     (sink, connection)
 }

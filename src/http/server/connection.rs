@@ -75,7 +75,7 @@ pub(super) struct Connection {
     /// The certificate that the client showed in it.
     pub(super) certificate: OnceLock<Box<ClientCertificate>>,
     /// Its slot, if its listener has slots: requests are noted there.
-    pub(super) slot: OnceLock<Arc<Slot>>,
+    pub(super) slot: Option<Arc<Slot>>,
     pub(super) server: Arc<Shared>,
     /// The settings when it was accepted.
     pub(super) settings: Arc<Settings>,
@@ -100,6 +100,7 @@ impl Connection {
         sink: Arc<SinkState>,
         ends: Ends,
         refused: Option<Refusal>,
+        slot: Option<Arc<Slot>>,
     ) -> Arc<Self> {
         let id = server.connection_began(refused);
         let (now, task) = (server.clock.now(), server.tasks.begin());
@@ -112,7 +113,7 @@ impl Connection {
             shaken: OnceLock::new(),
             tls_version: OnceLock::new(),
             certificate: OnceLock::new(),
-            slot: OnceLock::new(),
+            slot,
             server,
             settings,
             sink,
@@ -188,7 +189,7 @@ impl Connection {
         // Requests that came together: the last one's bytes and this one's may go as one.
         self.conclude_unsent(false);
         self.exchanges.begin(transfer, self.ends.trusted);
-        if let Some(slot) = self.slot.get() {
+        if let Some(slot) = &self.slot {
             slot.enter();
         }
     }
@@ -234,7 +235,7 @@ impl Connection {
         let now = self.now();
         self.close_account(account, cut, now);
         self.exchanges.end(now);
-        if let Some(slot) = self.slot.get() {
+        if let Some(slot) = &self.slot {
             slot.leave();
         }
     }

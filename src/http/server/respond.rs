@@ -271,7 +271,7 @@ fn ask<'a>(
         RouteSource::Files(files) => Box::pin(async move { files.respond(&head, rest).await }),
         RouteSource::Other(source) => {
             let connection = exchange.connection();
-            let (sink, slot) = (&connection.sink, connection.slot.get());
+            let (sink, slot) = (&connection.sink, connection.slot.as_ref());
             let asked = exchange.transfer().asked();
             let visitor = Visitor { client, key: exchange.client(), sink, asked, slot };
             source.respond(Request::from_parts(head, body), rest, visitor)

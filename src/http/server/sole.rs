@@ -94,9 +94,7 @@ impl SoleServer {
             // There are slots in place of a bound for each client.
             self.0.clients.admit(ip, None);
         }
-        let (sink, connection) = connect(wire, ends, None, &self.0.setup(), &self.0);
-        let _ = connection.slot.set(Arc::clone(slot));
-        (sink, connection)
+        connect(wire, ends, (None, Some(Arc::clone(slot))), &self.0.setup(), &self.0)
     }
 
     /// Has each connection take its next request as its last, also those that come from now on.

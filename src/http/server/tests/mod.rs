@@ -157,7 +157,8 @@ impl World {
         let setup = server.setup();
         let sink = Sink::new(wire, Arc::clone(&setup.sink), Arc::clone(&server.egress), clock);
         let settings = Arc::clone(&setup.settings);
-        let connection = Connection::new(Arc::clone(server), settings, Arc::clone(sink.state()), ends, None);
+        let connection =
+            Connection::new(Arc::clone(server), settings, Arc::clone(sink.state()), ends, None, None);
         let future: Pin<Box<dyn Future<Output = ()>>> = Box::pin(serve(sink, connection));
         self.connections.push(Task { future: Some(future), wakes: WakeCount::default(), seen: None });
         self.settle();

@@ -27,7 +27,9 @@ struct Echo;
 
 impl Handler for Echo {
     fn respond<'a>(&'a self, request: Request<RequestBody>, _: &'a From) -> Answer<'a> {
-        Box::pin(async move { Response::new(Content::text(request.uri().path().to_owned())) })
+        let path = request.uri().path().to_owned();
+        let answer = Response::builder().header("content-length", path.len());
+        Box::pin(async move { answer.body(Content::text(path)).unwrap() })
     }
 }
 
