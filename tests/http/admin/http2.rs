@@ -46,8 +46,11 @@ const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
 const RIGHT: &[(&str, &str)] = &[("authorization", "Bearer 0123456789abcdef0123456789abcdef")];
 const WRONG: &[(&str, &str)] = &[("authorization", "Bearer 0123456789abcdef0123456789abcdee")];
 
+/// A request: its method, host, path, fields and content.
+type Asked<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, &'a str)], &'a str);
+
 /// Asks for the same by both versions, and compares all but what changes from moment to moment.
-fn compare(watched: &Watched, requests: &[(&str, &str, &str, &[(&str, &str)], &str)]) {
+fn compare(watched: &Watched, requests: &[Asked<'_>]) {
     rt::block_on(async {
         let mut asking: Asking = h2::connect_with(watched.admin, WIDE).await;
         for (method, host, path, fields, content) in requests {
@@ -123,7 +126,7 @@ fn both_versions_give_the_same_answers() {
 fn by_http2_too_all_but_the_probes_ask_for_the_token() {
     let watched = Watched::with_token(Vec::new());
     assert!(RIGHT[0].1.ends_with(TOKEN));
-    let mut requests: Vec<(&str, &str, &str, &[(&str, &str)], &str)> = Vec::new();
+    let mut requests: Vec<Asked<'_>> = Vec::new();
     for path in ["/", "/metrics", "/healthz", "/readyz", "/none", "/v1/limits", "/v1/none"] {
         for fields in [RIGHT, WRONG, &[]] {
             requests.push(("GET", "metrics.example", path, fields, ""));
