@@ -69,7 +69,7 @@ impl Handle {
             scheme: if certificate.is_some() { "https" } else { "http" },
             redirect: None,
         };
-        let (sink, connection) = connect(wire, ends, refused, &setup, server);
+        let (sink, connection) = connect(wire, ends, (refused, None), &setup, server);
         if let Some(certificate) = certificate {
             let _ = connection.certificate.set(Box::new(certificate));
         }
