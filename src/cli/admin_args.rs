@@ -1,11 +1,11 @@
 //! Arguments of the commands that call a running server's admin listener.
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 /// Declares the arguments of such a command: those of the listener, then its own.
 macro_rules! admin_command {
     ($(#[$about:meta])* $name:ident { $($own:tt)* }) => {
-        #[derive(FromArgs, Debug, Default, PartialEq)]
+        #[derive(ArgsInfo, FromArgs, Debug, Default, PartialEq)]
         $(#[$about])*
         pub(super) struct $name {
             /// the admin listener: 127.0.0.1:9180, [::1]:9180, unix:PATH, or with TLS https://HOST:PORT (default 127.0.0.1:9180)
@@ -26,14 +26,14 @@ macro_rules! admin_command {
 }
 
 /// Show and change the limits of a running server.
-#[derive(FromArgs, Debug, PartialEq)]
+#[derive(ArgsInfo, FromArgs, Debug, PartialEq)]
 #[argh(subcommand, name = "limits", help_triggers("-h", "--help", "help"))]
 pub(super) struct Limits {
     #[argh(subcommand)]
     pub(super) command: LimitsCommand,
 }
 
-#[derive(FromArgs, Debug, PartialEq)]
+#[derive(ArgsInfo, FromArgs, Debug, PartialEq)]
 #[argh(subcommand)]
 pub(super) enum LimitsCommand {
     List(ListLimits),
@@ -138,14 +138,14 @@ admin_command! {
 }
 
 /// Show the live connections of a running server, and reset one.
-#[derive(FromArgs, Debug, PartialEq)]
+#[derive(ArgsInfo, FromArgs, Debug, PartialEq)]
 #[argh(subcommand, name = "connections", help_triggers("-h", "--help", "help"))]
 pub(super) struct Connections {
     #[argh(subcommand)]
     pub(super) command: ConnectionsCommand,
 }
 
-#[derive(FromArgs, Debug, PartialEq)]
+#[derive(ArgsInfo, FromArgs, Debug, PartialEq)]
 #[argh(subcommand)]
 pub(super) enum ConnectionsCommand {
     List(ListConnections),

@@ -4,13 +4,13 @@
 
 use std::ffi::OsString;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use sluicegate::config::Draft;
 
 use super::admin_args::{Connections, Health, Limits};
 
 /// Lets bytes out at a set pace: files, backends and events, through filters.
-#[derive(FromArgs, Debug, PartialEq)]
+#[derive(ArgsInfo, FromArgs, Debug, PartialEq)]
 #[argh(
     example = "{command_name} serve site --rate 60\n\
         {command_name} proxy http://127.0.0.1:9000 --rate 1.5m --burst 256\n\
@@ -34,7 +34,7 @@ pub(super) struct Sluicegate {
     pub(super) command: Option<Command>,
 }
 
-#[derive(FromArgs, Debug, PartialEq)]
+#[derive(ArgsInfo, FromArgs, Debug, PartialEq)]
 #[argh(subcommand)]
 pub(super) enum Command {
     Serve(Serve),
@@ -49,6 +49,19 @@ pub(super) enum Command {
     Health(Health),
     Limits(Limits),
     Connections(Connections),
+    Completions(Completions),
+    Man(Man),
+}
+
+/// The fields of a command that serves, each with the key that its flag sets. Empty for other commands.
+pub(super) fn keys(command: &str) -> &'static [(&'static str, &'static str)] {
+    match command {
+        "serve" => Serve::KEYS,
+        "proxy" => Proxy::KEYS,
+        "tcp" => Tcp::KEYS,
+        "events" => Events::KEYS,
+        _ => &[],
+    }
 }
 
 /// The flags of a command that serves.
@@ -82,7 +95,7 @@ impl Key for bool {
 }
 
 /// The flag that argh makes of a field.
-fn flag(field: &str) -> String {
+pub(super) fn flag(field: &str) -> String {
     format!("--{}", field.replace('_', "-"))
 }
 
@@ -99,7 +112,7 @@ pub(super) use serve::Serve;
 pub(super) use tcp::Tcp;
 
 /// Serve what a configuration file says.
-#[derive(FromArgs, Clone, Debug, Default, PartialEq)]
+#[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
 #[argh(
     subcommand,
     name = "run",
@@ -135,7 +148,7 @@ impl Flags for Run {
 }
 
 /// Check a configuration file: explain it, or list its errors.
-#[derive(FromArgs, Debug, Default, PartialEq)]
+#[derive(ArgsInfo, FromArgs, Debug, Default, PartialEq)]
 #[argh(
     subcommand,
     name = "check",
@@ -155,6 +168,32 @@ pub(super) struct Check {
     /// the configuration file
     #[argh(positional, arg_name = "FILE")]
     pub(super) file: String,
+}
+
+/// Print what a shell needs to complete commands and flags.
+#[derive(ArgsInfo, FromArgs, Debug, PartialEq)]
+#[argh(
+    subcommand,
+    name = "completions",
+    usage = "SHELL",
+    example = "{command_name} bash > /etc/bash_completion.d/sluicegate\n\
+        {command_name} zsh > /usr/local/share/zsh/site-functions/_sluicegate\n\
+        {command_name} fish > ~/.config/fish/completions/sluicegate.fish",
+    help_triggers("-h", "--help", "help")
+)]
+pub(super) struct Completions {
+    /// bash, zsh or fish
+    #[argh(positional, arg_name = "SHELL")]
+    pub(super) shell: String,
+}
+
+/// Write man pages of the program and of each command into a folder, and print their paths.
+#[derive(ArgsInfo, FromArgs, Debug, PartialEq)]
+#[argh(subcommand, name = "man", usage = "DIR", help_triggers("-h", "--help", "help"))]
+pub(super) struct Man {
+    /// the folder, which must be there
+    #[argh(positional, arg_name = "DIR")]
+    pub(super) dir: String,
 }
 
 /// The arguments as texts, each `--flag=value` as two, which argh does not do.

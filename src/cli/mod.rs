@@ -8,6 +8,7 @@ mod admin_client;
 mod args;
 mod connections;
 mod health;
+mod help;
 mod limits;
 mod probe;
 mod quota;
@@ -111,7 +112,7 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
     let words: Vec<&str> = typed.iter().map(String::as_str).collect();
     let parsed = match Sluicegate::from_args(&[NAME], &words) {
         Ok(parsed) => parsed,
-        Err(early) if early.status.is_ok() => return print(&early.output),
+        Err(early) if early.status.is_ok() => return print(&help::text(&usage::command(typed)[1..])),
         Err(early) => return Err(CliError::Usage(usage::explain(typed, &early.output))),
     };
     if parsed.version {
@@ -143,6 +144,15 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
         Some(Command::Limits(limits)) => print(&limits::run(limits)?),
         Some(Command::Connections(connections)) => print(&connections::run(connections)?),
         Some(Command::Health(health)) => print(&health::run(&health)?),
+        Some(Command::Completions(typed)) => match help::completions(&typed.shell) {
+            Some(script) => print(&String::from_utf8_lossy(&script)),
+            None => Err(CliError::Usage(format!("SHELL: {:?} is none of bash, zsh and fish", typed.shell))),
+        },
+        Some(Command::Man(typed)) => {
+            let pages = help::man_pages(Path::new(&typed.dir));
+            let pages = pages.map_err(|error| CliError::Failed(format!("{}: {error}", typed.dir)))?;
+            print(&pages.iter().map(|page| format!("{}\n", page.display())).collect::<String>())
+        }
         None => Err(CliError::Usage(
             "a command is missing: serve, proxy, tcp, events, run, check, simulate, probe, health, limits, connections or quota"
                 .to_owned(),

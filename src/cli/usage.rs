@@ -1,10 +1,9 @@
 //! Explains usage errors: the nearest known word, and whose `--help` to read.
 
-use argh::FromArgs;
 use sluicegate::words::nearest;
 
 use super::NAME;
-use super::args::Sluicegate;
+use super::help::known;
 
 /// Returns argh's error about `typed`, with the nearest known word for an unknown one.
 pub(super) fn explain(typed: &[String], error: &str) -> String {
@@ -16,6 +15,8 @@ pub(super) fn explain(typed: &[String], error: &str) -> String {
         known.iter().map(String::as_str).filter(|known| known.starts_with('-') == is_flag).collect();
     match nearest(word, &alike) {
         Some(name) => format!("{error}; did you mean {name}?"),
+        // `sluicegate version`
+        None if known.contains(&format!("--{word}")) => format!("{error}; did you mean --{word}?"),
         None => error.to_owned(),
     }
 }
@@ -26,7 +27,7 @@ pub(super) fn hint(typed: &[String]) -> String {
 }
 
 /// Returns the program's name and the commands that `typed` begins with, such as `sluicegate quota list`.
-fn command(typed: &[String]) -> Vec<&str> {
+pub(super) fn command(typed: &[String]) -> Vec<&str> {
     let mut words = vec![NAME];
     for word in typed.iter().take_while(|word| !word.starts_with('-')) {
         if !known(&words[1..]).contains(word) {
@@ -35,19 +36,6 @@ fn command(typed: &[String]) -> Vec<&str> {
         words.push(word);
     }
     words
-}
-
-/// Lists the flags and subcommands of the command `path`, read from its help, the only place where argh lists them.
-fn known(path: &[&str]) -> Vec<String> {
-    let Err(help) = Sluicegate::from_args(&[NAME], &[path, &["--help"]].concat()) else { return Vec::new() };
-    let lists = help
-        .output
-        .split("\n\n")
-        .filter(|part| ["Options:", "Commands:"].iter().any(|title| part.trim_start().starts_with(title)));
-    // A name follows two spaces, and is followed by two or by the end of the line.
-    let names = lists.flat_map(str::lines).filter_map(|line| line.strip_prefix("  "));
-    let names = names.filter(|line| !line.starts_with(' ')).filter_map(|line| line.split("  ").next());
-    names.flat_map(|names| names.split(", ")).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -71,6 +59,9 @@ mod tests {
             ),
             ("quota lits", "lits", "; did you mean list?"),
             ("sreve .", "sreve", "; did you mean serve?"),
+            ("version", "version", "; did you mean --version?"),
+            ("serve . rate 60", "rate", "; did you mean --rate?"),
+            ("-v", "-v", "; did you mean -V?"),
             ("serve . --colour red", "--colour", ""),
             ("check a.toml b.toml", "b.toml", ""),
         ] {

@@ -17,6 +17,7 @@ mod bystanders;
 mod chaos;
 mod client_certificates;
 mod clients;
+mod completions;
 mod curl;
 mod cycles;
 mod deployment;

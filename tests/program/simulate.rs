@@ -42,7 +42,7 @@ fn the_same_seed_prints_the_same_and_another_another() {
         (&document["schema"], &document["seconds"], &document["seed"]),
         (&json!(1), &json!(120), &json!(1))
     );
-    assert_eq!(document["began_ms"], json!(1798145940_000_u64), "21:59 in Berlin is 20:59 in UTC");
+    assert_eq!(document["began_ms"], json!(1_798_145_940_000_u64), "21:59 in Berlin is 20:59 in UTC");
     let names = |list: &str| -> Vec<String> {
         let all = document[list].as_array().unwrap();
         all.iter().map(|each| each["name"].as_str().unwrap().to_owned()).collect()

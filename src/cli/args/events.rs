@@ -1,6 +1,6 @@
 //! `sluicegate events`: what was typed.
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use sluicegate::config::{Draft, EventSettings};
 
 use super::{Flags, Key, flag};

@@ -1,6 +1,6 @@
 //! `sluicegate proxy`: what was typed.
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use sluicegate::config::Draft;
 
 use super::{Flags, Key, flag};

@@ -5,10 +5,15 @@ macro_rules! command_of_flags {
     ($(#[$about:meta])* $name:ident {
         $($(#[$doc:meta])* $field:ident: $type:ident $(<$of:ident>)? $(=> $key:literal)?,)*
     }) => {
-        #[derive(FromArgs, Debug, Default, PartialEq)]
+        #[derive(ArgsInfo, FromArgs, Debug, Default, PartialEq)]
         $(#[$about])*
         pub(in crate::cli) struct $name {
             $($(#[$doc])* $field: $type $(<$of>)?,)*
+        }
+
+        impl $name {
+            /// Fields, and the keys that their flags set.
+            pub(in crate::cli) const KEYS: &[(&str, &str)] = &[$($((stringify!($field), $key),)?)*];
         }
 
         impl Flags for $name {

@@ -1,9 +1,9 @@
 //! Arguments of `sluicegate probe`.
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 /// Measure the pace of any HTTP server, as its reader sees it.
-#[derive(FromArgs, Clone, Debug, Default, PartialEq)]
+#[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
 #[argh(
     subcommand,
     name = "probe",

@@ -1,12 +1,12 @@
 //! Arguments of `sluicegate quota`.
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use sluicegate::quota::client::Connector;
 
 use super::CliError;
 
 /// Share limits fairly among many servers.
-#[derive(FromArgs, Debug, PartialEq)]
+#[derive(ArgsInfo, FromArgs, Debug, PartialEq)]
 #[argh(
     subcommand,
     name = "quota",
@@ -23,7 +23,7 @@ pub(in crate::cli) struct Quota {
     pub(super) command: Option<Command>,
 }
 
-#[derive(FromArgs, Debug, PartialEq)]
+#[derive(ArgsInfo, FromArgs, Debug, PartialEq)]
 #[argh(subcommand)]
 pub(super) enum Command {
     Serve(Serve),
@@ -35,7 +35,7 @@ pub(super) enum Command {
 }
 
 /// Run a quota server.
-#[derive(FromArgs, Debug, Default, PartialEq)]
+#[derive(ArgsInfo, FromArgs, Debug, Default, PartialEq)]
 #[argh(subcommand, name = "serve", usage = "[options]", help_triggers("-h", "--help", "help"))]
 pub(super) struct Serve {
     /// where to listen: 127.0.0.1:9190 or [::1]:9190 for TCP, unix:PATH for a Unix socket; repeatable (default 127.0.0.1:9190)
@@ -94,7 +94,7 @@ pub(super) struct Serve {
 /// Declares the arguments of a command that calls a quota server: its own, then those of all such commands.
 macro_rules! asking_command {
     ($(#[$about:meta])* $name:ident { $($own:tt)* }) => {
-        #[derive(FromArgs, Debug, Default, PartialEq)]
+        #[derive(ArgsInfo, FromArgs, Debug, Default, PartialEq)]
         $(#[$about])*
         pub(super) struct $name {
             $($own)*

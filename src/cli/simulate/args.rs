@@ -1,9 +1,9 @@
 //! Arguments of `sluicegate simulate`.
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 /// Try a configuration on synthetic clients: an hour in seconds, no network.
-#[derive(FromArgs, Clone, Debug, Default, PartialEq)]
+#[derive(ArgsInfo, FromArgs, Clone, Debug, Default, PartialEq)]
 #[argh(
     subcommand,
     name = "simulate",

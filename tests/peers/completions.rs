@@ -1,0 +1,104 @@
+//! Completions in the shells that they are for, and man pages read by mandoc.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::program::program;
+
+fn sluicegate(args: &[&str]) -> Vec<u8> {
+    let output = Command::new(env!("CARGO_BIN_EXE_sluicegate")).args(args).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    output.stdout
+}
+
+fn script(folder: &Path, shell: &str) -> String {
+    let file = folder.join(shell);
+    fs::write(&file, sluicegate(&["completions", shell])).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+fn lines(output: &Output) -> Vec<String> {
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    // fish adds descriptions behind a tab.
+    text.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
+}
+
+/// What was typed, and what may follow.
+const TYPED: [(&str, &[&str]); 6] = [
+    ("sluicegate conn", &["connections"]),
+    ("sluicegate limits l", &["list"]),
+    // Three commands have one that is called list.
+    ("sluicegate limits list --j", &["--json"]),
+    ("sluicegate quota list --se", &["--server"]),
+    ("sluicegate serve --media", &["--media-type"]),
+    ("sluicegate serve --tls-s", &["--tls-self-signed"]),
+];
+
+#[test]
+fn bash_completes_commands_and_flags() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = script(folder.path(), "bash");
+    let ask = "source \"$1\"; shift; COMP_WORDS=(\"$@\"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+               _sluicegate sluicegate \"${COMP_WORDS[-1]}\" \"${COMP_WORDS[-2]}\"; printf '%s\\n' \"${COMPREPLY[@]}\"";
+    for (typed, expected) in TYPED {
+        let mut bash = Command::new(program("bash"));
+        let output = bash.args(["--norc", "-c", ask, "bash", &file]).args(typed.split(' ')).output().unwrap();
+        assert_eq!(lines(&output), expected, "{typed}");
+    }
+}
+
+#[test]
+fn fish_completes_commands_and_flags() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = script(folder.path(), "fish");
+    for (typed, expected) in TYPED {
+        let mut fish = Command::new(program("fish"));
+        let ask = format!("source {file}; complete -C '{typed}'");
+        let output = fish.args(["--no-config", "-c", &ask]).env("HOME", folder.path()).output().unwrap();
+        assert_eq!(lines(&output), expected, "{typed}");
+    }
+}
+
+#[test]
+fn zsh_reads_its_completions() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = script(folder.path(), "zsh");
+    let ask = format!(
+        "autoload -Uz compinit; compinit -u -d {file}.dump; source {file}; print -r -- ${{_comps[sluicegate]}}"
+    );
+    let output = Command::new(program("zsh")).args(["-f", "-c", &ask]).output().unwrap();
+    assert_eq!(lines(&output), ["_sluicegate"]);
+}
+
+#[test]
+fn mandoc_finds_nothing_in_the_man_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = String::from_utf8(sluicegate(&["man", folder.path().to_str().unwrap()])).unwrap();
+    let pages: Vec<&str> = written.lines().collect();
+    let names: Vec<&str> = pages.iter().filter_map(|page| page.rsplit('/').next()).collect();
+    for name in ["sluicegate.1", "sluicegate-serve.1", "sluicegate-limits-set.1", "sluicegate-quota.1"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    // That a page has no date is a warning.
+    let output =
+        Command::new(program("mandoc")).args(["-T", "lint", "-W", "error"]).args(&pages).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let output = Command::new(program("mandoc"))
+        .args(["-T", "utf8", &format!("{}/sluicegate-serve.1", folder.path().display())])
+        .output();
+    let shown = String::from_utf8(output.unwrap().stdout).unwrap();
+    // Bold is a character, a step back, and the character again.
+    let mut text = String::new();
+    for character in shown.chars() {
+        if character == '\u{8}' {
+            text.pop();
+        } else {
+            text.push(character);
+        }
+    }
+    for part in ["--interval", "FLEET QUOTA", "Serve the files of a folder."] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
