@@ -149,7 +149,10 @@ fn uploads_and_streams_of_raw_tcp_are_charged_to_it_too() {
         stream.read_exact(&mut [0; 1000]).unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
     });
-    let secured = Secured::with(keyed("certificate"), &asking(&made), vec![backend.route(0)]);
+    let mut limits = keyed("certificate");
+    // A client is forgotten once its burst is whole again, here in ten seconds.
+    limits.limits.upload.client = Budget { burst: 10_000, ..Budget::of(Rate::or_unlimited(100)) };
+    let secured = Secured::with(limits, &asking(&made), vec![backend.route(0)]);
     let mut stream = client.connect(secured.addr(), "127.0.0.1").unwrap();
     stream.write_all(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1000\r\n\r\n").unwrap();
     stream.write_all(&[0; 1000]).unwrap();
