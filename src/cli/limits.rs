@@ -100,8 +100,9 @@ fn table(limits: Vec<Value>) -> Result<String, CliError> {
         Table::new(["LIMIT", ">RATE", ">BURST", ">WEIGHT", ">PASSED", ">WAITS", ">OVER", SOURCE, ""]);
     let mut is_known = false;
     for limit in limits {
-        let limit: Limit = serde_json::from_value(limit)
-            .map_err(|error| CliError::Failed(format!("the admin listener tells a limit oddly: {error}")))?;
+        let limit: Limit = serde_json::from_value(limit).map_err(|error| {
+            CliError::Failed(format!("the admin listener's answer has no valid limit: {error}"))
+        })?;
         let none = || "-".to_owned();
         let known = |number: Option<String>| number.unwrap_or_else(none);
         is_known |= !limit.source.is_empty();
@@ -152,7 +153,7 @@ fn table(limits: Vec<Value>) -> Result<String, CliError> {
             ]);
         }
     }
-    // A server that a program has made says nothing of it.
+    // A server without a configuration (made by a program of its own) has no sources to show.
     Ok(if is_known { table.text() } else { table.text_without(SOURCE) })
 }
 
@@ -186,7 +187,7 @@ fn reset(typed: &ResetLimit) -> Result<String, CliError> {
         || AdminClient::new(typed.admin.as_deref(), typed.token_file.as_deref(), typed.tls_ca.as_deref());
     if typed.limit == "all" {
         if let Some(of) = &typed.of {
-            return Err(CliError::Usage(format!("all are all limits: leave out {of:?}")));
+            return Err(CliError::Usage(format!("limits reset all takes nothing else: leave out {of:?}")));
         }
         let told: Value = new()?.take_back(&asked("/v1/limits", typed.save))?;
         if typed.json {
@@ -199,7 +200,7 @@ fn reset(typed: &ResetLimit) -> Result<String, CliError> {
     let path = path(&typed.limit, typed.of.as_deref())?;
     let client = new()?;
     client.delete(&asked(&path, typed.save))?;
-    // One that is gone from the configuration was only saved.
+    // The limit of a route or class that is not there was in the overlay alone, and cannot be shown.
     let Ok(limit) = client.get::<Value>(&path) else { return Ok(format!("{} is reset\n", words(&path))) };
     if typed.json { Ok(format!("{limit:#}\n")) } else { table(vec![limit]) }
 }

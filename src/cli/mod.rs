@@ -150,7 +150,9 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
         },
         Some(Command::Man(typed)) => {
             let pages = help::man_pages(Path::new(&typed.dir));
-            let pages = pages.map_err(|error| CliError::Failed(format!("{}: {error}", typed.dir)))?;
+            let pages = pages.map_err(|error| {
+                CliError::Failed(format!("cannot write to {}: {error}; name another folder", typed.dir))
+            })?;
             print(&pages.iter().map(|page| format!("{}\n", page.display())).collect::<String>())
         }
         None => Err(CliError::Usage(

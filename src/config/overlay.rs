@@ -133,7 +133,7 @@ fn not_there(saved: &overlay::SavedLimit, file: &Path) -> String {
     };
     let words = saved.name.words();
     format!(
-        "{}:{}: there is no {what} {:?} whose {} limit could be set; nothing comes of it. Take it out with `sluicegate limits reset \
+        "{}:{}: there is no {what} {:?} whose {} limit could be set; it is ignored. Take it out with `sluicegate limits reset \
          {words} --save`, or leave it for when the {what} is back",
         file.display(),
         saved.line,

@@ -52,9 +52,8 @@ impl Handle {
     ///
     /// Limits change at once, for transfers in progress too: a route whose path stays keeps its live limits, set to
     /// those of `config` even where the API had changed them, and limits of single clients end unless they are saved in
-    /// its overlay. Routes, sources,
-    /// filters and keys apply to new requests, timeouts and the sink's settings to new connections. Requests in
-    /// progress finish under the settings they began with, on removed routes too.
+    /// its overlay. Routes, sources, filters and keys apply to new requests, timeouts and the sink's settings to new
+    /// connections. Requests in progress finish under the settings they began with, on removed routes too.
     /// Blocks on the file system, where it opens folders.
     ///
     /// # Errors

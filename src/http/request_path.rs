@@ -44,7 +44,7 @@ impl<'a> RequestPath<'a> {
 /// How others read `path`, a normal form.
 fn others(path: &str) -> Vec<Option<String>> {
     let mut others = Vec::new();
-    // In a normal form only these are left of what some take for more than a character.
+    // A normal form has no other characters that a backend may read as more than themselves.
     let (has_parameters, has_encoded) = (path.contains(';'), path.contains('%'));
     if !has_parameters && !has_encoded {
         return others;

@@ -15,10 +15,10 @@ pub struct FileLine {
 
 /// What set a value of a limit last.
 ///
-/// The one list of them: whatever can set a limit has a name here, by which lists, the API and logs call it.
+/// Lists, the API and logs call it by its [`word`](Self::word).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum LimitSource {
-    /// Nothing: it is what a limit has that is not set.
+    /// Nothing: it is the default.
     #[default]
     Default,
     /// The configuration.

@@ -41,7 +41,7 @@ pub(crate) fn without(text: &str, name: &Name) -> Result<String, TomlError> {
     let mut document: DocumentMut = text.parse()?;
     remove(document.as_table_mut(), &keys(name));
     let (head, rest) = (head(text), document.to_string());
-    // It stood before the first table, and went with it.
+    // toml_edit keeps the first comment with the first table: if that was removed, the comment is put back.
     Ok(if rest.starts_with(head) { rest } else { format!("{head}{}", rest.trim_start_matches('\n')) })
 }
 

@@ -1,4 +1,4 @@
-//! What happens when: events in order of their time, and of when they were put down.
+//! Events to come, ordered by time, and then by when they were added.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -30,6 +30,7 @@ pub(super) struct Agenda {
 }
 
 impl Agenda {
+    /// Adds `event`, which is due at `at`.
     pub(super) fn put(&mut self, at: Instant, event: Event) {
         self.put += 1;
         self.events.push(Reverse((at, self.put, event)));

@@ -28,7 +28,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// The shortest pause after an answer that was an error.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
-/// What a simulated server is made on: its clock, its sources, and who learns of its exchanges.
+/// What a simulated server is made of: its clock, its sources, and the observer that records its exchanges.
 pub struct Stage {
     began: Instant,
     clock: Arc<ManualClock>,
@@ -40,7 +40,7 @@ impl Stage {
     /// Starts the clock at `at`.
     ///
     /// # Errors
-    /// That is before 1970, or after 2500, which no clock of the server shows.
+    /// `at` is before 1970 or after 2499, outside of what the server's clock can show. Choose another time.
     pub fn at(at: SystemTime) -> Result<Self, String> {
         const LAST: Duration = Duration::from_secs(530 * 365 * 24 * 3_600);
         let since = at.duration_since(UNIX_EPOCH).ok().filter(|since| *since < LAST);
@@ -55,7 +55,7 @@ impl Stage {
         Arc::clone(&self.clock) as Arc<dyn Clock>
     }
 
-    /// Returns who learns of each exchange.
+    /// Returns the observer that records each exchange.
     pub fn observer(&self) -> Arc<dyn Observer> {
         Arc::clone(&self.ledger) as Arc<dyn Observer>
     }
@@ -114,7 +114,7 @@ impl Simulation {
         simulation
     }
 
-    /// Puts down when clients come.
+    /// Schedules the first events: the calendar, the first sample, and the arrival of clients.
     fn invite(&mut self) {
         let began = self.stage.began;
         self.agenda.put(began, Event::Boundary);
@@ -141,7 +141,7 @@ impl Simulation {
         }
     }
 
-    /// Runs it. `progress` is told how much time has passed, now and then.
+    /// Runs it. Calls `progress` with the simulated time that has passed, at most once per simulated second.
     pub fn run(mut self, mut progress: impl FnMut(Duration)) -> Outcome {
         let mut told = self.stage.began;
         loop {
@@ -302,7 +302,7 @@ impl Simulation {
         self.end(nth, End::GivenUp, self.now());
     }
 
-    /// The server has closed the account of an exchange.
+    /// Counts an exchange that the server has recorded as ended.
     fn ended(&mut self, record: &Record) {
         let Some(flight) = self.flights.remove(&record.peer) else { return };
         let is_current =
@@ -356,7 +356,7 @@ impl Simulation {
         self.agenda.put(at + pause, Event::Begin(nth));
     }
 
-    /// Ends everything as it stands, and sums up.
+    /// Drops all tasks, counts what is still under way, and computes the figures.
     fn conclude(mut self) -> Outcome {
         self.tasks.drop_all();
         let now = self.now();

@@ -38,7 +38,7 @@ impl Inflow {
         self.level -= u128::from(bytes) * NANO;
     }
 
-    /// Returns when `bytes` will be there, of which no more are waited for than fit.
+    /// Returns when `bytes` will be there, or as many as fit in the buffer if that is less.
     pub(super) fn ready_at(&self, bytes: u64) -> Instant {
         let missing = (u128::from(bytes) * NANO).min(self.capacity).saturating_sub(self.level);
         self.at + nanos(missing.div_ceil(self.rate))

@@ -63,11 +63,11 @@ pub struct Transfers {
     pub given_up: u64,
     /// The server had no place: it answered 429 or 503, or closed the connection at once.
     pub refused: u64,
-    /// The server answered with another error, or sent clients elsewhere.
+    /// The server answered with another error, or a redirect.
     pub failed: u64,
     /// The server broke them off.
     pub cut: u64,
-    /// Clients who came and were left out, as there were too many at a time for the simulation.
+    /// Clients that arrived while [`MAX_WORKERS`](super::spec::MAX_WORKERS) connections were open, and were left out.
     pub turned_away: u64,
 }
 
@@ -76,11 +76,11 @@ pub struct Transfers {
 pub struct Quantiles<T> {
     /// The least.
     pub least: T,
-    /// As many in a hundred are below: 1.
+    /// The first percentile.
     pub p1: T,
-    /// As many are above as below.
+    /// The median.
     pub p50: T,
-    /// As many in a hundred are above: 1.
+    /// The 99th percentile.
     pub p99: T,
     /// The most.
     pub most: T,

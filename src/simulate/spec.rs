@@ -12,9 +12,9 @@ use crate::limit::Rate;
 
 pub use super::draw::{Pause, SizeOf};
 
-/// The most groups, and the most connections at a time of all of them.
+/// The most groups.
 pub const MAX_GROUPS: usize = 64;
-/// The most workers, each with one connection at a time.
+/// The most connections at a time, of all groups together.
 pub const MAX_WORKERS: usize = 50_000;
 
 /// Synthetic clients: groups of them.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::ledger::{Record, Waited};
 
-/// Transfers of less time than this say nothing of a rate, if they did not end.
-const LEAST: Duration = Duration::from_secs(1);
+/// A transfer that did not complete counts for the rates only if it took this long.
+const MIN_RATED: Duration = Duration::from_secs(1);
 
 /// How a transfer ended for its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(super) enum End {
     GivenUp,
     /// It was answered 429 or 503, or the connection was closed at once.
     Refused,
-    /// It was answered with another error, or sent elsewhere.
+    /// It was answered with another error, or redirected.
     Failed,
     /// The server broke it off.
     Cut,
@@ -33,7 +33,7 @@ pub(super) struct Tally {
     pub(super) failed: u64,
     pub(super) cut: u64,
     pub(super) under_way: u64,
-    /// Who came and was not let in, as there were too many workers.
+    /// Clients that arrived while all [`MAX_WORKERS`](super::spec::MAX_WORKERS) connections were taken, and were left out.
     pub(super) turned_away: u64,
     /// Bytes of content.
     pub(super) bytes: u64,
@@ -79,7 +79,7 @@ impl Tally {
         self.lasted += lasted;
         self.waited.add(&record.waits);
         let bytes = record.bytes.max(record.bytes_up);
-        if bytes > 0 && (end == End::Done || lasted >= LEAST) {
+        if bytes > 0 && (end == End::Done || lasted >= MIN_RATED) {
             let nanos = lasted.as_nanos().max(1);
             let rate = u128::from(bytes) * 1_000_000_000 / nanos;
             self.rates.push(u64::try_from(rate).unwrap_or(u64::MAX));

@@ -44,16 +44,17 @@ struct Inner {
 
 struct State {
     speeds: Speeds,
-    /// What of the head of a request was not read.
+    /// The part of the request's head that the server has not read.
     head: Bytes,
-    /// What of its content was not sent, and how it comes.
+    /// Bytes of its content that the server has not read.
     content: u64,
+    /// How that content arrives; `None` without content.
     content_flow: Option<Inflow>,
     /// What the server has written.
     response: Outflow,
     /// Once it was full it takes nothing until a third is free, as a socket is not writable before.
     full_until: Instant,
-    /// How the client's end closed: the error, or none for a half-close.
+    /// Set once the client's end is closed: to an error by a reset, to `None` by a half-close.
     closed: Option<Option<ErrorKind>>,
     /// The server has closed its end.
     is_over: bool,
@@ -120,7 +121,7 @@ impl Inner {
         self.clock.wake_at(due, cx.waker().clone());
     }
 
-    /// How many bytes of a request are there, at most `want`; zero at its end.
+    /// Returns how many bytes of a request can be read now, at most `want`; zero at its end.
     fn poll_ready(&self, state: &mut State, cx: &Context<'_>, want: usize) -> Poll<io::Result<usize>> {
         if let Some(error) = state.closed.flatten() {
             return Poll::Ready(Err(error.into()));

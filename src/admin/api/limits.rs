@@ -135,7 +135,7 @@ pub(super) fn reset(server: &Handle, name: &Name, by: &PeerAddr) -> Result<(), P
     Ok(())
 }
 
-/// What was reset.
+/// The answer to `DELETE /v1/limits`.
 #[derive(Serialize)]
 pub(super) struct ResetList {
     /// The addresses of limits that had been set by hand.
@@ -173,7 +173,7 @@ pub(super) fn no_configuration(why: &str) -> Problem {
 
 fn too_many() -> Problem {
     let most = Clients::MAX_OVERRIDES;
-    let detail = format!("The limit of {most} clients with limits of their own is reached.");
+    let detail = format!("The limit of {most} clients with limits of their own is reached; reset one first.");
     Problem::new(StatusCode::CONFLICT, detail)
 }
 
@@ -182,8 +182,8 @@ pub(super) fn none_of(name: &Name) -> Problem {
     Problem::new(
         StatusCode::NOT_FOUND,
         match name {
-            Name::Class(..) => "No class of clients has this name; /v1/limits tells those there are.",
-            _ => "No route has this path; /v1/limits tells those there are.",
+            Name::Class(..) => "No class of clients has this name; GET /v1/limits lists them.",
+            _ => "No route has this path; GET /v1/limits lists them.",
         },
     )
 }

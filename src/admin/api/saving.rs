@@ -29,7 +29,8 @@ pub(super) fn change(
         // What the program cannot read must not be written.
         let overlay = parse(&text, path)?;
         if overlay.clients() > MAX_CLIENTS {
-            let detail = format!("The limit of {MAX_CLIENTS} clients with saved limits is reached.");
+            let detail =
+                format!("The limit of {MAX_CLIENTS} clients with saved limits is reached; reset one first.");
             return Err(Problem::new(StatusCode::CONFLICT, detail));
         }
         if *text != *saved.text() {
@@ -37,7 +38,7 @@ pub(super) fn change(
         }
         if let Err(problem) = server.changing(|| limits::change(server, name, change, by)) {
             // Only for a client too many.
-            saved.restore().map_err(|error| unsaved(&error))?;
+            saved.restore().map_err(|error| unrestored(&error))?;
             return Err(problem);
         }
         renumber(book, &overlay, Some((name, change.sets())));
@@ -128,6 +129,12 @@ fn parse(text: &str, path: &Path) -> Result<Overlay, Problem> {
 fn invalid(error: impl std::fmt::Display) -> Problem {
     let detail = format!("{error}\nNothing was changed: correct the file first.");
     Problem::new(StatusCode::CONFLICT, detail)
+}
+
+/// The change is in the file, and does not hold.
+fn unrestored(error: &SaveError) -> Problem {
+    let detail = format!("{error}. The change was saved but does not hold: take it out of the file.");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
 }
 
 fn unsaved(error: &SaveError) -> Problem {

@@ -20,13 +20,13 @@ use super::{CliError, print, resolve, value, warn};
 pub(super) use args::Simulate;
 
 /// The clock at the start, unless another time is typed: fixed, so that the same command gives the same figures on any day.
-const USUAL_START: &str = "2026-01-05 12:00";
+const DEFAULT_START: &str = "2026-01-05 12:00";
 
-const USUAL_SECONDS: u64 = 3_600;
+const DEFAULT_SECONDS: u64 = 3_600;
 const MAX_SECONDS: u64 = 7 * 24 * 3_600;
 
 pub(super) fn run(typed: &Simulate) -> Result<(), CliError> {
-    let seconds = value("--seconds", &typed.seconds, seconds)?.unwrap_or(USUAL_SECONDS);
+    let seconds = value("--seconds", &typed.seconds, seconds)?.unwrap_or(DEFAULT_SECONDS);
     let seed = value("--seed", &typed.seed, seed)?.unwrap_or(1);
     let config = resolve::load(&typed.file, Absent::Warning)?;
     // What is not there is not needed: nothing is opened.
@@ -34,7 +34,7 @@ pub(super) fn run(typed: &Simulate) -> Result<(), CliError> {
     config.warnings.extend(not_simulated(&config));
     let draft = Loader::open(&typed.clients).map_err(CliError::failed)?;
     let spec = Spec::read(&draft).map_err(CliError::failed)?;
-    let at = config.time_zone.moment(typed.at.as_deref().unwrap_or(USUAL_START));
+    let at = config.time_zone.moment(typed.at.as_deref().unwrap_or(DEFAULT_START));
     let stage = at.and_then(Stage::at).map_err(|error| CliError::flag("--at", error))?;
     // Before the run: a missing folder should not take minutes to notice.
     if let Some(path) = &typed.svg {

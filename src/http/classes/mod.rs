@@ -76,7 +76,7 @@ impl ClassSettings {
 
 /// A class of clients. Its limits are live.
 ///
-/// What is under way in it holds no more than this: not who is in it, which a reload may replace.
+/// Transfers hold this and not the class's conditions, which a reload may replace.
 pub struct Class {
     name: Arc<str>,
     clients: Clients,
@@ -134,7 +134,7 @@ pub(super) struct ClassInForce {
 }
 
 impl ClassInForce {
-    /// Makes the nodes of a class below those of the server, or goes on with `old`, the class of its name.
+    /// Creates the nodes of a class below those of the server, or adopts those of `old`, the class of the same name.
     pub(super) fn new(
         prepared: PreparedClass,
         nodes: [&Node; 2],

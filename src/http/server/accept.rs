@@ -147,8 +147,8 @@ pub(super) fn begin_for(
     }
 }
 
-/// Why a connection of `client` is refused, if it is, which over HTTP it is answered; `None` if it is closed at once. `client` is
-/// `None` for a trusted proxy or a Unix socket.
+/// Decides whether a connection is admitted: `Some(None)` admits it, `Some(Some(refusal))` has its HTTP requests answered with the
+/// refusal, and `None` closes it at once. `client` is `None` for a trusted proxy or a Unix socket.
 pub(super) fn admitted(
     server: &Shared,
     client: Option<IpAddr>,

@@ -34,7 +34,8 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// Begins an exchange. `logged`: the access log gets a line for it. An observer learns as much.
+    /// Begins an exchange. `logged`: the access log gets a line for it. What that needs is also recorded for
+    /// an observer, if there is one.
     pub(super) fn begin(
         connection: Arc<Connection>,
         request: &http::Request<RequestBody>,

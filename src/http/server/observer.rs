@@ -1,4 +1,4 @@
-//! What the owner of a server in the same process learns of each exchange when it ends.
+//! A hook for the program that runs a server: called with each exchange when it ends.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use crate::budget::HeldBy;
 use crate::http::peer::PeerAddr;
 use crate::telemetry::Outcome;
 
-/// Learns of each exchange of a server when it ends: as much as the access log, and each of its waits.
+/// Is called with each exchange of a server when it ends: with what the access log shows, and each of its waits.
 pub trait Observer: Send + Sync {
-    /// Called once for each exchange, by the task of its connection. It must not wait for anything.
+    /// Called once for each exchange, by the task of its connection. It must not block.
     fn ended(&self, exchange: &Observed<'_>);
 }
 

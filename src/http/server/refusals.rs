@@ -1,4 +1,4 @@
-//! Answers to requests that no source is asked for.
+//! Answers that the server gives itself, without asking a source.
 
 use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
@@ -13,7 +13,7 @@ pub(super) fn last(mut response: Response<Content>) -> Response<Content> {
     response
 }
 
-/// The answer to a request that has no place.
+/// The answer to a request above the limit of connections.
 pub(super) fn refused(refusal: Refusal) -> Response<Content> {
     match refusal {
         Refusal::ServerFull => later(
@@ -34,8 +34,10 @@ pub(super) fn later(status: StatusCode, text: &str) -> Response<Content> {
     response
 }
 
-/// The answer to a path in which some would read `another`.
+/// The answer to a path that a backend might read as `another`.
 pub(super) fn ambiguous(another: &str) -> Response<Content> {
-    let text = format!("The path has %2F, a backslash or ; where some would read a {another}.");
+    let text = format!(
+        "The path has %2F, a backslash or ; which a backend might read as a {another}. Ask without it."
+    );
     answer::plain(StatusCode::BAD_REQUEST, &text)
 }

@@ -27,7 +27,7 @@ use crate::tls::ClientCertificate;
 pub(crate) type ConnectionTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Server {
-    /// A server of `routes` on `clock`, without listeners, for [`Handle::connect`]. Nothing of it runs by itself: call
+    /// Creates a server of `routes` on `clock`, without listeners, for [`Handle::connect`]. Nothing of it runs by itself: call
     /// [`Handle::follow_calendar`] at each boundary of time.
     pub(crate) fn simulated(
         settings: Settings,
@@ -45,8 +45,8 @@ impl Server {
 }
 
 impl Handle {
-    /// Begins a connection from `peer` on `wire`, as a listener does, whose client has shown `certificate`. `None` if it is
-    /// refused without an answer.
+    /// Begins a connection from `peer` on `wire`, as a listener does, whose client has shown `certificate`. Returns `None` if
+    /// it is refused without an answer.
     pub(crate) fn connect<W: Wire + Send + 'static>(
         &self,
         wire: W,

@@ -15,9 +15,9 @@ use crate::limit::{Rate, Size};
 use crate::words::shorten;
 
 /// 1 Gbit/s.
-const USUAL_SPEED: u64 = 125_000_000;
-const USUAL_BUFFER: u64 = 256 * 1024;
-const USUAL_LATENCY: Duration = Duration::from_millis(10);
+const DEFAULT_SPEED: u64 = 125_000_000;
+const DEFAULT_BUFFER: u64 = 256 * 1024;
+const DEFAULT_LATENCY: Duration = Duration::from_millis(10);
 
 /// Fields that the simulation sets itself.
 const OWN_FIELDS: [&str; 5] = ["content-length", "transfer-encoding", "connection", "expect", "upgrade"];
@@ -101,8 +101,8 @@ impl Group {
             send_rate: speed(keys, "send_rate").unwrap_or_else(usual_speed),
             buffer: keys
                 .size("buffer", Size::new(4096)..=Size::new(64 << 20))
-                .map_or(USUAL_BUFFER, |bytes| bytes as u64),
-            latency: keys.amount("latency", latency).unwrap_or(USUAL_LATENCY),
+                .map_or(DEFAULT_BUFFER, |bytes| bytes as u64),
+            latency: keys.amount("latency", latency).unwrap_or(DEFAULT_LATENCY),
             patience: keys.timeout("patience"),
             from: keys.duration("from").unwrap_or_default(),
             until: keys.duration("until"),
@@ -122,7 +122,7 @@ impl Group {
 }
 
 fn usual_speed() -> Rate {
-    Rate::new(USUAL_SPEED).expect("it is not zero")
+    Rate::new(DEFAULT_SPEED).expect("it is not zero")
 }
 
 fn name(text: &str) -> Result<String, String> {
@@ -141,7 +141,7 @@ fn not_empty(text: &str) -> Result<String, String> {
     }
 }
 
-/// No zero: a server that answers at once would be asked again at the same instant, for ever.
+/// Reads a latency. Zero is refused: a server that answers at once would be asked again at the same instant, forever.
 fn latency(text: &str) -> Result<Duration, String> {
     let latency = duration::parse(text).map_err(|error| error.to_string())?;
     let is_good = (Duration::from_millis(1)..=Duration::from_secs(60)).contains(&latency);
@@ -248,7 +248,7 @@ impl FromStr for AtOnce {
     fn from_str(text: &str) -> Result<Self, String> {
         (text == "at_once")
             .then_some(Self)
-            .ok_or_else(|| format!("{:?} is no way to arrive; write {LIKE_ARRIVAL}", shorten(text)))
+            .ok_or_else(|| format!("{:?} is not an arrival; write {LIKE_ARRIVAL}", shorten(text)))
     }
 }
 
@@ -310,7 +310,7 @@ fn fields(keys: &Keys<'_>) -> Vec<(HeaderName, HeaderValue)> {
             // It may be a secret, and is not shown.
             table.table_fault(
                 at.clone(),
-                format!("the value of {field} is not one; write a string of visible characters"),
+                format!("the value of {field} is not valid; write a string of visible characters"),
             );
         }
     }

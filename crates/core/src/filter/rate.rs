@@ -79,7 +79,7 @@ pub struct RateFilter {
     holding: bool,
     /// Bytes passed without a rate since it was last settled.
     unpaced: bool,
-    /// Until then what was earned of a chunk of an old rate may pass. A stream that keeps up takes it at once.
+    /// Until then a stream may still take what it had earned under the old rate, though a chunk of the new one may be smaller.
     old_chunk_until: Instant,
     /// The remainder is sent on credit: the rest of the input passes.
     closing: bool,
@@ -226,7 +226,7 @@ impl RateFilter {
     /// Settles `allowance`, this stream's, at `now` under `rate`. Returns until when what it has of an old chunk may pass.
     fn settle(&self, allowance: &mut Allowance, rate: Rate, now: Instant) -> Instant {
         let catch_up = self.catch_up_here();
-        // Whoever sets a limit by hand wants it to hold; one that follows the time is known to change, and moves no byte.
+        // A change by hand is to hold at once, and caps what was earned. One with a known time, of the calendar, keeps it.
         if allowance.rate() != rate
             && !self.unpaced
             && let Some(at) = self.limit.changed_at()

@@ -258,9 +258,10 @@ impl Limit {
         });
     }
 
-    /// Sets rates, burst and whether it only reports, from `at` on, without a byte more or less than the old rates give until then
-    /// and these from then on: a stream that sees it later has counted the time until then
-    /// at the old rate, and counts that since at the new one. Of several changes between two looks only the last has its time.
+    /// Sets rates, burst and whether it only reports, from `at` on. A stream that sees the change later counts the time until `at`
+    /// at the old rate and the time since at the new one, so it gets exactly the integral of its rates.
+    ///
+    /// Of several changes that a stream sees at once only the last has its time.
     pub fn set_all_at(&self, rates: Rates, burst: u64, report_only: bool, at: Instant) {
         self.set_burst(burst);
         self.change_at(at.as_nanos(), || {
