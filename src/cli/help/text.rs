@@ -82,7 +82,9 @@ fn item(text: &mut String, name: &str, description: &str) {
 fn wrapped(first: &str, column: usize, description: &str) -> String {
     let mut lines = format!("{first:column$}");
     let mut len = column;
-    for word in description.split_whitespace() {
+    // A default is not torn from its word.
+    let glued = description.replace("(default ", "(default\u{a0}");
+    for word in glued.split([' ', '\n']).filter(|word| !word.is_empty()) {
         let width = word.chars().count();
         if len > column && len + 1 + width > WIDTH {
             let _ = write!(lines, "\n{:column$}", "");
@@ -91,7 +93,7 @@ fn wrapped(first: &str, column: usize, description: &str) -> String {
             lines.push(' ');
             len += 1;
         }
-        lines.push_str(word);
+        lines.push_str(&word.replace('\u{a0}', " "));
         len += width;
     }
     lines
@@ -108,6 +110,10 @@ mod tests {
             ("", format!("{:COLUMN$}", "  --a")),
             ("b", format!("{:COLUMN$}b", "  --a")),
             (&format!("b {fits}"), format!("{:COLUMN$}b {fits}", "  --a")),
+            (
+                &format!("{} (default no)", &fits[8..]),
+                format!("{:COLUMN$}{}\n{:COLUMN$}(default no)", "  --a", &fits[8..], ""),
+            ),
             (&format!("bb {fits}"), format!("{:COLUMN$}bb\n{:COLUMN$}{fits}", "  --a", "")),
         ] {
             assert_eq!(wrapped("  --a", COLUMN, description), expected);
