@@ -154,8 +154,32 @@ pub(super) enum ConnectionsCommand {
 
 admin_command! {
     /// List the live connections and what holds each of their transfers.
-    #[argh(subcommand, name = "list", usage = "[options]", help_triggers("-h", "--help", "help"))]
+    #[argh(
+        subcommand,
+        name = "list",
+        usage = "[options]",
+        example = "{command_name} --sort now\n\
+            {command_name} --by-client --watch\n\
+            {command_name} --watch --json | jq -c '.connections | length'",
+        help_triggers("-h", "--help", "help")
+    )]
     ListConnections {
+        /// the order: id, or the most of now (the rate), sent or age first, or client (default id)
+        #[argh(option, arg_name = "column")]
+        pub(super) sort: Option<String>,
+
+        /// a line for each client, with the sums of its transfers (default no)
+        #[argh(switch)]
+        pub(super) by_client: bool,
+
+        /// all columns and whole targets, however wide (default no)
+        #[argh(switch)]
+        pub(super) wide: bool,
+
+        /// list again each second, until Ctrl-C; with --json a line each time (default no)
+        #[argh(switch)]
+        pub(super) watch: bool,
+
         /// print the admin API's JSON (default no)
         #[argh(switch)]
         pub(super) json: bool,

@@ -154,7 +154,7 @@ fn table(limits: Vec<Value>) -> Result<String, CliError> {
         }
     }
     // A server without a configuration (made by a program of its own) has no sources to show.
-    Ok(if is_known { table.text() } else { table.text_without(SOURCE) })
+    Ok(if is_known { table.text() } else { table.text_without(&[SOURCE]) })
 }
 
 fn set(typed: &SetLimit) -> Result<String, CliError> {

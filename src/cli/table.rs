@@ -21,18 +21,13 @@ impl<const N: usize> Table<N> {
 
     /// Formats the table, each column as wide as needed, two spaces apart.
     pub(super) fn text(&self) -> String {
-        self.text_without("")
+        self.text_without(&[])
     }
 
-    /// The same without the column of this heading.
-    pub(super) fn text_without(&self, heading: &str) -> String {
-        let is_shown = self.rows[0].each_ref().map(|name| name != heading || heading.is_empty());
-        let mut widths = [0; N];
-        for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
+    /// The same without the columns of these headings.
+    pub(super) fn text_without(&self, headings: &[&str]) -> String {
+        let is_shown = self.rows[0].each_ref().map(|name| !headings.contains(&name.as_str()));
+        let widths = self.widths();
         let mut text = String::new();
         for row in &self.rows {
             let mut line = String::new();
@@ -46,6 +41,30 @@ impl<const N: usize> Table<N> {
             text.push('\n');
         }
         text
+    }
+}
+
+impl<const N: usize> Table<N> {
+    /// Shortens the cells of the column `heading`, though to no fewer than `least` characters, so that lines without the columns
+    /// `hidden` have at most `most`.
+    pub(super) fn fit(&mut self, heading: &str, hidden: &[&str], most: usize, least: usize) {
+        let Some(at) = self.rows[0].iter().position(|name| name == heading) else { return };
+        let others = self.rows[0].iter().zip(self.widths()).filter(|(name, _)| *name != heading);
+        let others = others.filter(|(name, _)| !hidden.contains(&name.as_str()));
+        let width = most.saturating_sub(others.map(|(_, width)| width + 2).sum()).max(least);
+        for row in self.rows.iter_mut().filter(|row| row[at].chars().count() > width) {
+            row[at] = row[at].chars().take(width - 1).chain(['…']).collect();
+        }
+    }
+
+    fn widths(&self) -> [usize; N] {
+        let mut widths = [0; N];
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        widths
     }
 }
 
@@ -87,6 +106,20 @@ mod tests {
         table.row(["é\u{1b}[2J".to_owned(), "1 B".to_owned()]);
         table.row(["long one".to_owned(), "12.0 KiB".to_owned()]);
         assert_eq!(table.text(), "NAME          SIZE\né?[2J          1 B\nlong one  12.0 KiB\n");
+    }
+
+    #[test]
+    fn a_column_is_cut_so_that_lines_fit() {
+        for (most, expected) in [
+            (12, "NAME    SIZE\nabcdef     1\n"),
+            (11, "NAME   SIZE\nabcd…     1\n"),
+            (4, "NAME  SIZE\nabc…     1\n"),
+        ] {
+            let mut table = Table::new(["NAME", "HIDDEN", ">SIZE"]);
+            table.row(["abcdef", "x", "1"].map(str::to_owned));
+            table.fit("NAME", &["HIDDEN"], most, 4);
+            assert_eq!(table.text_without(&["HIDDEN"]), expected, "{most}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `limits` and `connections` as they are typed, against a running server.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
 
 use serde_json::Value;
 use sluicegate::http::route::Route;
@@ -76,7 +77,7 @@ fn a_slow_transfer_is_found_sped_up_or_closed() {
     let mut streams = [(); 2].map(|()| watched.served.begin("/large.bin"));
     streams.iter_mut().for_each(|stream| stream.read_exact(&mut [0; 1]).unwrap());
     let list = soon("both wait for their pace", || {
-        let list = prints(&["connections", "list", "--admin", &admin]);
+        let list = prints(&["connections", "list", "--wide", "--admin", &admin]);
         (list.matches(" pace ").count() == 2).then_some(list)
     });
     let peer = streams[0].local_addr().unwrap().to_string();
@@ -96,6 +97,32 @@ fn a_slow_transfer_is_found_sped_up_or_closed() {
     let json: Value =
         serde_json::from_str(&prints(&["connections", "list", "--json", "--admin", &admin])).unwrap();
     assert_eq!(json["connections"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_watched_list_comes_each_second_until_its_reader_goes() {
+    let folder = folder();
+    let watched = Watched::new(vec![testkit::served::files(&folder, 5_000)]);
+    let admin = watched.admin.to_string();
+    let mut command =
+        testkit::program::command(&["connections", "list", "--watch", "--json", "--admin", &admin]);
+    let mut program = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    let mut count = || {
+        let list: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        list["connections"].as_array().unwrap().len()
+    };
+    assert_eq!(count(), 0);
+    let mut stream = watched.served.begin("/large.bin");
+    stream.read_exact(&mut [0; 1]).unwrap();
+    assert!((0..5).any(|_| count() == 1));
+    drop(lines);
+    let output = program.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert!(
+        fails(2, &["connections", "list", "--sort", "size", "--admin", &admin])
+            .contains("--sort: \"size\" is no order")
+    );
 }
 
 #[test]

@@ -306,7 +306,7 @@ fn an_upload_under_way_is_in_the_lists_and_metrics_and_a_command_sets_it_free() 
             let set = if limit.held_by == "upload" { "1000B" } else { "off" };
             // ID, peer, client, method, target, age, bytes and what comes now stand before it.
             let connections = soon("the upload in the list, held", || {
-                let list = prints(&["connections", "list", "--admin", &admin]);
+                let list = prints(&["connections", "list", "--wide", "--admin", &admin]);
                 let upload = row(&list, |line| line.contains("POST /a (upload)"))?;
                 upload.contains(&format!("/s {set} {} ", limit.held_by)).then_some(upload)
             });

@@ -15,7 +15,7 @@ fn a_relay_has_one_line_in_the_list_of_what_the_client_is_sent() {
         let admin = uploading.program.admin().to_string();
         let sending = uploading.send(Tcp, 60_000);
         until("some came through", || uploading.taken() > 0);
-        let list = prints(&["connections", "list", "--admin", &admin]);
+        let list = prints(&["connections", "list", "--wide", "--admin", &admin]);
         let rows: Vec<Vec<&str>> =
             list.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
         let [row] = &rows[..] else { panic!("{}: {list}", limit.told) };
@@ -53,7 +53,7 @@ fn what_a_client_sends_through_a_tunnel_has_a_line_in_the_list_of_its_own() {
         let admin = program.admin().to_string();
         let set = if limit.held_by == "upload" { "1000B" } else { "off" };
         soon("the tunnel's upload in the list, held", || {
-            let list = prints(&["connections", "list", "--admin", &admin]);
+            let list = prints(&["connections", "list", "--wide", "--admin", &admin]);
             let upload = row(&list, |line| line.contains("GET /ws (upload)"))?;
             row(&list, |line| line.contains("GET /ws ") && !line.contains("(upload)"))?;
             upload.contains(&format!("/s {set} {} ", limit.held_by)).then_some(())
