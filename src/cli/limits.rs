@@ -37,6 +37,9 @@ struct Limit {
     rates: Vec<String>,
     #[serde(default)]
     rules: Vec<Rule>,
+    #[serde(default)]
+    schedule: Vec<Time>,
+    follows_schedule: Option<bool>,
     next_change: Option<String>,
     burst: u64,
     weight: Option<u16>,
@@ -49,7 +52,18 @@ struct Limit {
     over: u64,
 }
 
-/// A rule of a route's responses.
+/// What a limit is at some times of the week.
+#[derive(Deserialize)]
+struct Time {
+    during: String,
+    rate: Option<u64>,
+    burst: u64,
+    weight: Option<u16>,
+    holds: bool,
+    source: Option<Source>,
+}
+
+/// A rule of a route's responses or uploads.
 #[derive(Deserialize)]
 struct Rule {
     when: String,
@@ -89,10 +103,14 @@ fn list(typed: &ListLimits) -> Result<String, CliError> {
     table(all.limits)
 }
 
-/// Whether a limit is worth a row: those of uploads that are off, and through which nothing passed, are left out.
+/// Whether a limit is worth a row: those of uploads that are off at all times, and through which nothing passed, are left out.
 fn is_used(limit: &Value) -> bool {
     let is_of_uploads = limit["kind"].as_str().is_some_and(|kind| kind.starts_with("upload"));
-    !is_of_uploads || !limit["rate"].is_null() || limit["bytes"].as_u64().is_some_and(|bytes| bytes > 0)
+    let is_timed = ["rules", "schedule"].iter().any(|key| limit.get(key).is_some());
+    !is_of_uploads
+        || is_timed
+        || !limit["rate"].is_null()
+        || limit["bytes"].as_u64().is_some_and(|bytes| bytes > 0)
 }
 
 fn table(limits: Vec<Value>) -> Result<String, CliError> {
@@ -121,10 +139,25 @@ fn table(limits: Vec<Value>) -> Result<String, CliError> {
             source::of(&limit.source),
             match limit.next_change {
                 _ if limit.report_only => "reports only".to_owned(),
+                _ if limit.follows_schedule == Some(false) => "set by hand".to_owned(),
                 Some(at) => format!("changes {at}"),
                 None => String::new(),
             },
         ]);
+        let none = || "-".to_owned();
+        for time in limit.schedule {
+            table.row([
+                format!("  during {}", time.during),
+                RateOrOff(time.rate.and_then(Rate::or_unlimited)).to_string(),
+                if time.burst == 0 { none() } else { Burst::new(time.burst).to_string() },
+                time.weight.map_or_else(none, |weight| weight.to_string()),
+                none(),
+                none(),
+                none(),
+                known(time.source.map(|source| source.to_string())),
+                if time.holds { String::new() } else { "not now".to_owned() },
+            ]);
+        }
         for rule in limit.rules {
             table.row([
                 format!("  when {}", rule.when),

@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use sluicegate::config::words::spell_end_of_stream;
 use sluicegate::config::{
-    Config, EventSettings, FilterKind, FollowLinks, HalfClose, MaxBody, Pace, QuotaSource, Route,
+    Config, EventSettings, FilterKind, FollowLinks, HalfClose, LimitOf, MaxBody, Pace, QuotaSource, Route,
     RouteLimits, SharedLimits, SinkSettings, Source, Tcp, TcpSource, TracingSettings,
 };
 use sluicegate::duration;
@@ -56,6 +56,7 @@ pub(super) fn of(config: &Config, file: &str, moment: &Moment) -> String {
     let SharedLimits { server: all, client, key, upload, own: _ } = &server.limits;
     budgets(&mut text, [("server", *all), ("client", *client)]);
     budgets(&mut text, [("uploads", upload.server), ("upload client", upload.client)]);
+    scheduled(&mut text, config, &LimitOf::Server, moment);
     if [client, all, &upload.client, &upload.server].iter().any(|budget| budget.rate.is_some()) {
         line(&mut text, "client key", &key.to_string());
     }
@@ -74,7 +75,10 @@ pub(super) fn of(config: &Config, file: &str, moment: &Moment) -> String {
     if !trusted.is_empty() {
         line(&mut text, "trusted", &trusted.join(", "));
     }
-    classes::describe(&mut text, &config.classes);
+    for class in &config.classes {
+        classes::describe(&mut text, class);
+        scheduled(&mut text, config, &LimitOf::Class(class.name.to_string()), moment);
+    }
     for route in &config.routes {
         let _ = writeln!(text, "\n{}", route.name());
         if let Some(hosts) = hosts(route, LABEL_WIDTH) {
@@ -82,7 +86,7 @@ pub(super) fn of(config: &Config, file: &str, moment: &Moment) -> String {
         }
         line(&mut text, "source", &source(&route.source));
         line(&mut text, "pace", &pace_of(route));
-        for (label, rule) in rules::lines(route, moment) {
+        for (label, rule) in rules::lines(&route.rules, "rule", moment) {
             line(&mut text, &label, &rule);
         }
         budgets(&mut text, [("total", route.limits.total), ("client", route.limits.client)]);
@@ -93,8 +97,12 @@ pub(super) fn of(config: &Config, file: &str, moment: &Moment) -> String {
             let ahead = burst(Burst::new(route.upload.burst));
             line(&mut text, "upload", &format!("{}{ahead}{report}", route.upload_rates));
         }
+        for (label, rule) in rules::lines(&route.upload_rules, "upload rule", moment) {
+            line(&mut text, &label, &rule);
+        }
         budgets(&mut text, [("uploads", route.limits.upload_total)]);
         budgets(&mut text, [("upload client", route.limits.upload_client)]);
+        scheduled(&mut text, config, &LimitOf::Route(route.name()), moment);
         if let Some(max) = route.max_body {
             line(&mut text, "max body", &max.to_string());
         }
@@ -104,7 +112,7 @@ pub(super) fn of(config: &Config, file: &str, moment: &Moment) -> String {
             line(&mut text, "filters", &filters.join(", "));
         }
     }
-    for port in &config.tcp {
+    for (nth, port) in config.tcp.iter().enumerate() {
         let tls = port.tls.as_ref().map_or_else(String::new, |tls| format!(", TLS {tls}"));
         let header = if port.proxy_protocol { ", PROXY header required" } else { "" };
         let _ = writeln!(text, "\ntcp:{}{tls}{header}", port.listen);
@@ -113,9 +121,17 @@ pub(super) fn of(config: &Config, file: &str, moment: &Moment) -> String {
         let RouteLimits { total, client, upload_total, upload_client, .. } = port.limits;
         budgets(&mut text, [("total", total), ("client", client)]);
         budgets(&mut text, [("uploads", upload_total), ("upload client", upload_client)]);
+        scheduled(&mut text, config, &LimitOf::Port(nth, format!("tcp:{}", port.listen)), moment);
     }
     overlay::describe(&mut text, &config.overlay);
     text
+}
+
+/// A line for each time of the schedules of the limits `of`.
+fn scheduled(text: &mut String, config: &Config, of: &LimitOf, moment: &Moment) {
+    for time in rules::schedules(config, of, moment) {
+        line(text, "schedule", &time);
+    }
 }
 
 /// A line for each of these that is a limit.

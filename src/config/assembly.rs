@@ -135,7 +135,7 @@ impl Server {
             let server = server.with_tls_port(listener, tls.of(given.tls.as_deref()), port(given));
             Ok(if given.proxy_protocol { server.with_proxy_protocol() } else { server })
         })?;
-        Ok(server.with_extension(tls))
+        Ok(server.with_extension(tls).with_schedules(&config.schedules))
     }
 }
 
@@ -304,7 +304,7 @@ pub(super) fn paced(
     let pace = &given.pace;
     route = route.rate(pace.rate.clone()).burst(pace.burst.bytes()).catch_up(pace.catch_up);
     route = route.interval(pace.interval).end_of_stream(pace.end_of_stream);
-    route = route.pace_rules(given.rules.clone());
+    route = route.pace_rules(given.rules.clone()).upload_pace_rules(given.upload_rules.clone());
     let limits = &given.limits;
     route = route.total(limits.total).per_client(limits.client).weight(limits.weight);
     route =

@@ -8,13 +8,14 @@ use super::filters::{self, FilterKind};
 use super::listen::{self, Listen, TlsTables};
 use super::overlay::OverlaySource;
 use super::route::{self, Route};
+use super::schedules::Schedules;
 use super::sources;
 use super::tcp::Tcp;
 use super::words;
 use crate::address::ListenAddr;
 use crate::admin::AdminSource;
-use crate::http::ClassSettings;
 use crate::http::server::Settings;
+use crate::http::{ClassName, ClassSettings, LimitOf, LimitSchedule};
 use crate::keys::{Absent, ConfigError, Draft, FaultKind, Keys, Place, Reading};
 use crate::live_limits::LimitSources;
 use crate::logging::{AccessLogSettings, LogFormat};
@@ -55,6 +56,8 @@ pub struct Config {
     pub time_zone: Zone,
     /// Settings of all connections.
     pub server: Settings,
+    /// Shared limits that follow the time of the week: of the server, classes, routes and ports of raw TCP. Default none.
+    pub schedules: Vec<LimitSchedule>,
     /// Classes of clients; the first that has a client is its class. Default none.
     pub classes: Vec<ClassSettings>,
     /// Listener for metrics and health. Default none.
@@ -88,6 +91,7 @@ impl Default for Config {
             time_zone: Zone::default(),
             server: Settings::default(),
             classes: Vec::new(),
+            schedules: Vec::new(),
             admin: None,
             quota: None,
             tracing: None,
@@ -129,17 +133,31 @@ impl Config {
         let time_zone: Zone = keys.parse("time_zone").unwrap_or_default();
         let mut above = route::Above::default();
         above.zone.clone_from(&time_zone);
+        let class_tables = keys.tables("class");
         let classes = ClassSettings::read_all(&keys, &server.limits);
         above.classes = classes.iter().map(|class| class.name.clone()).collect();
         above.are_classes_bad = keys.failed(&["class"]);
-        let routes =
-            tables.into_iter().filter_map(|route| Route::read(route, &kinds, &mut above)).collect::<Vec<_>>();
+        let mut schedules = shared_schedules(&keys, &server, (&class_tables, &classes), &time_zone);
+        let mut routes = Vec::new();
+        for table in tables {
+            let route = Route::read(table.clone(), &kinds, &mut above);
+            // Also of a route that could not be read: its keys are known.
+            let of_route = Schedules::of_route(&table.table("limits", ROUTE_LIMITS), &time_zone);
+            if let Some(route) = route {
+                schedules.extend(of_route.named(&LimitOf::Route(route.name()), route.limits.in_order()));
+                routes.push(route);
+            }
+        }
         let listeners = route::Listeners { listen: &listen, http_redirect: &http_redirect };
         above.check_redirects(&keys, &routes, &listeners);
         let taken = listen.iter().chain(&http_redirect).map(|listen| &listen.address);
         let (mut taken, mut tcp) = (taken.cloned().collect::<Vec<_>>(), Vec::new());
         for port in keys.tables("tcp") {
-            if let Some(port) = Tcp::read(port, &taken, &mut tls) {
+            let read = Tcp::read(port.clone(), &taken, &mut tls);
+            let of_port = Schedules::of_route(&port.table("limits", ROUTE_LIMITS), &time_zone);
+            if let Some(port) = read {
+                let of = LimitOf::Port(tcp.len(), format!("tcp:{}", port.listen));
+                schedules.extend(of_port.named(&of, port.limits.in_order()));
                 taken.push(ListenAddr::Tcp(port.listen));
                 tcp.push(port);
             }
@@ -198,6 +216,7 @@ impl Config {
             time_zone,
             server,
             classes,
+            schedules,
             admin,
             quota,
             tracing,
@@ -208,6 +227,29 @@ impl Config {
             warnings,
         })
     }
+}
+
+/// Completes "expected a table" for the limits of a route.
+const ROUTE_LIMITS: &str = " such as { total = { rate = \"20m\" } }";
+
+/// Reads the schedules of the limits of the server and of classes.
+fn shared_schedules(
+    keys: &Keys<'_>,
+    server: &Settings,
+    (tables, classes): (&[Keys<'_>], &[ClassSettings]),
+    zone: &Zone,
+) -> Vec<LimitSchedule> {
+    let of_server = Schedules::of_server(&keys.table("limits", ""), zone);
+    let mut all: Vec<_> = of_server.clone().named(&LimitOf::Server, server.limits.in_order()).collect();
+    for table in tables {
+        let limits = table.table("limits", ROUTE_LIMITS);
+        let of_class = Schedules::of_class(&limits, zone).inheriting(&limits, &of_server);
+        let name: Option<ClassName> = table.parse("name");
+        if let Some(class) = name.and_then(|name| classes.iter().find(|class| class.name == name)) {
+            all.extend(of_class.named(&LimitOf::Class(class.name.to_string()), class.limits.in_order()));
+        }
+    }
+    all
 }
 
 /// A reader of a smooth response is not slow because the kernel holds its bytes back.

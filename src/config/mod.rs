@@ -25,6 +25,7 @@ mod overlay;
 mod pace;
 mod reload;
 mod route;
+mod schedules;
 mod simulated;
 mod sources;
 mod tcp;
@@ -40,6 +41,7 @@ pub use crate::http::{
     TextPattern,
 };
 pub use crate::http::{KeySource, MaxBody, SharedLimits, UploadLimits};
+pub use crate::http::{LimitHeld, LimitName, LimitOf, LimitPart, LimitSchedule};
 pub use crate::keys::{Absent, ConfigError, Draft, Fault};
 pub use crate::live_limits::{ClientLimit, FileLine, LimitChange, LimitSource, LimitSources, Sources};
 pub use crate::quota::QuotaSource;

@@ -98,6 +98,11 @@ impl Config {
                 }
                 name => self.set_limit(name, &saved.change.over(before.clone())),
             }
+            // What is saved goes before what the file says, its schedule too.
+            let shared = saved.name.shared();
+            for schedule in self.schedules.iter_mut().filter(|known| Some(&known.limit) == shared.as_ref()) {
+                schedule.is_by_hand = true;
+            }
             let address = saved.name.to_string();
             let each = saved.name.of_each().map(|each| self.limit_sources.of(&each.to_string()));
             let mut sources = each.unwrap_or_else(|| self.limit_sources.of(&address));

@@ -2,6 +2,7 @@
 
 mod classes;
 mod limits;
+mod schedules;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -81,6 +82,8 @@ impl Handle {
                 if let Some(old) = origin.as_deref() {
                     self.set_ports(&old.tcp, config);
                 }
+                let ports = origin.as_deref().map_or(&[][..], |old| &old.tcp);
+                self.set_schedules(&schedules::of_running(config, ports));
                 if let Some(book) = LimitBook::of(self) {
                     book.replace(given, config.limit_sources.clone());
                 }
@@ -94,6 +97,7 @@ impl Handle {
             let mut reloaded = Reloaded { changes, needs_restart: vec![] };
             if let Some(old) = origin.as_deref_mut() {
                 reloaded.changes.extend(classes::changes(&old.classes, &config.classes));
+                reloaded.changes.extend(schedules::changes(&old.schedules, &config.schedules));
                 reloaded.changes.extend(route_changes(&old.routes, &config.routes));
                 reloaded.changes.extend(tls_changes(&old.tls, &config.tls));
                 reloaded.changes.extend(setting_changes(old, config));
@@ -175,8 +179,10 @@ fn route_changes(old: &[Route], new: &[Route]) -> Vec<String> {
         |routes: &[Route], like: &Route| routes.iter().find(|route| route.name() == like.name()).cloned();
     // Changes of limits are described apart.
     let rest = |route: &Route| {
-        let Route { hosts, source, headers, error_pages, rules, limits, max_body, smooth, .. } =
-            route.clone();
+        let Route {
+            hosts, source, headers, error_pages, rules, upload_rules, limits, max_body, smooth, ..
+        } = route.clone();
+        let rules = (rules, upload_rules);
         (hosts, source, headers, error_pages, filters(route), rules, limits.weight, max_body, smooth)
     };
     let come = new.iter().filter_map(|route| match find(old, route) {

@@ -36,6 +36,7 @@ impl Server {
         };
         let routes = config.routes.iter().map(&mut route).collect::<Result<Vec<_>, _>>()?;
         let server = Self::simulated(config.server.clone(), routes, counts, clock, observer);
-        server.with_classes(&config.classes).map_err(AssemblyError::of)
+        let server = server.with_classes(&config.classes).map_err(AssemblyError::of)?;
+        Ok(server.with_schedules(&config.schedules))
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::route::Route;
 use crate::http::ClassSettings;
 use crate::keys::{Draft, Given, Step};
+use crate::limit::Budget;
 use crate::live_limits::{FileLine, LimitSource, LimitSources, Name, Part, Sources};
+use crate::schedule::Timetable;
 
 /// The keys of one table of a limit, and where else its rate and burst may stand.
 struct Of<'a> {
@@ -62,14 +64,21 @@ pub(super) fn of(draft: &Draft, classes: &[ClassSettings], routes: &[Route]) -> 
             add(Name::Route(route.name(), part), Of { table: path(&route_keys, keys), or });
         }
     }
-    for (nth, route) in routes.iter().enumerate().filter(|(_, route)| !route.rules.is_empty()) {
-        let rule = |rule| {
-            let keys = [Step::Key("pace"), Step::Item(rule), Step::Key("rate")];
-            source(draft, &[&[Step::Key("route"), Step::Item(nth)][..], &keys].concat())
-        };
-        let rules = (0..route.rules.len()).map(rule).collect();
-        let name = Name::Route(route.name(), Part::Response).to_string();
-        all.entry(name).or_insert_with(Sources::default).rules = rules;
+    for (nth, route) in routes.iter().enumerate() {
+        for (part, key, rules) in
+            [(Part::Response, "pace", &route.rules), (Part::Upload, "upload_pace", &route.upload_rules)]
+        {
+            if rules.is_empty() {
+                continue;
+            }
+            let rule = |rule| {
+                let keys = [Step::Key(key), Step::Item(rule), Step::Key("rate")];
+                source(draft, &[&[Step::Key("route"), Step::Item(nth)][..], &keys].concat())
+            };
+            let rules = (0..rules.len()).map(rule).collect();
+            let name = Name::Route(route.name(), part).to_string();
+            all.entry(name).or_insert_with(Sources::default).rules = rules;
+        }
     }
     LimitSources(all)
 }
@@ -99,7 +108,18 @@ impl Of<'_> {
             weight: of("weight"),
             report_only: of("report_only"),
             rules: Vec::new(),
+            schedule: self.schedule(draft),
         }
+    }
+
+    /// What each time of its schedule says.
+    fn schedule(&self, draft: &Draft) -> Vec<[LimitSource; 4]> {
+        let time = |nth| [&path(&self.table, &["schedule"])[..], &[Step::Item(nth)]].concat();
+        let times = (0..Timetable::<Budget>::MAX).map(time).take_while(|time| draft.given(time).is_some());
+        let said = |time: Vec<Step<'_>>| {
+            ["rate", "burst", "weight", "report_only"].map(|key| source(draft, &path(&time, &[key])))
+        };
+        times.map(said).collect()
     }
 }
 
@@ -137,16 +157,30 @@ path = "/api"
 proxy = "http://127.0.0.1:9000"
 limits.response.rate = "5m"
 upload = { rate = "6m" }
-limits.upload.client.rate = "4m"
+limits.upload.client = { rate = "4m", schedule = [{ during = "Mon", rate = "1m" }] }
+[[route.upload_pace]]
+when = { content_type = "text/*" }
+rate = "1m"
+[[route.limits.total.schedule]]
+during = "Tue"
+rate = "2m"
+burst = "1m"
+[[route.limits.total.schedule]]
+during = "Wed"
+report_only = true
 "#;
 
     #[test]
     fn each_value_is_where_it_was_written() {
         let config = Loader::new().parse(FILE, "f.toml", env!("CARGO_MANIFEST_DIR")).unwrap();
         let text = |address: &str| {
-            let Sources { rate, burst, weight, report_only, rules } = config.limit_sources.of(address);
+            let Sources { rate, burst, weight, report_only, rules, schedule } =
+                config.limit_sources.of(address);
             let rules: String = rules.iter().map(|rule| format!(" {rule}")).collect();
-            format!("{rate} {burst} {weight} {report_only}{rules}")
+            let times = schedule
+                .iter()
+                .map(|[rate, burst, weight, report_only]| format!("; {rate} {burst} {weight} {report_only}"));
+            format!("{rate} {burst} {weight} {report_only}{rules}{}", times.collect::<String>())
                 .replace("default", "-")
                 .replace("f.toml:", "")
         };
@@ -160,8 +194,9 @@ limits.upload.client.rate = "4m"
             ("/v1/limits/routes/%2F/response", "18 19 - - 23"),
             ("/v1/limits/routes/%2F/total", "20 - - 20"),
             ("/v1/limits/routes/%2Fapi/response", "28 - - -"),
-            ("/v1/limits/routes/%2Fapi/upload", "29 - - -"),
-            ("/v1/limits/routes/%2Fapi/upload-client", "30 - - -"),
+            ("/v1/limits/routes/%2Fapi/upload", "29 - - - 33"),
+            ("/v1/limits/routes/%2Fapi/upload-client", "30 - - -; 30 - - -"),
+            ("/v1/limits/routes/%2Fapi/total", "- - - -; 36 37 - -; - - - 40"),
         ] {
             assert_eq!(text(address), expected, "{address}");
         }

@@ -13,6 +13,7 @@ mod forwarded;
 pub(crate) mod host;
 pub(crate) mod host_pattern;
 pub mod interim;
+pub(crate) mod limit_schedules;
 mod limits;
 mod log_bound;
 mod path;
@@ -34,6 +35,7 @@ pub use classes::{
 pub use error_pages::ErrorPagesSource;
 pub use field_changes::FieldChanges;
 pub use host_pattern::HostPattern;
+pub use limit_schedules::{LimitHeld, LimitName, LimitOf, LimitPart, LimitSchedule};
 pub use limits::{KeySource, MaxBody, SharedLimits, UploadLimits};
 pub use redirect::{RedirectSource, RedirectTarget};
 

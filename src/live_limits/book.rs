@@ -91,6 +91,17 @@ impl LimitBook {
         book.sources.0.insert(name.to_string(), sources);
     }
 
+    /// Notes that a limit stays what the time of its schedule that `holds` made of it.
+    pub(crate) fn note_time(&self, name: &Name, holds: Option<usize>) {
+        if holds.is_none() {
+            return;
+        }
+        let mut book = self.0.book.lock();
+        let mut sources = book.sources.of_name(name);
+        sources.follow(holds);
+        book.sources.0.insert(name.to_string(), sources);
+    }
+
     /// Notes that a limit is what the configuration says again. A limit of one client is gone.
     pub(crate) fn forget(&self, name: &Name) {
         let mut book = self.0.book.lock();
@@ -142,6 +153,16 @@ impl Sources {
     /// The sources of rate, burst, weight and report_only.
     fn values(&mut self) -> [&mut LimitSource; 4] {
         [&mut self.rate, &mut self.burst, &mut self.weight, &mut self.report_only]
+    }
+
+    /// Puts what the time of the schedule that `holds` says in the place of these.
+    pub(crate) fn follow(&mut self, holds: Option<usize>) {
+        let Some(time) = holds.and_then(|nth| self.schedule.get(nth)).cloned() else { return };
+        for (value, source) in self.values().into_iter().zip(time) {
+            if let LimitSource::File(line) = source {
+                *value = LimitSource::Schedule(line);
+            }
+        }
     }
 
     /// Puts what `over` says in the place of what these say.

@@ -9,6 +9,7 @@ use crate::http::budgets::{
     CLASS, CLASS_CLIENT, CLIENT, ROUTE, ROUTE_CLIENT, SERVER, UPLOAD, UPLOAD_CLASS, UPLOAD_CLASS_CLIENT,
     UPLOAD_CLIENT, UPLOAD_ROUTE, UPLOAD_ROUTE_CLIENT, UPLOAD_SERVER,
 };
+use crate::http::{LimitName, LimitOf, LimitPart};
 
 /// Percent-encoded in a path segment: everything but unreserved characters (RFC 3986 section 2.3) and the colons of IPv6
 /// addresses.
@@ -66,6 +67,16 @@ impl Part {
 
     /// The parts that a class has.
     pub(crate) const OF_CLASS: [Self; 4] = [Self::Total, Self::Client, Self::UploadTotal, Self::UploadClient];
+
+    fn shared(self) -> Option<LimitPart> {
+        match self {
+            Self::Total => Some(LimitPart::Total),
+            Self::Client => Some(LimitPart::Client),
+            Self::UploadTotal => Some(LimitPart::UploadTotal),
+            Self::UploadClient => Some(LimitPart::UploadClient),
+            Self::Response | Self::Upload => None,
+        }
+    }
 
     fn kind_of_class(self) -> &'static str {
         match self {
@@ -127,6 +138,20 @@ impl Name {
             Self::UploadOwn(_) => Some(Self::UploadClient),
             _ => None,
         }
+    }
+
+    /// The name of a limit that responses or uploads share, as a schedule has it; `None` for others.
+    pub(crate) fn shared(&self) -> Option<LimitName> {
+        let (of, part) = match self {
+            Self::Server => (LimitOf::Server, LimitPart::Total),
+            Self::Client => (LimitOf::Server, LimitPart::Client),
+            Self::UploadServer => (LimitOf::Server, LimitPart::UploadTotal),
+            Self::UploadClient => (LimitOf::Server, LimitPart::UploadClient),
+            Self::Class(name, part) => (LimitOf::Class(name.clone()), part.shared()?),
+            Self::Route(name, part) => (LimitOf::Route(name.clone()), part.shared()?),
+            Self::Connection | Self::Own(_) | Self::UploadOwn(_) => return None,
+        };
+        Some(LimitName { of, part })
     }
 
     /// Whether it has a weight beside others of its kind.

@@ -29,10 +29,8 @@ pub enum LimitSource {
     Overlay(FileLine),
     /// The admin API, until the next reload.
     Api,
-    /// A rule whose time it is, by its place in the configuration.
+    /// A time of its schedule, which is now, by its place in the configuration.
     Schedule(FileLine),
-    /// A field of a backend's response.
-    Backend,
     /// The server's share of a fleet's quota.
     Quota,
 }
@@ -47,7 +45,6 @@ impl LimitSource {
             Self::Overlay(_) => "overlay",
             Self::Api => "api",
             Self::Schedule(_) => "schedule",
-            Self::Backend => "backend",
             Self::Quota => "quota",
         }
     }
@@ -56,7 +53,7 @@ impl LimitSource {
     pub fn line(&self) -> Option<&FileLine> {
         match self {
             Self::File(line) | Self::Overlay(line) | Self::Schedule(line) => Some(line),
-            Self::Default | Self::Flag(_) | Self::Api | Self::Backend | Self::Quota => None,
+            Self::Default | Self::Flag(_) | Self::Api | Self::Quota => None,
         }
     }
 
@@ -88,8 +85,10 @@ pub struct Sources {
     pub weight: LimitSource,
     /// Whether it only reports.
     pub report_only: LimitSource,
-    /// Of a route's responses: its rules, in order.
+    /// Of a route's responses or uploads: its rules, in order.
     pub rules: Vec<LimitSource>,
+    /// Of a shared limit: what the times of its schedule say of rate, burst, weight and report_only, in order.
+    pub schedule: Vec<[LimitSource; 4]>,
 }
 
 /// Where the values of limits come from, by the addresses of the limits. One that is not there has nothing but defaults.

@@ -88,7 +88,7 @@ impl Reader<'_> {
             burst: source("burst", burst),
             weight: source("weight", weight),
             report_only: source("report_only", report_only),
-            rules: Vec::new(),
+            ..Sources::default()
         };
         // A table that says nothing sets nothing.
         if let Some(line) = lines.into_iter().min() {

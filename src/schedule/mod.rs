@@ -5,6 +5,7 @@
 //! The wall's clock decides, and nothing else: where it jumps over a boundary, as when summer time begins, the state changes at the
 //! jump; what it shows twice, as when summer time ends, counts twice.
 
+mod timetable;
 mod zone;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use jiff::civil::Date;
 use jiff::tz::AmbiguousOffset;
 
 use crate::words::shorten;
+pub use timetable::{Held, Timetable};
 pub use zone::Zone;
 
 /// Minutes of a day.

@@ -5,6 +5,7 @@
 
 mod admin;
 mod admin_api;
+mod boundary;
 mod classes;
 mod direct_and_proxied;
 mod error_pages;

@@ -199,6 +199,34 @@ fn check_shows_the_rules_that_hold_now_or_at_a_given_time() {
 }
 
 #[test]
+fn check_shows_what_shared_limits_and_rules_of_uploads_are_at_a_given_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("schedule.toml");
+    let text = "time_zone = 'Europe/Berlin'\n[limits.server]\nrate = '100m'\n\
+                schedule = [{ during = 'Mon-Fri 08:00-18:00', rate = '40m', burst = '8m' }, { during = 'Thu', rate = 'off' }]\n\
+                [[route]]\npath = '/'\nproxy = 'http://127.0.0.1:9000'\n\
+                limits.upload.client.schedule = { during = 'Sat' }\n\
+                [[route.upload_pace]]\nwhen = { content_type = 'video/*', during = '22:00-06:00' }\nrate = '1m'\n";
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let message = fails(1, &["check", file]);
+    assert!(message.contains("expected tables [[schedule]]"), "{message}");
+    std::fs::write(file, text.replace("{ during = 'Sat' }", "[{ during = 'Sat', rate = '1m' }]")).unwrap();
+    let summary = prints(&["check", "--at", "2026-12-24 23:30", file]);
+    for line in [
+        "  at           Thu 2026-12-24 23:30 CET\n",
+        "  schedule     40m, burst 8m (8388608 bytes), during Mon-Fri 08:00-18:00 Europe/Berlin; does not hold then, \
+         from Fri 2026-12-25 08:00 CET\n",
+        "  schedule     off, during Thu 00:00-24:00 Europe/Berlin; holds then, until Fri 2026-12-25 00:00 CET\n",
+        "  schedule     upload client: 1m, during Sat 00:00-24:00 Europe/Berlin; does not hold then, from Sat \
+         2026-12-26 00:00 CET\n",
+        "1m, when content type video/*, during 22:00-06:00 Europe/Berlin; holds then, until Fri 2026-12-25 06:00 CET\n",
+    ] {
+        assert!(summary.contains(line), "{line}{summary}");
+    }
+}
+
+#[test]
 fn a_missing_file_is_a_warning_of_check_an_error_at_start_and_ignored_offline() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("site.toml");

@@ -53,6 +53,7 @@ fn every_key_is_documented_and_nothing_else() {
     for (section, table, text) in [
         ("Top level", 0, "KEY".to_owned()),
         ("[limits]", 0, "[limits]\nKEY".to_owned()),
+        ("[limits]", 2, "[[class]]\nname = 'a'\n[[class.limits.total.schedule]]\nKEY".to_owned()),
         ("[sink]", 0, "[sink]\nKEY".to_owned()),
         ("[quota]", 0, "[quota]\nserver = 'http://127.0.0.1:1'\nclient_id = 'a'\nKEY".to_owned()),
         ("[tracing]", 0, "[tracing]\nKEY".to_owned()),
@@ -74,9 +75,11 @@ fn every_key_of_a_limit_is_documented() {
     let limits = documented("[limits]", 1);
     assert_eq!(limits, known("[limits.client]\nKEY"));
     let shared: BTreeSet<String> = limits.into_iter().filter(|key| key != "key").collect();
-    for place in ["[limits.server]\nKEY", "[limits.connection]\nKEY"] {
-        assert_eq!(shared, known(place), "{place}");
-    }
+    assert_eq!(shared, known("[limits.server]\nKEY"));
+    // A connection shares nothing with others.
+    let mut alone = known("[limits.connection]\nKEY");
+    alone.insert("schedule".to_owned());
+    assert_eq!(shared, alone);
     let route = "[[route]]\npath = '/'\nfiles = '.'\n";
     for place in ["total", "client"] {
         assert_eq!(shared, known(&format!("{route}[route.limits.{place}]\nKEY")), "{place}");

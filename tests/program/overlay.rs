@@ -380,3 +380,57 @@ fn the_list_fits_a_terminal() {
     assert!(list.lines().next().unwrap().ends_with("SOURCE"), "{list}");
     gate.program.end();
 }
+
+#[test]
+fn a_limit_set_by_hand_leaves_its_schedule_until_it_is_reset_and_one_that_is_saved_does_for_good() {
+    const SCHEDULED: &str = "listen = '127.0.0.1:0'
+admin = '127.0.0.1:0'
+[limits.server]
+rate = '2m'
+burst = '1m'
+[[limits.server.schedule]]
+during = '00:00-24:00'
+rate = '3m'
+[[route]]
+path = '/'
+files = '.'
+";
+    let mut gate = Gate::start_with(SCHEDULED, None);
+    let scheduled = "3m 1m schedule:8+file";
+    let follows = |gate: &Gate| gate.json("/v1/limits/server")["follows_schedule"].clone();
+    assert_eq!((gate.shows("server").as_str(), follows(&gate)), (scheduled, json!(true)));
+    let server = gate.json("/v1/limits/server");
+    assert_eq!(server["source"]["rate"]["from"], "schedule");
+    assert_eq!(server["schedule"][0]["source"]["line"], 8);
+
+    // What is not changed stays what the schedule made of it.
+    let changed = gate.prints("limits set server --burst 5k --json");
+    let changed: Value = serde_json::from_str(&changed).unwrap();
+    assert_eq!((&changed["rate"], &changed["burst"]), (&json!(3 << 20), &json!(5 << 10)));
+    assert_eq!((&changed["source"]["rate"]["from"], follows(&gate)), (&json!("schedule"), json!(false)));
+    gate.prints("limits reset server");
+    assert_eq!((gate.shows("server").as_str(), follows(&gate)), (scheduled, json!(true)));
+    gate.prints("limits set server --rate 7m");
+    gate.reload("reloaded");
+    assert_eq!((gate.shows("server").as_str(), follows(&gate)), (scheduled, json!(true)));
+
+    gate.prints("limits set server --rate 7m --save");
+    for again in [|gate: &mut Gate| drop(gate.reload("reloaded")), Gate::restart] {
+        again(&mut gate);
+        let list = gate.prints("limits list");
+        assert!(
+            list.lines().any(|line| line.starts_with("server ") && line.ends_with("set by hand")),
+            "{list}"
+        );
+        let server = gate.json("/v1/limits/server");
+        assert_eq!((&server["rate"], &server["burst"]), (&json!(7 << 20), &json!(1 << 20)));
+        assert_eq!((&server["source"]["rate"]["from"], follows(&gate)), (&json!("overlay"), json!(false)));
+    }
+    let checked = prints(&["check", text(&gate.file)]);
+    assert!(checked.contains("not followed, since the limit was set by hand and saved"), "{checked}");
+
+    gate.prints("limits reset server --save");
+    assert_eq!((gate.shows("server").as_str(), follows(&gate)), (scheduled, json!(true)));
+    gate.restart();
+    assert_eq!((gate.shows("server").as_str(), follows(&gate)), (scheduled, json!(true)));
+}

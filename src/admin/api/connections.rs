@@ -200,9 +200,14 @@ fn binding(server: &Handle, transfer: &TransferReport, held: Option<&Held>, is_u
         false => [(CLASS, Part::Total), (CLASS_CLIENT, Part::Client)],
     };
     let [pace, total, each] = parts;
+    let is_routes = match (is_upload, &transfer.upload) {
+        (true, Some(upload)) => upload.pace_is_routes,
+        (true, None) => true,
+        (false, _) => transfer.pace_is_routes,
+    };
     let of_route = |part| transfer.route.clone().map(|path| Name::Route(path, part));
     let node = match &held?.by {
-        HeldBy::Pace if is_upload || transfer.pace_is_routes => return of_route(pace),
+        HeldBy::Pace if is_routes => return of_route(pace),
         HeldBy::ConnectionRate if !is_upload => return Some(Name::Connection),
         HeldBy::Budget(node) => &**node,
         HeldBy::Pace | HeldBy::ConnectionRate | HeldBy::Source | HeldBy::Reader => return None,

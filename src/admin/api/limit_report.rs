@@ -1,15 +1,15 @@
 //! The representation of a limit.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
 
 use serde::Serialize;
 
 use super::rules::{self, RuleReport};
+use super::schedules::{self, ScheduleReport};
 use crate::http::route::Route;
 use crate::http::server::Handle;
 use crate::limit::Rate;
-use crate::live_limits::{LimitBook, LimitSource, Live, Name, Part};
+use crate::live_limits::{LimitBook, LimitSource, Live, Name, Part, Sources};
 
 #[derive(Serialize)]
 pub(super) struct LimitReport {
@@ -27,12 +27,11 @@ pub(super) struct LimitReport {
     /// If several hold one after another, each as in a configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     rates: Option<Vec<String>>,
-    /// Of responses of a route that has some: its rules, in order.
+    /// Of responses or uploads of a route that has some: its rules, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rules: Vec<RuleReport>,
-    /// When a rule begins or ends to hold.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_change: Option<String>,
+    #[serde(flatten)]
+    schedule: ScheduleReport,
     burst: u64,
     weight: Option<u16>,
     report_only: bool,
@@ -72,7 +71,10 @@ impl From<&LimitSource> for SourceReport {
 }
 
 impl LimitReport {
-    pub(super) fn of(live: &Live, name: &Name, book: Option<&LimitBook>) -> Self {
+    pub(super) fn of(server: &Handle, live: &Live, name: &Name, book: Option<&LimitBook>) -> Self {
+        let known = book.map(|book| book.sources(name));
+        let times = known.as_ref().map_or(&[][..], |known| &known.schedule);
+        let (schedule, holds) = schedules::of(server, name, times);
         let (passed, over) = live.passed();
         let budget = live.budget();
         Self {
@@ -89,11 +91,11 @@ impl LimitReport {
             rate: budget.rate.map(Rate::bytes_per_second),
             rates: live.rates().map(|rates| rates.texts()),
             rules: Vec::new(),
-            next_change: None,
+            schedule,
             burst: budget.burst,
             weight: name.is_weighted().then_some(budget.weight.get()),
             report_only: budget.report_only,
-            source: book.map(|book| sources(book, name)).unwrap_or_default(),
+            source: known.map(|known| sources(known, name, holds)).unwrap_or_default(),
             quota: live.quota().map(Rate::bytes_per_second),
             bytes: passed.map(|passed| passed.bytes),
             waits: passed.map(|passed| passed.waits),
@@ -102,29 +104,33 @@ impl LimitReport {
     }
 
     /// That of a route: with its rules, and which of them hold.
-    pub(super) fn of_route(route: &Route, part: Part, book: Option<&LimitBook>, now: SystemTime) -> Self {
+    pub(super) fn of_route(server: &Handle, route: &Route, part: Part, book: Option<&LimitBook>) -> Self {
         let name = Name::Route(route.name().to_owned(), part);
-        let report = Self::of(&Live::of_route(route, part), &name, book);
-        if part != Part::Response {
-            return report;
-        }
+        let mut report = Self::of(server, &Live::of_route(route, part), &name, book);
+        let rules = match part {
+            Part::Response => route.rules(),
+            Part::Upload => route.upload_rules(),
+            _ => return report,
+        };
         let sources = book.map(|book| book.sources(&name).rules).unwrap_or_default();
-        Self { rules: rules::of(route, &sources, now), next_change: rules::next_change(route, now), ..report }
+        (report.rules, report.schedule.next_change) = rules::of(rules, &sources, server.calendar());
+        report
     }
 
     /// That of the limit of this name, if there is one.
     pub(super) fn find(server: &Handle, name: &Name) -> Option<Self> {
         let book = LimitBook::of(server);
         let Name::Route(path, part) = name else {
-            return Some(Self::of(&Live::find(server, name)?, name, book.as_ref()));
+            return Some(Self::of(server, &Live::find(server, name)?, name, book.as_ref()));
         };
         let route = server.routes().into_iter().find(|route| route.name() == path)?;
-        Some(Self::of_route(&route, *part, book.as_ref(), server.calendar()))
+        Some(Self::of_route(server, &route, *part, book.as_ref()))
     }
 }
 
-fn sources(book: &LimitBook, name: &Name) -> BTreeMap<&'static str, SourceReport> {
-    let sources = book.sources(name);
+/// Where the values come from: what the time of the schedule that `holds` says is not the limit's own.
+fn sources(mut sources: Sources, name: &Name, holds: Option<usize>) -> BTreeMap<&'static str, SourceReport> {
+    sources.follow(holds);
     let weight = name.is_weighted().then_some(("weight", &sources.weight));
     let all = [("rate", &sources.rate), ("burst", &sources.burst), ("report_only", &sources.report_only)];
     all.into_iter().chain(weight).map(|(value, source)| (value, source.into())).collect()

@@ -4,6 +4,7 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use super::limit_report::LimitReport;
+use super::schedules;
 use crate::budget::{ClientKey, Clients};
 use crate::http::api::{Problem, json};
 use crate::http::content::Content;
@@ -54,18 +55,19 @@ pub(super) fn client_key(server: &Handle, text: &str) -> Result<ClientKey, Probl
 pub(super) fn list(server: &Handle) -> Response<Content> {
     let find = |names: &[Name]| names.iter().filter_map(|name| LimitReport::find(server, name)).collect();
     let mut limits: Vec<LimitReport> = find(&[Name::Server, Name::Client, Name::Connection]);
-    let (routes, now) = (crate::admin::routes(server), server.calendar());
+    let routes = crate::admin::routes(server);
     let book = LimitBook::of(server);
     let book = book.as_ref();
     let of_routes = |parts: [Part; 3]| {
-        let of_route = move |route| parts.map(|part| LimitReport::of_route(route, part, book, now));
+        let of_route = move |route| parts.map(|part| LimitReport::of_route(server, route, part, book));
         routes.iter().flat_map(move |route| of_route(route))
     };
     limits.extend(of_routes(Part::OF_RESPONSES));
     for class in server.budgets().classes() {
         for part in Part::OF_CLASS {
             let name = Name::Class(class.name().to_owned(), part);
-            limits.extend(Live::of_class(&class, part).map(|live| LimitReport::of(&live, &name, book)));
+            limits
+                .extend(Live::of_class(&class, part).map(|live| LimitReport::of(server, &live, &name, book)));
         }
     }
     limits.extend::<Vec<_>>(find(&[Name::UploadServer, Name::UploadClient]));
@@ -101,9 +103,16 @@ pub(super) fn change(
     by: &PeerAddr,
 ) -> Result<(), Problem> {
     let live = Live::find(server, name).ok_or_else(|| none_of(name))?;
+    let holds = schedules::held(server, name);
+    let is_set = change.sets() != [false; 4];
+    if is_set {
+        schedules::set_by_hand(server, name, true);
+    }
     live.change(change).map_err(|_| too_many())?;
     let new = live.setting();
-    if let Some(book) = LimitBook::of(server) {
+    if let Some(book) = LimitBook::of(server).filter(|_| is_set) {
+        // The values that stay are those of the schedule.
+        book.note_time(name, holds);
         book.note(name, &LimitSource::Api, change.sets());
     }
     // Where no rule holds the route's own limit does.
@@ -127,6 +136,7 @@ pub(super) fn reset(server: &Handle, name: &Name, by: &PeerAddr) -> Result<(), P
         return Err(no_configuration("what this limit was before is not known"));
     }
     live.set(given.unwrap_or_default());
+    schedules::set_by_hand(server, name, false);
     if let Some(book) = book {
         book.forget(name);
     }

@@ -26,6 +26,7 @@ mod limits;
 mod request;
 mod rules;
 mod saving;
+mod schedules;
 mod upstreams;
 
 use http::{Method, Response, StatusCode, request::Parts};

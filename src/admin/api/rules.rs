@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::limit_report::SourceReport;
-use crate::http::route::{PaceRule, Route};
+use crate::http::route::PaceRule;
 use crate::live_limits::LimitSource;
 
 /// A rule that takes the place of a route's own rate and burst.
@@ -22,8 +22,12 @@ pub(super) struct RuleReport {
     source: Option<SourceReport>,
 }
 
-/// The rules of `route`, in order, with their `sources` as far as they are known.
-pub(super) fn of(route: &Route, sources: &[LimitSource], now: SystemTime) -> Vec<RuleReport> {
+/// Rules, in order, with their `sources` as far as they are known; and when another of them begins or ends to hold.
+pub(super) fn of(
+    rules: &[PaceRule],
+    sources: &[LimitSource],
+    now: SystemTime,
+) -> (Vec<RuleReport>, Option<String>) {
     let report = |(nth, rule): (usize, &PaceRule)| RuleReport {
         name: rule.name.clone(),
         when: rule.when.to_string(),
@@ -32,10 +36,8 @@ pub(super) fn of(route: &Route, sources: &[LimitSource], now: SystemTime) -> Vec
         holds: rule.when.is_time(now),
         source: sources.get(nth).map(SourceReport::from),
     };
-    route.rules().iter().enumerate().map(report).collect()
-}
-
-/// When another of its rules begins or ends to hold.
-pub(super) fn next_change(route: &Route, now: SystemTime) -> Option<String> {
-    route.next_change(now).map(|at| humantime::format_rfc3339_seconds(at).to_string())
+    let timed = rules.iter().filter_map(|rule| rule.when.during.as_ref());
+    let next = timed.filter_map(|during| during.next_change(now)).min();
+    let next = next.map(|at| humantime::format_rfc3339_seconds(at).to_string());
+    (rules.iter().enumerate().map(report).collect(), next)
 }

@@ -25,6 +25,7 @@ pub(in crate::cli) struct Quota {
 
 #[derive(ArgsInfo, FromArgs, Debug, PartialEq)]
 #[argh(subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one, and argh takes no box")]
 pub(super) enum Command {
     Serve(Serve),
     List(List),
@@ -45,6 +46,14 @@ pub(super) struct Serve {
     /// a limit to start with: egress=100m (bytes/s) or api=100/s (requests); repeatable (default none)
     #[argh(option, arg_name = "limit")]
     pub(super) limit: Vec<String>,
+
+    /// a limit at times of the week, egress=40m during Mon-Fri 08:00-18:00, in the place of its --limit; repeatable, the first whose time it is holds (default none)
+    #[argh(option, arg_name = "limit")]
+    pub(super) schedule: Vec<String>,
+
+    /// the time zone of --schedule, such as Europe/Berlin (default UTC)
+    #[argh(option, arg_name = "name")]
+    pub(super) time_zone: Option<String>,
 
     /// how long a client lives, and a lease lasts, after a heartbeat (default 30s)
     #[argh(option, arg_name = "time")]

@@ -12,8 +12,11 @@ use sluicegate::config::words::parse_log_level;
 use sluicegate::duration;
 use sluicegate::logging;
 use sluicegate::quota::NamedLimit;
-use sluicegate::quota::server::{QuotaServer, QuotaServerHandle, QuotaServerSettings, permitted};
+use sluicegate::quota::server::{
+    QuotaSchedule, QuotaServer, QuotaServerHandle, QuotaServerSettings, permitted,
+};
 use sluicegate::rt::{self, Signals};
+use sluicegate::schedule::{During, Timetable, Zone};
 use sluicegate::tls::ServerTls;
 
 use super::args::Serve;
@@ -118,6 +121,7 @@ fn settings(typed: &Serve) -> Result<QuotaServerSettings, CliError> {
         }
         settings.limits.push(named);
     }
+    settings.schedules = schedules(typed, &settings.limits)?;
     settings.drain = value("--drain", &typed.drain, duration::parse)?.unwrap_or(settings.drain);
     settings.token = token(typed.token_file.as_deref())?;
     let identity = identity(typed.tls_cert.as_deref(), typed.tls_key.as_deref())?;
@@ -134,6 +138,42 @@ fn settings(typed: &Serve) -> Result<QuotaServerSettings, CliError> {
         (None, None) => None,
     };
     Ok(settings)
+}
+
+/// The schedules of limits, in the order of the limits; each is of one of them.
+fn schedules(typed: &Serve, limits: &[NamedLimit]) -> Result<Vec<QuotaSchedule>, CliError> {
+    let wrong = |text: String| CliError::flag("--schedule", text);
+    let zone: Option<Zone> = value("--time-zone", &typed.time_zone, str::parse)?;
+    if zone.is_some() && typed.schedule.is_empty() {
+        return Err(CliError::Usage(
+            "--time-zone is of --schedule: give that too, or leave it out".to_owned(),
+        ));
+    }
+    let zone = zone.unwrap_or_default();
+    let mut times: Vec<(NamedLimit, During)> = Vec::new();
+    for text in &typed.schedule {
+        let Some((limit, during)) = text.split_once(" during ") else {
+            return Err(wrong(format!("{text:?} has no time; write egress=40m during Mon-Fri 08:00-18:00")));
+        };
+        let named: NamedLimit = limit.trim().parse().map_err(|error| CliError::flag("--schedule", error))?;
+        let during = During::parse([during], zone.clone()).map_err(wrong)?;
+        let Some(own) = limits.iter().find(|own| own.resource == named.resource) else {
+            let resource = &named.resource;
+            return Err(wrong(format!(
+                "{resource} has no limit at other times; give --limit {resource}=… too"
+            )));
+        };
+        if own.limit.unit() != named.limit.unit() {
+            return Err(wrong(format!("{named} does not count what --limit {own} does; write both alike")));
+        }
+        times.push((named, during));
+    }
+    let of = |own: &NamedLimit| {
+        let own_times = times.iter().filter(|(named, _)| named.resource == own.resource);
+        let own_times = own_times.map(|(named, during)| (during.clone(), named.limit)).collect();
+        QuotaSchedule { resource: own.resource.clone(), own: own.limit, times: Timetable::new(own_times) }
+    };
+    Ok(limits.iter().map(of).filter(|schedule| !schedule.times.is_empty()).collect())
 }
 
 fn count(text: &str) -> Result<usize, String> {
@@ -157,6 +197,11 @@ fn started(addresses: &[ListenAddr], bound: Vec<SocketAddr>, settings: &QuotaSer
     }
     for named in &settings.limits {
         let _ = writeln!(text, "  {named}");
+    }
+    for schedule in &settings.schedules {
+        for (during, limit) in schedule.times.iter() {
+            let _ = writeln!(text, "  {}={limit} during {during}", schedule.resource);
+        }
     }
     let timeout = duration::spell(settings.book.heartbeat_timeout);
     let learning = match settings.book.learning {

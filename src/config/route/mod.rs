@@ -23,6 +23,8 @@ use crate::words::shorten;
 pub use filters::RouteFilter;
 pub use path::RoutePath;
 pub(super) use redirects::Listeners;
+use rules::Matter;
+pub(super) use rules::during;
 pub use source::Source;
 
 /// One route.
@@ -44,6 +46,8 @@ pub struct Route {
     pub rules: Vec<PaceRule>,
     /// What the responses of the route share, and its uploads.
     pub limits: RouteLimits,
+    /// Rules that take the place of the rate and burst of `upload`: the first that the content of a request meets.
+    pub upload_rules: Vec<PaceRule>,
     /// Pace of the content of each request; its weight is not used.
     pub upload: Budget,
     /// Its rates, by the bytes that have been read; the last is that of `upload`.
@@ -72,6 +76,7 @@ impl Route {
             headers: FieldChanges::default(),
             pace,
             rules: Vec::new(),
+            upload_rules: Vec::new(),
             limits,
             upload,
             upload_rates: Rates::default(),
@@ -122,7 +127,8 @@ impl Route {
         let response = limits_table.table("response", " such as { rate = 60, weight = 2 }");
         let pace = read_pace(&keys, &response);
         let smooth = keys.switch("smooth").unwrap_or_default();
-        let rules = rules::read(&keys, above);
+        let rules = rules::read(&keys, Matter::Responses, above);
+        let upload_rules = rules::read(&keys, Matter::Uploads, above);
         let limits = RouteLimits::read(&limits_table).of_response(&response, &keys);
         let (upload, upload_rates) = keys.table("upload", LIMIT_EXAMPLE).budget_of_each();
         let max_body = keys.amount("max_body", str::parse::<MaxBody>);
@@ -146,10 +152,10 @@ impl Route {
             keys.fault("path", format!("a folder's path ends with a slash; write {good:?}"));
         }
         if matches!(source, Some(Source::Files(_))) {
-            for table in [&keys, &limits_table] {
-                if table.has("upload") {
+            for (table, key) in [(&keys, "upload"), (&keys, "upload_pace"), (&limits_table, "upload")] {
+                if table.has(key) {
                     table.fault(
-                        "upload",
+                        key,
                         "does nothing with files: the content of such requests is not read; leave it out",
                     );
                 }
@@ -176,6 +182,7 @@ impl Route {
             headers,
             pace,
             rules,
+            upload_rules,
             limits,
             upload,
             upload_rates,

@@ -1,4 +1,4 @@
-//! The rules of a route's pace: the tables `[[route.pace]]`.
+//! The rules of a route's pace: the tables `[[route.pace]]`, and `[[route.upload_pace]]` for uploads.
 
 use super::Above;
 use crate::http::ClassName;
@@ -11,16 +11,32 @@ use crate::words::suggestion;
 /// The most rules of a route.
 const MAX: usize = 64;
 
+/// What rules are about.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Matter {
+    Responses,
+    Uploads,
+}
+
+impl Matter {
+    fn key(self) -> &'static str {
+        match self {
+            Self::Responses => "pace",
+            Self::Uploads => "upload_pace",
+        }
+    }
+}
+
 /// Reads the rules of a route. Times are those of the zone of `above` unless a rule names another.
-pub(super) fn read(keys: &Keys<'_>, above: &Above) -> Vec<PaceRule> {
-    let tables = keys.tables("pace");
+pub(super) fn read(keys: &Keys<'_>, matter: Matter, above: &Above) -> Vec<PaceRule> {
+    let tables = keys.tables(matter.key());
     if tables.len() > MAX {
-        keys.fault("pace", format!("there are more than {MAX} rules; leave some out"));
+        keys.fault(matter.key(), format!("there are more than {MAX} rules; leave some out"));
     }
     let mut rules: Vec<PaceRule> = Vec::new();
     for table in tables {
-        let table = table.named("[[route.pace]]".to_owned());
-        let rule = one(&table, above);
+        let table = table.named(format!("[[route.{}]]", matter.key()));
+        let rule = one(&table, matter, above);
         let is_taken = |name: &String| rules.iter().any(|rule| rule.name.as_ref() == Some(name));
         if rule.as_ref().and_then(|rule| rule.name.as_ref()).is_some_and(is_taken) {
             table.fault("name", "a rule of this route above has that name; rename one");
@@ -30,7 +46,7 @@ pub(super) fn read(keys: &Keys<'_>, above: &Above) -> Vec<PaceRule> {
     rules
 }
 
-fn one(keys: &Keys<'_>, above: &Above) -> Option<PaceRule> {
+fn one(keys: &Keys<'_>, matter: Matter, above: &Above) -> Option<PaceRule> {
     let name: Option<ClassName> = keys.parse("name");
     keys.require("when");
     keys.require("rate");
@@ -38,7 +54,7 @@ fn one(keys: &Keys<'_>, above: &Above) -> Option<PaceRule> {
     let burst = keys.amount("burst", str::parse::<Burst>);
     keys.needs_rate("burst", rates.as_ref().is_some_and(|rates| rates.last().is_some()), NOTHING_AHEAD);
     let table = keys.table("when", " such as { extension = \"iso\" }");
-    let when = when(&table, above);
+    let when = when(&table, matter, above);
     if keys.has("when") && when.is_empty() && !table.failed(&ALL) && !keys.failed(&["when"]) {
         keys.fault("when", "it asks nothing; set the rate of the route itself, or write a condition");
     }
@@ -50,7 +66,11 @@ fn one(keys: &Keys<'_>, above: &Above) -> Option<PaceRule> {
 const ALL: [&str; 9] =
     ["class", "path", "extension", "method", "query", "status", "content_type", "size", "during"];
 
-fn when(keys: &Keys<'_>, above: &Above) -> When {
+fn when(keys: &Keys<'_>, matter: Matter, above: &Above) -> When {
+    let of_response = match matter {
+        Matter::Responses => keys.clone(),
+        Matter::Uploads => keys.without_effect("is not known while a request is read; leave it out"),
+    };
     let when = When {
         class: classes(keys, above),
         path: keys.values("path").unwrap_or_default(),
@@ -62,7 +82,7 @@ fn when(keys: &Keys<'_>, above: &Above) -> When {
             .map(|method| method.0)
             .collect(),
         query: keys.values("query").unwrap_or_default(),
-        status: keys.amounts("status").unwrap_or_default(),
+        status: of_response.amounts("status").unwrap_or_default(),
         content_type: keys.values("content_type").unwrap_or_default(),
         size: keys.parse("size"),
         during: during(keys, &above.zone),
@@ -98,7 +118,8 @@ fn classes(keys: &Keys<'_>, above: &Above) -> Vec<ClassName> {
     named.into_iter().map(|(_, name)| name).collect()
 }
 
-fn during(keys: &Keys<'_>, zone: &Zone) -> Option<During> {
+/// Reads `during` and its `time_zone`.
+pub(in crate::config) fn during(keys: &Keys<'_>, zone: &Zone) -> Option<During> {
     let texts: Option<Vec<String>> = keys.values("during");
     let own: Option<Zone> = keys.parse("time_zone");
     if own.is_some() && texts.is_none() {

@@ -25,9 +25,9 @@ use crate::limit::{Budget, Interval, Limit, Weight};
 use crate::rt;
 
 pub use super::source::{Answer, Handler};
-pub(in crate::http) use rules::Met;
 pub use rules::PaceRule;
 use rules::PaceRules;
+pub(in crate::http) use rules::{Met, RulesMet};
 pub(crate) use stages::place_pace;
 pub(super) use stages::{Pacing, Stage};
 use uploads::Uploads;

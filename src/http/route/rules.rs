@@ -1,16 +1,17 @@
-//! Rules of a route's pace: the first that a response meets sets its rate and burst.
+//! Rules of a route's pace: the first that a response, or an upload, meets sets its rate and burst.
 //!
-//! A response is matched once, at its head. From then on it is under a limit of the rules that it met, whatever the time: at a
+//! Each is matched once, at its head. From then on it is under a limit of the rules that it met, whatever the time: at a
 //! boundary of time that limit is set to the rule that holds, as by hand.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::{Method, response};
+use http::{HeaderMap, Method, response};
 
 use super::Route;
 use super::when::When;
+use crate::clock::Instant;
 use crate::limit::{Limit, Rates};
 use crate::sync::Mutex;
 
@@ -22,7 +23,7 @@ const MAX_LIMITS: usize = 256;
 pub struct PaceRule {
     /// What the access log calls it; without a name, it is its number, from 1.
     pub name: Option<String>,
-    /// Which responses, and when.
+    /// Which responses or uploads, and when.
     pub when: When,
     /// Their rates.
     pub rates: Rates,
@@ -41,23 +42,92 @@ impl PaceRule {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::http) struct Met(u64);
 
-/// The rules of a route.
+/// The rules that a request meets, before its response is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::http) struct RulesMet {
+    /// Of the route's responses.
+    pub(in crate::http) down: Met,
+    /// Of its uploads.
+    pub(in crate::http) up: Met,
+}
+
+/// The rules of a route's responses, or of its uploads.
 #[derive(Default)]
 pub(super) struct PaceRules {
     rules: Vec<PaceRule>,
     /// Their names or numbers.
     labels: Vec<Arc<str>>,
-    /// The limits of responses, by the rules that they met.
-    limits: Arc<Mutex<BTreeMap<Met, Limit>>>,
+    /// Shared with the rules that these came in the place of.
+    limits: Arc<Mutex<Limits>>,
+    /// Which of those that share the limits these are.
+    generation: u32,
+    /// How often conditions or times were looked at.
+    #[cfg(test)]
+    looks: std::sync::atomic::AtomicUsize,
+}
+
+/// A time on the wall; and, if the rules that hold changed by nothing but the time, that on the clock.
+pub(in crate::http) type Moment = (SystemTime, Option<Instant>);
+
+/// The limits of what is under way.
+#[derive(Default)]
+struct Limits {
+    /// By the rules that were met, and their generation.
+    of: BTreeMap<(u32, Met), Limit>,
+    /// The conditions of rules before these, whatever their times.
+    former: Vec<(u32, Vec<When>)>,
 }
 
 impl PaceRules {
     /// The most rules.
     pub(super) const MAX: usize = 64;
 
+    /// Generations whose conditions are kept though nothing is under way by them: a head may be on its way.
+    const MAX_IDLE: u32 = 4;
+
+    pub(super) fn new(mut rules: Vec<PaceRule>) -> Self {
+        rules.truncate(Self::MAX);
+        let labels = rules.iter().enumerate().map(|(nth, rule)| rule.label(nth).into()).collect();
+        Self { rules, labels, ..Self::default() }
+    }
+
+    pub(super) fn all(&self) -> &[PaceRule] {
+        &self.rules
+    }
+
+    /// When another of them begins or ends to hold; `None` if none ever does.
+    pub(super) fn next_change(&self, now: SystemTime) -> Option<SystemTime> {
+        let timed = self.rules.iter().filter_map(|rule| rule.when.during.as_ref());
+        timed.filter_map(|during| during.next_change(now)).min()
+    }
+
+    /// Which of them a request of a client in `class` meets, for a path in normal form and a query.
+    fn asked(&self, method: &Method, target: (&str, Option<&str>), class: Option<&str>) -> Met {
+        if self.rules.is_empty() {
+            return Met::default();
+        }
+        self.met(|rule| rule.when.asks(method, target, class))
+    }
+
+    /// Which of those that it `asked` for the content of a request with `fields` meets.
+    fn sent(&self, asked: Met, fields: &HeaderMap) -> Met {
+        if asked == Met::default() {
+            return asked;
+        }
+        // No request has a status.
+        let sent = self.met(|rule| rule.when.status.is_empty() && rule.when.sends(fields));
+        Met(asked.0 & sent.0)
+    }
+
     fn met(&self, fits: impl Fn(&PaceRule) -> bool) -> Met {
+        self.note_look();
         let bits = self.rules.iter().enumerate().filter(|(_, rule)| fits(rule)).map(|(nth, _)| 1 << nth);
         Met(bits.fold(0, |all, bit: u64| all | bit))
+    }
+
+    fn note_look(&self) {
+        #[cfg(test)]
+        self.looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
 
     fn of(&self, met: Met) -> impl Iterator<Item = &PaceRule> {
@@ -73,24 +143,85 @@ impl PaceRules {
         }
     }
 
-    /// Sets `limit` to the rule of `met` that holds at `now`, or to `own`.
-    fn set(&self, limit: &Limit, met: Met, own: &Limit, now: SystemTime) {
-        match self.of(met).find(|rule| rule.when.is_time(now)) {
-            Some(rule) => {
-                limit.set_rates(rule.rates.clone());
-                limit.set_burst(rule.burst);
-                limit.set_report_only(own.is_report_only());
-            }
-            None => limit.set_like(own),
+    /// The limit of what met `met`, and which of them can ever hold for it; `None` if it is `own`.
+    pub(super) fn limit(&self, met: Met, own: &Limit, now: impl FnOnce() -> Moment) -> Option<(Limit, Met)> {
+        if met == Met::default() {
+            return None;
+        }
+        let met = self.reachable(met);
+        let mut limits = self.limits.lock();
+        if let Some(limit) = limits.of.get(&(self.generation, met)) {
+            return Some((limit.clone(), met));
+        }
+        if limits.of.len() >= MAX_LIMITS {
+            limits.of.retain(|_, limit| limit.is_shared());
+        }
+        let limit = Limit::unlimited();
+        self.set(&limit, met, own, now());
+        limits.of.insert((self.generation, met), limit.clone());
+        Some((limit, met))
+    }
+
+    /// The name or number of the one that holds at `now` for what met `met`.
+    pub(super) fn held(&self, met: Met, now: SystemTime) -> Option<Arc<str>> {
+        self.note_look();
+        let mut all = self.rules.iter().enumerate();
+        let (nth, _) = all.find(|(nth, rule)| met.0 & 1 << nth != 0 && rule.when.is_time(now))?;
+        self.labels.get(nth).cloned()
+    }
+
+    /// Sets the limits of all that is under way to what holds at `now`, or to `own`.
+    pub(super) fn apply(&self, own: &Limit, now: Moment) {
+        let limits = self.limits.lock();
+        for ((generation, met), limit) in &limits.of {
+            let met = match limits.former.iter().find(|(former, _)| former == generation) {
+                Some((_, whens)) => self.carried(whens, *met),
+                None => *met,
+            };
+            self.set(limit, met, own, now);
         }
     }
 
-    /// Has all limits of `old` go on under these rules, if they are of the same conditions.
+    /// What is met of these by what met `met` of rules with the conditions `whens`. The facts are not known any more: a condition
+    /// that was not there is not met, whatever it is.
+    fn carried(&self, whens: &[When], met: Met) -> Met {
+        self.met(|rule| {
+            let bare = rule.when.without_time();
+            let was_met = |(nth, when): (usize, &When)| met.0 & 1 << nth != 0 && *when == bare;
+            bare.is_empty() || whens.iter().enumerate().any(was_met)
+        })
+    }
+
+    /// Sets `limit` to the rule of `met` that holds, or to `own`.
+    fn set(&self, limit: &Limit, met: Met, own: &Limit, (now, at): Moment) {
+        self.note_look();
+        let (rates, burst) = match self.of(met).find(|rule| rule.when.is_time(now)) {
+            Some(rule) => (rule.rates.clone(), rule.burst),
+            None => (own.rates(), own.burst()),
+        };
+        match at {
+            Some(at) => limit.set_all_at(rates, burst, own.is_report_only(), at),
+            None => limit.set_all(rates, burst, own.is_report_only()),
+        }
+    }
+
+    /// Has all that is under way by `old` go on under these rules, as far as they have the conditions that it met.
     pub(super) fn adopt(&mut self, old: &Self) {
+        self.limits = Arc::clone(&old.limits);
+        self.generation = old.generation;
         let whens = |rules: &Self| rules.rules.iter().map(|rule| rule.when.clone()).collect::<Vec<_>>();
         if whens(self) == whens(old) {
-            self.limits = Arc::clone(&old.limits);
+            return;
         }
+        self.generation += 1;
+        let mut limits = self.limits.lock();
+        limits.of.retain(|_, limit| limit.is_shared());
+        let bare = old.rules.iter().map(|rule| rule.when.without_time()).collect();
+        limits.former.push((old.generation, bare));
+        let Limits { of, former } = &mut *limits;
+        former.retain(|(generation, _)| {
+            self.generation - generation <= Self::MAX_IDLE || of.keys().any(|(used, _)| used == generation)
+        });
     }
 }
 
@@ -101,32 +232,34 @@ impl Route {
     /// Rules with times follow the server's calendar while it runs: transfers under way move to what holds then, within an interval.
     #[must_use]
     pub fn pace_rules(mut self, rules: Vec<PaceRule>) -> Self {
-        self.rules.rules = rules;
-        self.rules.rules.truncate(PaceRules::MAX);
-        let label = |(nth, rule): (usize, &PaceRule)| rule.label(nth).into();
-        self.rules.labels = self.rules.rules.iter().enumerate().map(label).collect();
+        self.rules = PaceRules::new(rules);
         self
     }
 
     /// The rules of its pace, in order.
     pub fn rules(&self) -> &[PaceRule] {
-        &self.rules.rules
+        self.rules.all()
     }
 
     /// When another of its rules begins or ends to hold; `None` if none ever does.
     pub fn next_change(&self, now: SystemTime) -> Option<SystemTime> {
-        let timed = self.rules.rules.iter().filter_map(|rule| rule.when.during.as_ref());
-        timed.filter_map(|during| during.next_change(now)).min()
+        let of_uploads = self.uploads.rules.next_change(now);
+        [self.rules.next_change(now), of_uploads].into_iter().flatten().min()
     }
 
-    /// Which rules a request of a client in `class` meets, for a path in normal form and a query.
+    /// Which rules a request of a client in `class` meets, for a path in normal form and a query, those of responses as far as it
+    /// says. `fields` are those of the request.
     pub(in crate::http) fn rules_asked(
         &self,
-        method: &Method,
+        (method, fields): (&Method, &HeaderMap),
         target: (&str, Option<&str>),
         class: Option<&str>,
-    ) -> Met {
-        self.rules.met(|rule| rule.when.asks(method, target, class))
+    ) -> RulesMet {
+        let uploads = &self.uploads.rules;
+        RulesMet {
+            down: self.rules.asked(method, target, class),
+            up: uploads.sent(uploads.asked(method, target, class), fields),
+        }
     }
 
     /// The limit of a response to a request that met `asked`, and what the response met; `None` if it is the route's own.
@@ -134,179 +267,34 @@ impl Route {
         &self,
         asked: Met,
         head: &response::Parts,
-        now: impl FnOnce() -> SystemTime,
+        now: impl FnOnce() -> Moment,
     ) -> Option<(Limit, Met)> {
         if asked == Met::default() {
             return None;
         }
         let answered = self.rules.met(|rule| rule.when.answers(head));
-        let met = self.rules.reachable(Met(asked.0 & answered.0));
-        if met == Met::default() {
-            return None;
-        }
-        let mut limits = self.rules.limits.lock();
-        if let Some(limit) = limits.get(&met) {
-            return Some((limit.clone(), met));
-        }
-        if limits.len() >= MAX_LIMITS {
-            limits.retain(|_, limit| limit.is_shared());
-        }
-        let limit = Limit::unlimited();
-        self.rules.set(&limit, met, self.limit(), now());
-        limits.insert(met, limit.clone());
-        Some((limit, met))
+        self.rules.limit(Met(asked.0 & answered.0), self.limit(), now)
     }
 
     /// The name or number of the rule that holds at `now` for a response that met `met`.
     pub(in crate::http) fn rule_held(&self, met: Met, now: SystemTime) -> Option<Arc<str>> {
-        let mut all = self.rules.rules.iter().enumerate();
-        let (nth, _) = all.find(|(nth, rule)| met.0 & 1 << nth != 0 && rule.when.is_time(now))?;
-        self.rules.labels.get(nth).cloned()
+        self.rules.held(met, now)
     }
 
-    /// Sets the limits of all responses under its rules to what holds at `now`. Call it when the time or the route's own limit
-    /// has changed.
-    pub(in crate::http) fn apply_rules(&self, now: SystemTime) {
-        for (met, limit) in self.rules.limits.lock().iter() {
-            self.rules.set(limit, *met, self.limit(), now);
-        }
+    /// How often conditions or times of its rules were looked at.
+    #[cfg(test)]
+    pub(in crate::http) fn rule_looks(&self) -> usize {
+        let looks = |rules: &PaceRules| rules.looks.load(std::sync::atomic::Ordering::Relaxed);
+        looks(&self.rules) + looks(&self.uploads.rules)
+    }
+
+    /// Sets the limits of all that is under way under its rules to what holds at `now`. Call it when the time or one of the route's
+    /// own limits has changed.
+    pub(in crate::http) fn apply_rules(&self, now: Moment) {
+        self.rules.apply(self.limit(), now);
+        self.uploads.rules.apply(self.upload_limit(), now);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::http::content::Content;
-    use crate::http::request_path::RequestPath;
-    use crate::limit::Rate;
-    use crate::schedule::{During, Zone};
-
-    fn rule(when: When, rate: &str) -> PaceRule {
-        PaceRule { name: None, when, rates: rate.parse().unwrap(), burst: 0 }
-    }
-
-    fn during(text: &str) -> When {
-        When { during: Some(During::parse([text], Zone::default()).unwrap()), ..When::default() }
-    }
-
-    fn of_extension(extension: &str) -> When {
-        When { extension: vec![extension.parse().unwrap()], ..When::default() }
-    }
-
-    fn at(text: &str) -> SystemTime {
-        Zone::default().moment(text).unwrap()
-    }
-
-    fn limit(route: &Route, target: &str, now: SystemTime) -> Option<Limit> {
-        let uri: http::Uri = target.parse().unwrap();
-        let path = RequestPath::new(uri.path());
-        let asked = route.rules_asked(&Method::GET, (path.normal().unwrap(), uri.query()), None);
-        let head = http::Response::new(Content::Empty).into_parts().0;
-        route.rule_limit(asked, &head, || now).map(|(limit, _)| limit)
-    }
-
-    fn route(rules: Vec<PaceRule>) -> Route {
-        let route =
-            Route::redirect("/", crate::http::redirect::RedirectSource::new("https://a/".parse().unwrap()));
-        route.rate(Rate::new(5_000).unwrap()).pace_rules(rules)
-    }
-
-    fn rate(limit: Option<Limit>) -> String {
-        limit.map_or_else(|| "own".to_owned(), |limit| limit.rates().to_string())
-    }
-
-    #[test]
-    fn the_first_rule_that_is_met_holds_and_the_routes_own_rate_is_the_last() {
-        let rules = [("iso", "1k"), ("zip", "2k for 1m, 1k"), ("iso", "3k"), ("txt", "off")];
-        let route = route(rules.map(|(extension, text)| rule(of_extension(extension), text)).into());
-        let now = at("2026-11-23 12:00");
-        for (target, expected) in [
-            ("/a.iso", "1k"),
-            ("/a.zip", "2k for 1m, 1k"),
-            ("/a.txt", "off"),
-            ("/a", "own"),
-            ("/iso", "own"),
-            ("/a%2Eis%6f?x", "1k"),
-            ("//a.iso/.", "own"),
-        ] {
-            assert_eq!(rate(limit(&route, target, now)), expected, "{target}");
-        }
-        assert_eq!(route.next_change(now), None);
-    }
-
-    #[test]
-    fn at_a_boundary_all_limits_move_and_back_to_the_routes_own_as_that_is_then() {
-        let rules = vec![
-            rule(during("08:00-18:00"), "1k"),
-            rule(of_extension("iso"), "2k"),
-            rule(during("22:00-23:00"), "3k"),
-        ];
-        let route = route(rules);
-        let now = at("2026-11-23 07:59:59");
-        let [page, image] = ["/a", "/a.iso"].map(|target| limit(&route, target, now).unwrap());
-        let rates = || [&page, &image].map(|limit| limit.rates().to_string());
-        assert_eq!(rates(), ["5000B", "2k"]);
-        let mut now = now;
-        for (boundary, expected) in [
-            ("2026-11-23 08:00", ["1k", "1k"]),
-            ("2026-11-23 18:00", ["5000B", "2k"]),
-            ("2026-11-23 22:00", ["3k", "2k"]),
-            ("2026-11-23 23:00", ["5000B", "2k"]),
-        ] {
-            let next = route.next_change(now).unwrap();
-            assert_eq!(next, at(boundary));
-            route.apply_rules(next - Duration::from_nanos(1));
-            let before = rates();
-            route.apply_rules(next);
-            assert!(before != rates() && rates() == expected, "{boundary}: {before:?} to {:?}", rates());
-            now = next;
-        }
-        route.limit().set_rate(Rate::or_unlimited(7_000));
-        route.apply_rules(now);
-        assert_eq!(rates(), ["7000B", "2k"]);
-        // A clock that was set back, and far ahead.
-        route.apply_rules(at("2026-11-20 09:00"));
-        assert_eq!(rates(), ["1k", "1k"]);
-        route.apply_rules(at("2036-11-20 22:30"));
-        assert_eq!(rates(), ["3k", "2k"]);
-    }
-
-    #[test]
-    fn a_reload_with_the_same_conditions_moves_what_is_under_way() {
-        let now = at("2026-11-23 12:00");
-        let rules =
-            |iso: &str, zip: &str| vec![rule(of_extension("iso"), iso), rule(during("08:00-18:00"), zip)];
-        let old = route(rules("1k", "2k"));
-        let under_way = ["/a.iso", "/a.zip"].map(|target| limit(&old, target, now).unwrap());
-        let mut new = route(rules("3k", "4k"));
-        new.adopt(&old);
-        new.apply_rules(now);
-        assert_eq!(under_way.each_ref().map(|limit| limit.rates().to_string()), ["3k", "4k"]);
-        let mut other = route(vec![rule(of_extension("zip"), "9k")]);
-        other.adopt(&new);
-        other.apply_rules(now);
-        assert_eq!(under_way.each_ref().map(|limit| limit.rates().to_string()), ["3k", "4k"]);
-    }
-
-    #[test]
-    fn limits_that_nobody_uses_do_not_gather() {
-        let extension = |nth: usize| (nth as u8 as char).to_string();
-        let rules = (0..16).map(|nth| {
-            let when = When { query: vec![extension(97 + nth).parse().unwrap()], ..during("08:00-18:00") };
-            rule(when, "1k")
-        });
-        let route = route(rules.collect());
-        let mut kept = Vec::new();
-        for met in 1_u32..1 << 12 {
-            let keys: Vec<_> =
-                (0..16).filter(|nth| met & 1 << nth != 0).map(|nth| extension(97 + nth)).collect();
-            let limit = limit(&route, &format!("/?{}", keys.join("&")), at("2026-11-23 12:00"));
-            if met % 100 == 0 {
-                kept.push(limit);
-            }
-        }
-        assert!(route.rules.limits.lock().len() <= MAX_LIMITS + kept.len());
-    }
-}
+mod tests;

@@ -1,8 +1,10 @@
 //! How a route reads the content of requests: its pace, its limits and its bound.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use super::{Pacing, Route};
+use super::rules::{Moment, PaceRules};
+use super::{Met, PaceRule, Pacing, Route};
 use crate::budget::{ClientKey, Clients, Gate, Node};
 use crate::clock::Clock;
 use crate::filter::{Chain, EndOfStream};
@@ -14,6 +16,8 @@ use crate::limit::{Budget, Interval, Limit, Rates};
 pub(super) struct Uploads {
     /// Makes the rate filter of each request's content.
     pub(super) pacing: Pacing,
+    /// Which of them takes the place of its rate and burst.
+    pub(super) rules: PaceRules,
     /// Nodes of clients, below the node that all uploads of the route share.
     pub(super) clients: Clients,
     /// The route's own bound; `None` leaves it to the server.
@@ -25,6 +29,7 @@ impl Uploads {
         let all = Node::root(budgets::UPLOAD_ROUTE, Budget::default(), clock);
         Self {
             pacing: Pacing::new("", Limit::unlimited(), Interval::DEFAULT, EndOfStream::default()),
+            rules: PaceRules::default(),
             clients: Clients::new(all, budgets::UPLOAD_ROUTE_CLIENT, Budget::default()),
             max_body: None,
         }
@@ -33,6 +38,7 @@ impl Uploads {
     /// Adopts the live limits of `old`, set to its own.
     pub(super) fn adopt(&mut self, old: &Self) {
         self.pacing.adopt(&old.pacing);
+        self.rules.adopt(&old.rules);
         old.clients.parent().set(self.clients.parent().budget());
         old.clients.reset(self.clients.budget());
         self.clients = old.clients.clone();
@@ -54,6 +60,19 @@ impl Route {
     pub fn upload_rates(self, rates: Rates) -> Self {
         self.uploads.pacing.limit.set_rates(rates);
         self
+    }
+
+    /// Sets the rules of its uploads: the first that the content of a request meets takes the place of the rate and burst of
+    /// [`upload`](Self::upload). Statuses are not met. Only the first 64 count. Default: none.
+    #[must_use]
+    pub fn upload_pace_rules(mut self, rules: Vec<PaceRule>) -> Self {
+        self.uploads.rules = PaceRules::new(rules);
+        self
+    }
+
+    /// The rules of its uploads, in order.
+    pub fn upload_rules(&self) -> &[PaceRule] {
+        self.uploads.rules.all()
     }
 
     /// Limits the content of all requests to the route together. Default: no limit.
@@ -102,13 +121,30 @@ impl Route {
 
     /// Whether a limit of its own holds uploads now.
     pub(in crate::http) fn paces_uploads(&self) -> bool {
-        self.upload_limit().rate().is_some() || self.upload_clients().parent().is_limited()
+        let of_rules = self.upload_rules().iter().any(|rule| rule.rates.last().is_some());
+        of_rules || self.upload_limit().rate().is_some() || self.upload_clients().parent().is_limited()
     }
 
-    /// The way of one client's upload: its pace, then the shared limits in the route's tree and in `server`. `is_new` says
-    /// of the key of client and route whether it is the first there on its connection.
+    /// The limit of the content of a request that met `met`, and which of those can ever hold for it; `None` if it is the route's
+    /// own.
+    pub(in crate::http) fn upload_rule_limit(
+        &self,
+        met: Met,
+        now: impl FnOnce() -> Moment,
+    ) -> Option<(Limit, Met)> {
+        self.uploads.rules.limit(met, self.upload_limit(), now)
+    }
+
+    /// The name or number of the rule that holds at `now` for an upload that met `met`.
+    pub(in crate::http) fn upload_rule_held(&self, met: Met, now: SystemTime) -> Option<Arc<str>> {
+        self.uploads.rules.held(met, now)
+    }
+
+    /// The way of one client's upload: its pace by `limit`, then the shared limits in the route's tree and in `server`. `is_new`
+    /// says of the key of client and route whether it is the first there on its connection.
     pub(in crate::http) fn upload_way(
         &self,
+        limit: &Limit,
         server: &Clients,
         key: &ClientKey,
         is_new: impl FnOnce(u64) -> bool,
@@ -116,9 +152,8 @@ impl Route {
         let pacing = &self.uploads.pacing;
         let carryover = pacing.carryovers.of(key);
         // A route without a rate has nothing to remember.
-        let is_new = pacing.limit.rate().is_some() && is_new(carryover.key());
-        let filter =
-            pacing.boxed(&pacing.limit, if is_new { carryover.on_new_connection() } else { carryover });
+        let is_new = limit.rate().is_some() && is_new(carryover.key());
+        let filter = pacing.boxed(limit, if is_new { carryover.on_new_connection() } else { carryover });
         let gate = Gate::of_client(Some(&self.uploads.clients), server, key, self.weight);
         (Chain::new().then_boxed(filter), gate)
     }

@@ -1,4 +1,4 @@
-//! What a response must be for a rule of its route's pace.
+//! What a response or an upload must be for a rule of its route's pace.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::SystemTime;
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{Method, StatusCode, response};
+use http::{HeaderMap, Method, StatusCode, response};
 use percent_encoding::percent_decode_str;
 
 use crate::filter::MediaTypes;
@@ -62,11 +62,20 @@ impl When {
 
     /// Whether the response is one that is meant.
     pub(super) fn answers(&self, head: &response::Parts) -> bool {
-        let field = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
+        is_any(&self.status, |class| class.has(head.status)) && self.sends(&head.headers)
+    }
+
+    /// Whether content of a head with these fields is meant, by its type and the length that it states.
+    pub(super) fn sends(&self, fields: &HeaderMap) -> bool {
+        let field = |name| fields.get(name).and_then(|value| value.to_str().ok());
         let size = || field(CONTENT_LENGTH)?.parse().ok();
-        is_any(&self.status, |class| class.has(head.status))
-            && is_any(&self.content_type, |wanted| wanted.types.matches(field(CONTENT_TYPE)))
+        is_any(&self.content_type, |wanted| wanted.types.matches(field(CONTENT_TYPE)))
             && self.size.is_none_or(|bound| size().is_some_and(|size| bound.has(size)))
+    }
+
+    /// The same conditions at any time.
+    pub(super) fn without_time(&self) -> Self {
+        Self { during: None, ..self.clone() }
     }
 
     /// Whether it is the time for it at `now`.

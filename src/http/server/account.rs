@@ -196,6 +196,7 @@ impl Account {
             lasted: ended.lasted,
             first_byte: answer.map(|answer| answer.at - transfer.began),
             rule: answer.and_then(|answer| answer.rule.as_deref()),
+            rule_up: upload.and_then(|upload| upload.rule.as_deref()),
             rate: RateOrOff(answer.and_then(|answer| answer.limit.as_ref()).and_then(Limit::rate)),
             bytes_per_second: per_second(ended.bytes, ended.lasted),
             held_by: held_by.as_ref().map_or(NOTHING, HeldBy::as_str),

@@ -77,6 +77,7 @@ impl Connection {
             lasted: Duration::ZERO,
             first_byte: None,
             rule: None,
+            rule_up: None,
             rate: RateOrOff(None),
             bytes_per_second: 0,
             held_by: NOTHING,

@@ -31,6 +31,7 @@ mod report;
 mod request_rules;
 mod respond;
 mod response;
+mod schedules;
 mod serve;
 mod settings;
 mod setup;
@@ -269,6 +270,7 @@ impl Server {
             });
         }
         let shared = self.shared;
+        shared.follow_if_any();
         shared.reached(Stage::Draining).await;
         let patience = shared.setup().settings.drain;
         shared.stages.drained(&shared.tasks, Arc::clone(&shared.clock), patience).await;

@@ -120,6 +120,8 @@ pub struct UploadReport {
     pub has_ended: bool,
     /// The rate set for it.
     pub pace: Option<Rate>,
+    /// Whether that is the route's own, and no rule's.
+    pub pace_is_routes: bool,
     /// Bytes passed on in about the last second.
     pub bytes_per_second: u64,
     /// The average since the request's head, until its end.

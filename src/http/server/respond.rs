@@ -11,7 +11,7 @@ use super::answer_content::AnswerContent;
 use super::connection::Connection;
 use super::connection_fields::is_no_answer;
 use super::exchange::Exchange;
-use super::pacing::{is_unlimited, limit_of, rate_filter};
+use super::pacing::{is_unlimited, limit_of, rate_filter, upload_limit_of};
 use super::redirect;
 use super::refusals::{ambiguous, last, later, refused};
 use super::request_rules;
@@ -31,7 +31,7 @@ use crate::http::error_pages::OwnAnswer;
 use crate::http::interim::Interim;
 use crate::http::proxy::Tunnel;
 use crate::http::request_path::RequestPath;
-use crate::http::route::{Met, Route, RouteSource, Stage};
+use crate::http::route::{Route, RouteSource, RulesMet, Stage};
 use crate::http::routing::Found;
 use crate::http::source::{self, Client, Paths, Visitor};
 use crate::http1::Refused;
@@ -84,7 +84,7 @@ pub(super) fn respond<S: ReadWhole>(
     } else if let Some(port) = connection.ends.redirect {
         redirect::to_https(&request, port)
     } else if let Some(route) = server.sole_route() {
-        return routed((exchange, Met::default()), route, 0, request, (interim, charge, arrived));
+        return routed((exchange, RulesMet::default()), route, 0, request, (interim, charge, arrived));
     } else {
         match setup.routes.find(&path, request.uri(), request.headers()) {
             Found::Route(route, target) => match rules_met(&exchange, &route, &request, &path) {
@@ -122,13 +122,14 @@ fn rules_met(
     route: &Route,
     request: &Request<RequestBody>,
     path: &RequestPath<'_>,
-) -> Option<Met> {
+) -> Option<RulesMet> {
     let reads_otherwise = route.paths() != Paths::Normal;
     if reads_otherwise && exchange.transfer().requester.is_ambiguous {
         return None;
     }
     let class = exchange.class().map(Class::name);
-    let met = |path| route.rules_asked(request.method(), (path, request.uri().query()), class);
+    let head = (request.method(), request.headers());
+    let met = |path| route.rules_asked(head, (path, request.uri().query()), class);
     // The path of a request that has a route has a normal form.
     let normal = met(path.normal()?);
     let differs =
@@ -195,7 +196,7 @@ fn own(exchange: Exchange, route: Arc<Route>, mut response: Response<Content>) -
 /// Answers from the cache of files, or asks the route's source. `rest` is the offset in the path behind the route's
 /// prefix.
 fn routed<S: ReadWhole>(
-    (exchange, met): (Exchange, Met),
+    (exchange, met): (Exchange, RulesMet),
     route: Arc<Route>,
     rest: usize,
     request: Request<RequestBody>,
@@ -204,7 +205,7 @@ fn routed<S: ReadWhole>(
     exchange.routed(route.number);
     let (mut head, body) = request.into_parts();
     // Before any of it is read, or asked for by 100 Continue.
-    let body = match uploading::admit(body, &route, &exchange) {
+    let body = match uploading::admit(body, &route, met.up, &exchange) {
         Ok(body) => body,
         Err(refusal) => return Responding::Asking(own(exchange, route, refusal)),
     };
@@ -287,7 +288,7 @@ fn ask<'a>(
 fn answered(
     mut exchange: Exchange,
     route: &Route,
-    (mut asked, met): (Option<request::Parts>, Met),
+    (mut asked, met): (Option<request::Parts>, RulesMet),
     response: Response<Content>,
 ) -> Result<Response<ResponseBody>, (Exchange, Response<Content>)> {
     if is_no_answer(response.status(), exchange.version()) {
@@ -314,12 +315,12 @@ fn answered(
 fn filtered(
     mut exchange: Exchange,
     route: &Route,
-    (asked, met): (Option<&request::Parts>, Met),
+    (asked, met): (Option<&request::Parts>, RulesMet),
     response: Response<Content>,
 ) -> Response<ResponseBody> {
     let (mut head, content) = response.into_parts();
     route.fields.apply(&mut head.headers);
-    let chosen = limit_of(route, met, &mut head, &exchange);
+    let chosen = limit_of(route, met.down, &mut head, &exchange);
     let limit = chosen.limit.clone();
     let at_once = leaves_at_once(route, &limit, &content, &exchange);
     let mut chain = Chain::new();
@@ -342,8 +343,9 @@ fn filtered(
     if let Some(tunnel) = head.extensions.remove::<Tunnel>() {
         // The filters are for content, and a tunnel has none. Its pace is the route's.
         let downstream = Chain::new().then_boxed(rate_filter(&route.pacing, &limit, &exchange));
-        let up = (uploading::way(route, &exchange), route.upload_limit().clone());
-        crate::rt::spawn(tunnel::relayed(tunnel, (downstream, gate), up, exchange.tunnel()));
+        let up = upload_limit_of(route, met.up, &exchange);
+        let way = uploading::way(route, &up.limit, &exchange);
+        crate::rt::spawn(tunnel::relayed(tunnel, (downstream, gate), (way, up), exchange.tunnel()));
         return Response::from_parts(head, ResponseBody::new(None, exchange));
     }
     // Over HTTP/2 an answer may wait for long before its content is asked for.

@@ -78,6 +78,6 @@ impl Handle {
 
     /// Sets all limits that follow the calendar to what holds now. Returns when the next of them changes, if one does.
     pub(crate) fn follow_calendar(&self) -> Option<SystemTime> {
-        self.0.apply_rules()
+        self.0.apply_rules(Some(self.0.clock.now()))
     }
 }

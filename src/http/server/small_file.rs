@@ -11,7 +11,7 @@ use super::exchange::Exchange;
 use super::pacing::{is_unlimited, limit_of};
 use crate::brigade::MAX_PIECE;
 use crate::http::files::{CachedFile, wants_whole};
-use crate::http::route::{Met, Route};
+use crate::http::route::{Route, RulesMet};
 use crate::http1::Asked;
 use crate::rt::{Buffer, read_at_once};
 
@@ -40,7 +40,7 @@ pub(super) trait ReadWhole: Sized {
     fn read(
         exchange: Exchange,
         route: &Route,
-        request: (&request::Parts, Met),
+        request: (&request::Parts, RulesMet),
         cached: &Arc<CachedFile>,
     ) -> Result<Self, Exchange>;
 }
@@ -50,7 +50,7 @@ impl ReadWhole for Infallible {
     fn read(
         exchange: Exchange,
         _: &Route,
-        _: (&request::Parts, Met),
+        _: (&request::Parts, RulesMet),
         _: &Arc<CachedFile>,
     ) -> Result<Self, Exchange> {
         Err(exchange)
@@ -61,7 +61,7 @@ impl ReadWhole for SmallFile {
     fn read(
         exchange: Exchange,
         route: &Route,
-        (head, met): (&request::Parts, Met),
+        (head, met): (&request::Parts, RulesMet),
         cached: &Arc<CachedFile>,
     ) -> Result<Self, Exchange> {
         let content = cached.lines().most();
@@ -76,7 +76,7 @@ impl ReadWhole for SmallFile {
         }
         // Nothing of the head decides without rules.
         let mut unread = Response::new(()).into_parts().0;
-        let chosen = limit_of(route, met, &mut unread, &exchange);
+        let chosen = limit_of(route, met.down, &mut unread, &exchange);
         if !is_unlimited(route, &chosen.limit, &exchange) {
             return Err(exchange);
         }

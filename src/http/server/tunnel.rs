@@ -12,6 +12,7 @@ use super::Stage;
 use super::account::{Account, SinkWaits};
 use super::answer_content::{AnswerContent, Waited};
 use super::connection::Connection;
+use super::pacing::Chosen;
 use super::transfer::Transfer;
 use super::upload::Upload;
 use super::upload_record::UploadRecord;
@@ -19,7 +20,6 @@ use crate::body::BodyError;
 use crate::budget::Gate;
 use crate::filter::Chain;
 use crate::http::proxy::{Tunnel, TunnelEnd, relay_both};
-use crate::limit::Limit;
 use crate::sync::Mutex;
 
 /// The tunnel that an exchange became, a transfer of its connection. Dropped, it ends and gets its line in the access
@@ -91,11 +91,11 @@ impl Drop for Downstream {
 }
 
 /// Relays an upgraded connection until it ends or the server stops. It counts as the server's until then. `up` is the way
-/// of what the client sends, whose pace is that of `limit`.
+/// of what the client sends, whose pace is the `chosen` one.
 pub(super) async fn relayed(
     tunnel: Tunnel,
     (chain, gate): (Chain, Gate),
-    (up, limit): ((Chain, Gate), Limit),
+    (up, chosen): ((Chain, Gate), Chosen),
     mut tracked: Tracked,
 ) {
     let connection = Arc::clone(&tracked.connection);
@@ -107,7 +107,7 @@ pub(super) async fn relayed(
         transfer,
         waited,
     };
-    let record = Arc::new(UploadRecord::new(None, limit, connection.now()));
+    let record = Arc::new(UploadRecord::new(None, chosen, connection.now()));
     tracked.transfer.uploads(&record);
     let paced_up = |content, _| Upload::new(content, up, &connection, &record);
     let relayed = async { Some(relay_both(tunnel, paced, paced_up, Arc::clone(&server.clock)).await) };

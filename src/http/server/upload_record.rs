@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use super::pacing::Chosen;
 use super::published_wait::PublishedWait;
+use super::report::PaceBy;
 use super::report::UploadReport;
 use super::transfer::per_second;
 use crate::clock::Instant;
@@ -22,6 +24,10 @@ pub(super) struct UploadRecord {
     pub(super) length: Option<u64>,
     /// The limit of its pace.
     pub(super) limit: Limit,
+    /// Whether that is the route's own.
+    is_under_route: bool,
+    /// The rule that set it, if the access log asks.
+    pub(super) rule: Option<Arc<str>>,
     /// Content passed on to the source.
     passed: Recent,
     /// How many bytes of it the route has counted.
@@ -44,11 +50,14 @@ struct Ended {
 }
 
 impl UploadRecord {
-    pub(super) fn new(length: Option<u64>, limit: Limit, began: Instant) -> Self {
+    pub(super) fn new(length: Option<u64>, chosen: Chosen, began: Instant) -> Self {
+        let Chosen { limit, by, rule } = chosen;
         Self {
             began,
             length,
             limit,
+            is_under_route: by == PaceBy::Route,
+            rule,
             passed: Recent::since(began),
             counted: AtomicU64::new(0),
             resting: AtomicU64::new(0),
@@ -147,6 +156,7 @@ impl UploadRecord {
             length: self.length,
             has_ended: self.has_ended(),
             pace: self.limit.rate_at(bytes),
+            pace_is_routes: self.is_under_route,
             bytes_per_second: self.passed.bytes_per_second(now),
             mean_bytes_per_second: per_second(bytes, self.lasted(now)),
             held: self.wait.held(),

@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 use http_body::Body;
 
 use super::exchange::Exchange;
+use super::pacing::upload_limit_of;
 use super::upload::{Bounds, Upload};
 use super::upload_record::UploadRecord;
 use crate::brigade::{Brigade, Bucket, SourceError};
@@ -17,9 +18,11 @@ use crate::generator::Generator;
 use crate::http::answer;
 use crate::http::body::{BodyFailure, RequestBody};
 use crate::http::content::Content;
-use crate::http::route::{Route, RouteSource};
+use crate::http::route::{Met, Route, RouteSource};
+use crate::limit::Limit;
 
-/// Puts a request's content on its way through the limits of `route` and of the server, which are live.
+/// Puts a request's content on its way through the limits of `route` and of the server, which are live. `met` are the rules of
+/// uploads that it met.
 ///
 /// # Errors
 /// The answer to a request whose head says that it has too much content.
@@ -27,6 +30,7 @@ use crate::http::route::{Route, RouteSource};
 pub(super) fn admit(
     body: RequestBody,
     route: &Route,
+    met: Met,
     exchange: &Exchange,
 ) -> Result<RequestBody, Response<Content>> {
     if body.is_end_stream() {
@@ -43,18 +47,19 @@ pub(super) fn admit(
         // Nothing is read of it.
         return Ok(body);
     }
-    let record = Arc::new(UploadRecord::new(length, route.upload_limit().clone(), transfer.began));
+    let chosen = upload_limit_of(route, met, exchange);
+    let way = self::way(route, &chosen.limit, exchange);
+    let record = Arc::new(UploadRecord::new(length, chosen, transfer.began));
     transfer.uploads(&record);
-    let way = self::way(route, exchange);
     let bounds = Bounds { max, timeout: connection.settings.body_timeout };
     Ok(RequestBody::managed(Upload::of_request(body, way, bounds, connection, &record)))
 }
 
-/// The way of what the client of an exchange sends.
-pub(super) fn way(route: &Route, exchange: &Exchange) -> (Chain, Gate) {
+/// The way of what the client of an exchange sends, paced by `limit`.
+pub(super) fn way(route: &Route, limit: &Limit, exchange: &Exchange) -> (Chain, Gate) {
     let connection = exchange.connection();
     let [_, uploads] = exchange.budgets();
-    route.upload_way(uploads, exchange.client(), |key| connection.charges.is_new_to(key))
+    route.upload_way(limit, uploads, exchange.client(), |key| connection.charges.is_new_to(key))
 }
 
 fn too_large() -> Response<Content> {

@@ -35,6 +35,8 @@ pub(crate) struct AccessLine<'a> {
     pub(crate) first_byte: Option<Duration>,
     /// The rule of the route's pace that held when the response began, by its name or number.
     pub(crate) rule: Option<&'a str>,
+    /// The rule that held when the request's content began.
+    pub(crate) rule_up: Option<&'a str>,
     pub(crate) rate: RateOrOff,
     pub(crate) bytes_per_second: u64,
     pub(crate) held_by: &'a str,
@@ -132,6 +134,9 @@ impl Source for AccessLine<'_> {
         if let Some((rate, per_second)) = &self.up_pace {
             pair("rate_up_set", Value::from_display(rate))?;
             pair("bytes_up_per_second", (*per_second).into())?;
+        }
+        if let Some(rule) = self.rule_up {
+            pair("rule_up", rule.into())?;
         }
         pair("duration_ms", millis(self.lasted).into())?;
         if let Some(first) = self.first_byte {

@@ -38,6 +38,7 @@ fn line<'a>(subject: Subject<'a>) -> AccessLine<'a> {
         lasted: Duration::from_millis(3404),
         first_byte: Some(Duration::from_micros(2999)),
         rule: None,
+        rule_up: None,
         rate: RateOrOff(Rate::or_unlimited(61_440)),
         bytes_per_second: 293,
         held_by: "pace",

@@ -16,6 +16,7 @@ mod messages;
 mod preface;
 mod reflection;
 mod router;
+mod schedules;
 mod service;
 mod shared_book;
 mod status;
@@ -36,6 +37,7 @@ use crate::rt::{self, Listener, Slots};
 use crate::tls::ServerTls;
 use crate::token::Token;
 use router::Router;
+pub use schedules::QuotaSchedule;
 use shared_book::SharedBook;
 
 /// Settings of a quota server.
@@ -45,6 +47,8 @@ pub struct QuotaServerSettings {
     pub book: BookSettings,
     /// Limits at the start. Default none.
     pub limits: Vec<NamedLimit>,
+    /// Those of them that follow the time of the week. Default none.
+    pub schedules: Vec<QuotaSchedule>,
     /// The token that callers must send; the health service needs none. Default none.
     pub token: Option<Token>,
     /// Default none: plain HTTP/2.
@@ -64,6 +68,7 @@ impl Default for QuotaServerSettings {
             max_connections: book.most_clients + book.most_clients / 10,
             book,
             limits: Vec::new(),
+            schedules: Vec::new(),
             token: None,
             tls: None,
             drain: Duration::from_secs(5),
@@ -138,7 +143,8 @@ impl QuotaServer {
             let set = book.set_limit(now, &named.resource, named.limit);
             set.map_err(|error| QuotaServerError(error.to_string()))?;
         }
-        let book = Arc::new(SharedBook::new(book, clock));
+        let book = Arc::new(SharedBook::new(book, clock).with_schedules(settings.schedules));
+        book.apply_schedules(book.clock().calendar());
         let asks_clients = settings.tls.as_ref().is_some_and(ServerTls::asks_clients);
         let trusts_connections = settings.token.is_none() || asks_clients;
         let router = Router::new(Arc::clone(&book), settings.token).map_err(|_| {
@@ -182,7 +188,7 @@ impl QuotaServer {
             });
         }
         let draining = shared.stages.reached(Stage::Draining);
-        shared.book.sweep().or(draining).await;
+        shared.book.sweep().or(shared.book.follow_schedules()).or(draining).await;
         shared.router.set_serving(false).await;
         shared.book.ending.notify(usize::MAX);
         shared.stages.drained(&shared.tasks, rt::clock(), shared.drain).await;

@@ -97,7 +97,11 @@ impl Quota for Service {
         let request = request.into_inner();
         let resource = messages::id("resource_id", &request.resource_id)?;
         let limit = messages::limit(request.rate_limit)?;
-        let view = self.book.with(|book, now| book.set_limit(now, &resource, limit));
+        let view = self.book.with(|book, now| {
+            let view = book.set_limit(now, &resource, limit)?;
+            self.book.schedules.set_by_hand(&resource);
+            Ok(view)
+        });
         let view = view.map_err(|error| status::of_book(&error))?;
         log::info!(resource:%, limit:%; "limit set");
         Ok(Response::new(messages::resource(&view)))
@@ -147,7 +151,11 @@ impl Quota for Service {
         request: Request<wire::DeleteResourceLimitRequest>,
     ) -> Reply<wire::DeleteResourceLimitResponse> {
         let resource = messages::id("resource_id", &request.into_inner().resource_id)?;
-        let deleted = self.book.with(|book, now| book.delete_limit(now, &resource));
+        let deleted = self.book.with(|book, now| {
+            book.delete_limit(now, &resource)?;
+            self.book.schedules.set_by_hand(&resource);
+            Ok(())
+        });
         deleted.map_err(|error| status::of_book(&error))?;
         log::info!(resource:%; "limit deleted");
         Ok(Response::new(wire::DeleteResourceLimitResponse {}))

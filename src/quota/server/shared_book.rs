@@ -5,6 +5,7 @@ use std::sync::Arc;
 use event_listener::{Event, EventListener};
 use futures_lite::FutureExt;
 
+use super::schedules::{QuotaSchedule, Schedules};
 use crate::clock::{Clock, Instant, Sleep};
 use crate::quota::book::Book;
 use crate::sync::Mutex;
@@ -12,6 +13,7 @@ use crate::sync::Mutex;
 pub(super) struct SharedBook {
     book: Mutex<Book>,
     clock: Arc<dyn Clock>,
+    pub(super) schedules: Schedules,
     /// Notified when a client may get another share.
     freed: Event,
     /// Notified once, when the server ends its streams.
@@ -20,7 +22,13 @@ pub(super) struct SharedBook {
 
 impl SharedBook {
     pub(super) fn new(book: Book, clock: Arc<dyn Clock>) -> Self {
-        Self { book: Mutex::new(book), clock, freed: Event::new(), ending: Event::new() }
+        let schedules = Schedules::default();
+        Self { book: Mutex::new(book), clock, schedules, freed: Event::new(), ending: Event::new() }
+    }
+
+    /// Has limits follow `schedules`, from the first call of [`apply_schedules`](Self::apply_schedules) on.
+    pub(super) fn with_schedules(self, schedules: Vec<QuotaSchedule>) -> Self {
+        Self { schedules: Schedules::new(schedules), ..self }
     }
 
     pub(super) fn clock(&self) -> &Arc<dyn Clock> {

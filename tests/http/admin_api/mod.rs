@@ -8,4 +8,5 @@ mod described;
 mod held;
 mod limits;
 mod refusals;
+mod schedules;
 mod upstreams;

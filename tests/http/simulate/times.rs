@@ -51,6 +51,30 @@ fn a_transfer_that_crosses_a_boundary_moves_to_the_new_rate() {
 }
 
 #[test]
+fn a_shared_limit_follows_its_schedule_over_a_boundary() {
+    for limit in [
+        "[limits.server]\nrate = '4m'",
+        "[[route]]\npath = '/'\nfiles = 'src'\n[route.limits.total]\nrate = '4m'",
+    ] {
+        let mut config = format!("{limit}\nschedule = [{{ during = '18:00-22:00', rate = '1m' }}]\n");
+        if !limit.contains("route") {
+            config += "[[route]]\npath = '/'\nfiles = 'src'\n";
+        }
+        let clients = "[[clients]]\nname = 'a'\ncount = 5\npath = '/a'\nsize = 'endless'";
+        for (at, before, after) in [("2026-01-05 17:59:30", 4.0, 1.0), ("2026-01-05 21:59:30", 1.0, 4.0)] {
+            let outcome = simulate_at(at, &config, clients, 60, 1);
+            let seconds = &group(&outcome, "a").seconds;
+            let mean = |range: std::ops::Range<usize>| {
+                let count = range.len() as f64;
+                seconds[range].iter().sum::<u64>() as f64 / count
+            };
+            near(mean(5..29), before * MIB, 0.01);
+            near(mean(31..59), after * MIB, 0.01);
+        }
+    }
+}
+
+#[test]
 fn rules_go_by_the_path_the_size_and_the_class() {
     let config = "
         [[class]]

@@ -14,6 +14,7 @@ mod pipe;
 mod pushing;
 mod reports;
 mod requests;
+mod schedules;
 mod shedding;
 mod slow_reader;
 mod small_files;

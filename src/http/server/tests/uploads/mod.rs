@@ -1,6 +1,7 @@
 //! Content of requests: read at a pace, within bounds, in time, and as long as its head says.
 
 mod bounds;
+mod rules;
 mod shares;
 mod window_paces;
 mod windows;

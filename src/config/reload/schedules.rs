@@ -1,0 +1,32 @@
+//! Schedules of shared limits through a reload.
+
+use super::is_same;
+use crate::config::{Config, Tcp};
+use crate::http::{LimitName, LimitOf, LimitSchedule};
+
+/// The schedules of `config`, with the places that its ports have among the running ones, `ports`. Those of ports that do not
+/// run are left out.
+pub(super) fn of_running(config: &Config, ports: &[Tcp]) -> Vec<LimitSchedule> {
+    let of_running = |schedule: &LimitSchedule| {
+        let LimitOf::Port(nth, name) = &schedule.limit.of else { return Some(schedule.clone()) };
+        let new = config.tcp.get(*nth)?;
+        let place = ports.iter().position(|old| is_same(old, new))?;
+        let limit = LimitName { of: LimitOf::Port(place, name.clone()), ..schedule.limit.clone() };
+        Some(LimitSchedule { limit, ..schedule.clone() })
+    };
+    config.schedules.iter().filter_map(of_running).collect()
+}
+
+/// Lists schedules that come, go or have other times or values.
+pub(super) fn changes(old: &[LimitSchedule], new: &[LimitSchedule]) -> Vec<String> {
+    // Ports may be in another order.
+    let is_of = |one: &LimitSchedule, other: &LimitSchedule| one.limit.to_string() == other.limit.to_string();
+    let find = |all: &[LimitSchedule], like: &LimitSchedule| all.iter().find(|one| is_of(one, like)).cloned();
+    let come = new.iter().filter_map(|schedule| match find(old, schedule) {
+        None => Some(format!("schedule of {} added", schedule.limit)),
+        Some(was) if was.times != schedule.times => Some(format!("schedule of {} changed", schedule.limit)),
+        Some(_) => None,
+    });
+    let gone = old.iter().filter(|schedule| find(new, schedule).is_none());
+    come.chain(gone.map(|schedule| format!("schedule of {} removed", schedule.limit))).collect()
+}

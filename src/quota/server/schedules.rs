@@ -1,0 +1,133 @@
+//! Limits of resources that follow the time of the week.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::shared_book::SharedBook;
+use crate::clock::Sleep;
+use crate::quota::id::Id;
+use crate::quota::limit::ResourceLimit;
+use crate::schedule::Timetable;
+use crate::sync::Mutex;
+
+/// How long the calendar is left alone at most. Somebody may set the clock.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A resource's limit, and what it is at which times.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuotaSchedule {
+    /// The resource.
+    pub resource: Id,
+    /// Its limit when none of `times` holds.
+    pub own: ResourceLimit,
+    /// Its limit at times of the week, in the same unit. The first that holds counts.
+    pub times: Timetable<ResourceLimit>,
+}
+
+/// The resources whose limits follow the calendar.
+#[derive(Default)]
+pub(super) struct Schedules(Mutex<Vec<Followed>>);
+
+struct Followed {
+    schedule: QuotaSchedule,
+    /// Which of its times its limit was set to last, or its own; `None` before the first time.
+    set_to: Option<Option<usize>>,
+    /// Somebody set or deleted the limit: it stays so.
+    is_by_hand: bool,
+}
+
+impl Schedules {
+    pub(super) fn new(schedules: Vec<QuotaSchedule>) -> Self {
+        let follow = |schedule| Followed { schedule, set_to: None, is_by_hand: false };
+        Self(Mutex::new(schedules.into_iter().map(follow).collect()))
+    }
+
+    /// Notes that somebody set or deleted a limit. Call it while the book is locked.
+    pub(super) fn set_by_hand(&self, resource: &Id) {
+        for followed in self.0.lock().iter_mut().filter(|followed| followed.schedule.resource == *resource) {
+            followed.is_by_hand = true;
+        }
+    }
+}
+
+impl SharedBook {
+    /// Sets the limits that follow the calendar to what holds at `at`. Returns when the next of them changes.
+    pub(super) fn apply_schedules(&self, at: SystemTime) -> Option<SystemTime> {
+        self.with(|book, now| {
+            let mut next: Option<SystemTime> = None;
+            for followed in self.schedules.0.lock().iter_mut().filter(|followed| !followed.is_by_hand) {
+                let QuotaSchedule { resource, own, times } = &followed.schedule;
+                let held = times.at(at);
+                next = [next, held.until].into_iter().flatten().min();
+                let (nth, limit) = held.holds.map_or((None, own), |(nth, limit)| (Some(nth), limit));
+                if followed.set_to == Some(nth) {
+                    continue;
+                }
+                match book.set_limit(now, resource, *limit) {
+                    Ok(_) => log::info!(resource:%, limit:%; "limit changed by its schedule"),
+                    Err(error) => {
+                        log::warn!(resource:%, limit:%, error:%; "a schedule's limit cannot be set")
+                    }
+                }
+                followed.set_to = Some(nth);
+            }
+            next
+        })
+    }
+
+    /// Has limits follow the calendar; never completes.
+    pub(super) async fn follow_schedules(&self) {
+        if self.schedules.0.lock().is_empty() {
+            return std::future::pending().await;
+        }
+        loop {
+            let next = self.apply_schedules(self.clock().calendar());
+            let left = next.map(|next| next.duration_since(self.clock().calendar()).unwrap_or_default());
+            Sleep::lasting(Arc::clone(self.clock()), left.unwrap_or(LOOK_EVERY).min(LOOK_EVERY)).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::quota::book::{Book, BookSettings};
+    use crate::schedule::{During, Zone};
+
+    #[test]
+    fn a_limit_follows_the_calendar_until_somebody_sets_it() {
+        let zone: Zone = "Europe/Berlin".parse().unwrap();
+        let at = |text: &str| zone.moment(text).unwrap();
+        let limit = |text: &str| text.parse::<ResourceLimit>().unwrap();
+        let time = |during: &str, text: &str| (During::parse([during], zone.clone()).unwrap(), limit(text));
+        let resource: Id = "egress".parse().unwrap();
+        let times = Timetable::new(vec![time("Mon-Fri 08:00-18:00", "40m"), time("22:00-06:00", "200m")]);
+        let schedule = QuotaSchedule { resource: resource.clone(), own: limit("100m"), times };
+        let clock = Arc::new(ManualClock::new());
+        let book = Book::new(BookSettings::default(), 1, crate::clock::Instant::ZERO);
+        let shared = SharedBook::new(book, clock).with_schedules(vec![schedule]);
+        let now = || {
+            let view = shared.with(|book, now| book.resources(now, None, 10));
+            view.first().map(|view| view.limit.to_string())
+        };
+        // The 23rd of November 2026 is a Monday.
+        for (moment, expected, next) in [
+            ("2026-11-23 07:59", "100m", "2026-11-23 08:00"),
+            ("2026-11-23 08:00", "40m", "2026-11-23 18:00"),
+            ("2026-11-23 18:00", "100m", "2026-11-23 22:00"),
+            ("2026-11-23 22:00", "200m", "2026-11-24 06:00"),
+            // A clock that is set back.
+            ("2026-11-23 09:00", "40m", "2026-11-23 18:00"),
+        ] {
+            assert_eq!(shared.apply_schedules(at(moment)), Some(at(next)), "{moment}");
+            assert_eq!(now().as_deref(), Some(expected), "{moment}");
+        }
+        shared.with(|book, now| {
+            book.set_limit(now, &resource, limit("7m")).unwrap();
+            shared.schedules.set_by_hand(&resource);
+        });
+        assert_eq!(shared.apply_schedules(at("2026-11-23 18:00")), None);
+        assert_eq!(now().as_deref(), Some("7m"));
+    }
+}
