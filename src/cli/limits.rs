@@ -1,24 +1,19 @@
 //! `limits list`, `limits set` and `limits reset`: the client of the admin API for limits.
 
+mod rows;
 mod source;
-
-use std::collections::BTreeMap;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use sluicegate::limit::{Burst, Rate, RateOrOff, Rates, Weight};
+use sluicegate::limit::{Burst, Rate, Rates, Weight};
 
 use super::admin_args::{Limits, LimitsCommand, ListLimits, ResetLimit, SetLimit};
 use super::admin_client::AdminClient;
-use super::table::{Table, size};
 use super::{CliError, value};
-use source::Source;
+use rows::{is_used, table};
 
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
-
-/// The heading of where limits come from.
-const SOURCE: &str = "SOURCE";
 
 /// A page of limits; other fields are kept for `--json`.
 #[derive(Deserialize, Serialize)]
@@ -27,50 +22,6 @@ struct Page {
     next: Option<String>,
     #[serde(flatten)]
     more: Map<String, Value>,
-}
-
-#[derive(Deserialize)]
-struct Limit {
-    href: String,
-    rate: Option<u64>,
-    #[serde(default)]
-    rates: Vec<String>,
-    #[serde(default)]
-    rules: Vec<Rule>,
-    #[serde(default)]
-    schedule: Vec<Time>,
-    follows_schedule: Option<bool>,
-    next_change: Option<String>,
-    burst: u64,
-    weight: Option<u16>,
-    report_only: bool,
-    bytes: Option<u64>,
-    waits: Option<u64>,
-    #[serde(default)]
-    source: BTreeMap<String, Source>,
-    quota: Option<u64>,
-    over: u64,
-}
-
-/// What a limit is at some times of the week.
-#[derive(Deserialize)]
-struct Time {
-    during: String,
-    rate: Option<u64>,
-    burst: u64,
-    weight: Option<u16>,
-    holds: bool,
-    source: Option<Source>,
-}
-
-/// A rule of a route's responses or uploads.
-#[derive(Deserialize)]
-struct Rule {
-    when: String,
-    rates: Vec<String>,
-    burst: u64,
-    holds: bool,
-    source: Option<Source>,
 }
 
 pub(super) fn run(limits: Limits) -> Result<String, CliError> {
@@ -101,93 +52,6 @@ fn list(typed: &ListLimits) -> Result<String, CliError> {
     }
     all.limits.retain(is_used);
     table(all.limits)
-}
-
-/// Whether a limit is worth a row: those of uploads that are off at all times, and through which nothing passed, are left out.
-fn is_used(limit: &Value) -> bool {
-    let is_of_uploads = limit["kind"].as_str().is_some_and(|kind| kind.starts_with("upload"));
-    let is_timed = ["rules", "schedule"].iter().any(|key| limit.get(key).is_some());
-    !is_of_uploads
-        || is_timed
-        || !limit["rate"].is_null()
-        || limit["bytes"].as_u64().is_some_and(|bytes| bytes > 0)
-}
-
-fn table(limits: Vec<Value>) -> Result<String, CliError> {
-    let mut table =
-        Table::new(["LIMIT", ">RATE", ">BURST", ">WEIGHT", ">PASSED", ">WAITS", ">OVER", SOURCE, ""]);
-    let mut is_known = false;
-    for limit in limits {
-        let limit: Limit = serde_json::from_value(limit).map_err(|error| {
-            CliError::Failed(format!("the admin listener's answer has no valid limit: {error}"))
-        })?;
-        let none = || "-".to_owned();
-        let known = |number: Option<String>| number.unwrap_or_else(none);
-        is_known |= !limit.source.is_empty();
-        table.row([
-            words(&limit.href),
-            if limit.rates.is_empty() {
-                RateOrOff(limit.rate.and_then(Rate::or_unlimited)).to_string()
-            } else {
-                limit.rates.join(", ")
-            },
-            if limit.burst == 0 { "-".to_owned() } else { Burst::new(limit.burst).to_string() },
-            known(limit.weight.map(|weight| weight.to_string())),
-            known(limit.bytes.map(size)),
-            known(limit.waits.map(|waits| waits.to_string())),
-            if limit.over == 0 { none() } else { size(limit.over) },
-            source::of(&limit.source),
-            match limit.next_change {
-                _ if limit.report_only => "reports only".to_owned(),
-                _ if limit.follows_schedule == Some(false) => "set by hand".to_owned(),
-                Some(at) => format!("changes {at}"),
-                None => String::new(),
-            },
-        ]);
-        let none = || "-".to_owned();
-        for time in limit.schedule {
-            table.row([
-                format!("  during {}", time.during),
-                RateOrOff(time.rate.and_then(Rate::or_unlimited)).to_string(),
-                if time.burst == 0 { none() } else { Burst::new(time.burst).to_string() },
-                time.weight.map_or_else(none, |weight| weight.to_string()),
-                none(),
-                none(),
-                none(),
-                known(time.source.map(|source| source.to_string())),
-                if time.holds { String::new() } else { "not now".to_owned() },
-            ]);
-        }
-        for rule in limit.rules {
-            table.row([
-                format!("  when {}", rule.when),
-                rule.rates.join(", "),
-                if rule.burst == 0 { none() } else { Burst::new(rule.burst).to_string() },
-                none(),
-                none(),
-                none(),
-                none(),
-                known(rule.source.map(|source| source.to_string())),
-                if rule.holds { String::new() } else { "not now".to_owned() },
-            ]);
-        }
-        if let Some(rate) = limit.quota.and_then(Rate::or_unlimited) {
-            let (label, source) = ("  its share of the fleet's".to_owned(), "quota".to_owned());
-            table.row([
-                label,
-                rate.to_string(),
-                none(),
-                none(),
-                none(),
-                none(),
-                none(),
-                source,
-                String::new(),
-            ]);
-        }
-    }
-    // A server without a configuration (made by a program of its own) has no sources to show.
-    Ok(if is_known { table.text() } else { table.text_without(&[SOURCE]) })
 }
 
 fn set(typed: &SetLimit) -> Result<String, CliError> {
