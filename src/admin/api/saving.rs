@@ -21,7 +21,11 @@ pub(super) fn change(
     change: &LimitChange,
     by: &PeerAddr,
 ) -> Result<(), Problem> {
-    check(name, change)?;
+    check(name)?;
+    if change.sets() == [false; 4] {
+        // An empty change is none, and asks for no file.
+        return server.changing(|| limits::change(server, name, change, by));
+    }
     with_overlay(server, |book, saved, path, configuration| {
         Live::find(server, name).ok_or_else(|| limits::none_of(name))?;
         parse(saved.text(), path)?;
@@ -94,17 +98,12 @@ fn with_overlay<T>(
 }
 
 /// Refuses what no overlay can hold.
-fn check(name: &Name, change: &LimitChange) -> Result<(), Problem> {
+fn check(name: &Name) -> Result<(), Problem> {
     if let Name::Own(ClientKey::Header(_)) | Name::UploadOwn(ClientKey::Header(_)) = name {
         let detail = "The limit of a client that is known by a header is not saved, and was not changed: its key is \
                       a secret, and the fingerprint does not lead back to it. Put the client into a [[class]], or \
                       change the limit without saving it.";
         return Err(Problem::new(StatusCode::CONFLICT, detail));
-    }
-    if change.sets() == [false; 4] {
-        let detail =
-            "There is nothing to save: send rate, burst, weight or report_only. Nothing was changed.";
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
     Ok(())
 }
