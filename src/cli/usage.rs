@@ -14,6 +14,8 @@ pub(super) fn explain(typed: &[String], error: &str) -> String {
     let alike: Vec<&str> =
         known.iter().map(String::as_str).filter(|known| known.starts_with('-') == is_flag).collect();
     match nearest(word, &alike) {
+        // `limits set server -- --rate 1m`
+        Some(name) if name == word => format!("{error}: flags stand before \"--\""),
         Some(name) => format!("{error}; did you mean {name}?"),
         // `sluicegate version`
         None if known.contains(&format!("--{word}")) => format!("{error}; did you mean --{word}?"),
@@ -62,6 +64,7 @@ mod tests {
             ("version", "version", "; did you mean --version?"),
             ("serve . rate 60", "rate", "; did you mean --rate?"),
             ("-v", "-v", "; did you mean -V?"),
+            ("serve -- . --rate", "--rate", ": flags stand before \"--\""),
             ("serve . --colour red", "--colour", ""),
             ("check a.toml b.toml", "b.toml", ""),
         ] {

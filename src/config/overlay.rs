@@ -79,7 +79,11 @@ impl Config {
         };
         let saved = Saved::open(&file).map_err(|error| ConfigError::new(error.to_string()))?;
         let overlay = Overlay::parse(saved.text(), &file.display().to_string())?;
-        for saved in overlay.entries {
+        // Clients' own limits go over that of each, wherever it stands.
+        let is_own = |name: &Name| matches!(name, Name::Own(_) | Name::UploadOwn(_));
+        let (own, others): (Vec<_>, Vec<_>) =
+            overlay.entries.into_iter().partition(|saved| is_own(&saved.name));
+        for saved in others.into_iter().chain(own) {
             let before = match &saved.name {
                 Name::Own(_) => Some(self.server.limits.client.into()),
                 Name::UploadOwn(_) => Some(self.server.limits.upload.client.into()),

@@ -2,6 +2,7 @@
 
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, TomlError, Value};
 
+use super::read;
 use crate::budget::ClientKey;
 use crate::limit::{Burst, Rates};
 use crate::live_limits::{LimitChange, Name};
@@ -25,7 +26,8 @@ pub(crate) fn with_change(
         head += "\n\n";
         document.set_trailing("");
     }
-    if let Some(table) = enter(document.as_item_mut(), &keys(name)) {
+    let keys = keys(name, &document);
+    if let Some(table) = enter(document.as_item_mut(), &keys) {
         for (key, value) in values(change) {
             set(table, key, value);
         }
@@ -39,7 +41,8 @@ pub(crate) fn with_change(
 /// It is no TOML.
 pub(crate) fn without(text: &str, name: &Name) -> Result<String, TomlError> {
     let mut document: DocumentMut = text.parse()?;
-    remove(document.as_table_mut(), &keys(name));
+    let keys = keys(name, &document);
+    remove(document.as_table_mut(), &keys);
     let (head, rest) = (head(text), document.to_string());
     // toml_edit keeps the first comment with the first table: if that was removed, the comment is put back.
     Ok(if rest.starts_with(head) { rest } else { format!("{head}{}", rest.trim_start_matches('\n')) })
@@ -81,26 +84,34 @@ fn begin(configuration: &str) -> String {
     )
 }
 
-/// The keys of the table of a limit: the segments of its address.
-fn keys(name: &Name) -> Vec<String> {
-    let own = |key: &ClientKey| match key {
-        ClientKey::Certificate(digest) => {
-            let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("cert-{hex}")
+/// The keys of the table of a limit: the segments of its address. A client that stands in `document` in other words is called as there.
+fn keys(name: &Name, document: &DocumentMut) -> Vec<String> {
+    let own = |clients: Option<&Item>, key: &ClientKey| {
+        let clients = clients.and_then(Item::as_table_like);
+        let mut written = clients.into_iter().flat_map(TableLike::iter).map(|(written, _)| written);
+        if let Some(written) = written.find(|written| read::client(written).as_ref() == Ok(key)) {
+            return written.to_owned();
         }
-        key => key.to_string(),
+        match key {
+            ClientKey::Certificate(digest) => {
+                let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+                format!("cert-{hex}")
+            }
+            key => key.to_string(),
+        }
     };
+    let of_uploads = document.get("uploads").and_then(|uploads| uploads.get("clients"));
     let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
     match name {
         Name::Server => keys(&["server"]),
         Name::Client => keys(&["client"]),
         Name::Connection => keys(&["connection"]),
-        Name::Own(key) => keys(&["clients", &own(key)]),
+        Name::Own(key) => keys(&["clients", &own(document.get("clients"), key)]),
         Name::Route(path, part) => keys(&["routes", path, part.word()]),
         Name::Class(class, part) => keys(&["classes", class, part.word()]),
         Name::UploadServer => keys(&["uploads", "server"]),
         Name::UploadClient => keys(&["uploads", "client"]),
-        Name::UploadOwn(key) => keys(&["uploads", "clients", &own(key)]),
+        Name::UploadOwn(key) => keys(&["uploads", "clients", &own(of_uploads, key)]),
     }
 }
 

@@ -141,7 +141,7 @@ fn inner<'a>(keys: &Keys<'a>, entry: &'a Entry, like: &str) -> Option<Keys<'a>> 
 }
 
 /// The client that an overlay calls `text`.
-fn client(text: &str) -> Result<ClientKey, &'static str> {
+pub(super) fn client(text: &str) -> Result<ClientKey, &'static str> {
     let address = text.strip_suffix("/64").filter(|text| text.contains(':')).unwrap_or(text);
     if text == "local" {
         Ok(ClientKey::Local)

@@ -122,6 +122,11 @@ impl Api {
             _ => &[],
         })?;
         let is_saved = query.switch("save")?;
+        if can_be_saved && self.server.is_handed_over() {
+            let detail = "Another process has taken over the listeners, and this one only ends what is under way: send \
+                          the request again on a new connection. Nothing was changed.";
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
+        }
         let limit = query.number("limit", 1..=MAX_PAGE)?.unwrap_or(DEFAULT_PAGE) as usize;
         match (resource, &head.method) {
             (Resource::OpenApi, _) => Ok(written(StatusCode::OK, OPENAPI)),

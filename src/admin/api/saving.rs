@@ -28,15 +28,16 @@ pub(super) fn change(
     }
     with_overlay(server, |book, saved, path, configuration| {
         Live::find(server, name).ok_or_else(|| limits::none_of(name))?;
-        parse(saved.text(), path)?;
-        let text = overlay::with_change(saved.text(), configuration, name, change).map_err(invalid)?;
-        // What the program cannot read must not be written.
-        let overlay = parse(&text, path)?;
-        if overlay.clients() > MAX_CLIENTS {
+        let old = parse(saved.text(), path)?;
+        let is_own = matches!(name, Name::Own(_) | Name::UploadOwn(_));
+        if is_own && old.get(name).is_none() && old.clients() >= MAX_CLIENTS {
             let detail =
                 format!("The limit of {MAX_CLIENTS} clients with saved limits is reached; reset one first.");
             return Err(Problem::new(StatusCode::CONFLICT, detail));
         }
+        let text = overlay::with_change(saved.text(), configuration, name, change).map_err(invalid)?;
+        // What the program cannot read must not be written.
+        let overlay = parse(&text, path)?;
         if *text != *saved.text() {
             saved.replace(&text).map_err(|error| unsaved(&error))?;
         }

@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-use super::{Found, NAME};
+use super::{Found, NAME, positionals};
 
 /// Returns what the shell has to read. `shell` is `bash`, `zsh` or `fish`; `None` if it is none of them.
 pub(in crate::cli) fn completions(shell: &str) -> Option<Vec<u8>> {
@@ -106,7 +106,7 @@ fn converted(name: &str, info: &CommandInfoWithArgs) -> Command {
             }
         });
     }
-    for (at, positional) in info.positionals.iter().enumerate() {
+    for (at, positional) in positionals(info).enumerate() {
         let several = matches!(positional.optionality, Optionality::Repeating | Optionality::Greedy);
         let action = if several { ArgAction::Append } else { ArgAction::Set };
         // Two of a command may have one name.

@@ -3,7 +3,7 @@
 mod generated;
 mod text;
 
-use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FromArgs};
+use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FromArgs, PositionalInfo};
 
 use super::NAME;
 use super::args::{self, Sluicegate};
@@ -16,10 +16,18 @@ const GROUPS: [(&str, &[&str]); 9] = [
     ("Pace", &PACE),
     ("Listening", &["listen", "http_redirect", "trusted_proxies", "proxy_protocol"]),
     ("TLS", &["tls."]),
-    ("Limits that transfers share", &["limits.", "max_body"]),
+    ("Limits that transfers share", &["limits."]),
     (
-        "Connections",
-        &["header_timeout", "idle_timeout", "half_close", "drain", "max_connections", "client_connections"],
+        "Connections and requests",
+        &[
+            "header_timeout",
+            "idle_timeout",
+            "half_close",
+            "drain",
+            "max_connections",
+            "client_connections",
+            "max_body",
+        ],
     ),
     ("Slow readers", &["sink."]),
     ("Logs", &["log_", "access_log"]),
@@ -96,6 +104,11 @@ fn flags(info: &CommandInfoWithArgs) -> impl Iterator<Item = &FlagInfo<'static>>
     info.flags.iter().filter(|flag| !flag.hidden && flag.long != "--help")
 }
 
+/// A command's positional arguments. One without a description continues the one before it.
+fn positionals(info: &CommandInfoWithArgs) -> impl Iterator<Item = &PositionalInfo<'static>> {
+    info.positionals.iter().filter(|positional| !positional.hidden && !positional.description.is_empty())
+}
+
 /// The flags and the subcommands of the command that `path` names.
 pub(super) fn known(path: &[&str]) -> Vec<String> {
     let found = Found::new(path);
@@ -122,7 +135,7 @@ mod tests {
             ("serve", "--admin-token-file", Some("Admin listener")),
             ("serve", "--client-id", Some("Fleet quota")),
             ("serve", "--egress-buffer", Some("Slow readers")),
-            ("serve", "--drain", Some("Connections")),
+            ("serve", "--drain", Some("Connections and requests")),
             ("proxy", "--upstream-host", None),
             ("proxy", "--listen", Some("Listening")),
             ("tcp", "--rate", Some("Pace")),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use argh::{FlagInfo, FlagInfoKind};
 
-use super::Found;
+use super::{Found, positionals};
 
 const WIDTH: usize = 80;
 
@@ -18,7 +18,7 @@ pub(in crate::cli) fn text(path: &[&str]) -> String {
     let mut text = format!("Usage: {}\n\n{}\n", found.usage(), wrapped("", 0, info.description));
     if !info.positionals.is_empty() {
         text.push_str("\nArguments:\n");
-        for positional in info.positionals {
+        for positional in positionals(info) {
             item(&mut text, positional.name, positional.description);
         }
     }

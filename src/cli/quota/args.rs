@@ -154,8 +154,8 @@ asking_command! {
         subcommand,
         name = "set",
         usage = "[options] [--] RESOURCE=LIMIT",
-        note = "Nothing is stored: at a restart the limits are those that `quota serve --limit`\n\
-            names. Set it there too, if it is to stay.",
+        note = "Nothing is stored: at a restart the limits are those that\n\
+            `quota serve --limit` names. Set it there too, if it is to stay.",
         help_triggers("-h", "--help", "help")
     )]
     Set {

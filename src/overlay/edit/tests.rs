@@ -100,6 +100,18 @@ fn comments_order_and_spelling_of_the_rest_stay() {
 }
 
 #[test]
+fn a_client_is_found_however_it_is_written() {
+    let text = "[clients]\n\"2001:db8::7\".rate = \"1m\"   # by hand\n";
+    let name = client("2001:db8::9");
+    let changed = with_change(text, "gate.toml", &name, &rate("2m")).unwrap();
+    assert_eq!(changed, "[clients]\n\"2001:db8::7\".rate = \"2m\"   # by hand\n");
+    assert!(!without(&changed, &name).unwrap().contains("2001"));
+    let uploads = text.replace("[clients]", "[uploads.clients]");
+    let Name::Own(key) = name else { unreachable!() };
+    assert!(!without(&uploads, &Name::UploadOwn(key)).unwrap().contains("2001"));
+}
+
+#[test]
 fn tables_that_are_empty_then_go_with_the_last_limit_in_them() {
     let begin = with_change("", "gate.toml", &route("/a/", Part::Total), &rate("1m")).unwrap();
     let both = with_change(&begin, "", &route("/a/", Part::Client), &rate("1m")).unwrap();

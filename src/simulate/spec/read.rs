@@ -229,7 +229,7 @@ fn sizes(keys: &Keys<'_>, key: &'static str) -> Option<Vec<SizeOf>> {
     };
     let sizes: Vec<SizeOf> = items.into_iter().filter_map(|(_, item)| size_of(item)).collect();
     if sizes.is_empty() && !keys.failed(&[key]) {
-        keys.fail(key);
+        keys.fault(key, "it is empty; write a size");
     }
     Some(sizes)
 }
@@ -258,7 +258,7 @@ fn arrival(keys: &Keys<'_>) -> Arrival {
         return Arrival::AtOnce;
     };
     let ramp = table.timeout("ramp");
-    let per_second = table.amount("per_second", |text| number(text, 0.0, 100_000.0));
+    let per_second = table.amount("per_second", |text| number(text, 0.000_001, 100_000.0));
     if table.has("ramp") && table.has("per_second") {
         table.fault("per_second", "clients come on a ramp or by chance, not both; leave one out");
     } else if !table.has("ramp") && !table.has("per_second") {

@@ -1,12 +1,16 @@
 //! What is not done, and how that is said.
 
+use std::io::Write;
+
 use serde_json::{Value, json};
 use sluicegate::budget::{ClientKey, Clients};
 use sluicegate::http::route::Route;
 use sluicegate::limit::Budget;
 
 use super::asking::{get, json, send};
+use testkit::served::connect;
 use testkit::watched::{TOKEN, Watched, folder};
+use testkit::wire;
 
 fn watched() -> (tempfile::TempDir, Watched) {
     let folder = folder();
@@ -175,4 +179,28 @@ fn with_a_token_nothing_of_the_api_goes_without_it() {
     }
     problem(&send(&watched, "PATCH", "/v1/limits/server", "", "{\"rate\": 1}"), 401);
     assert_eq!(send(&watched, "PATCH", "/v1/limits/server", &right, "{\"rate\": 1}").status(), 200);
+}
+
+#[test]
+fn a_process_that_handed_on_its_listeners_changes_no_limit() {
+    let watched = Watched::new(Vec::new());
+    let mut stream = connect(watched.admin);
+    let mut send = |method: &str| {
+        write!(
+            stream,
+            "{method} /v1/limits/server HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: 13\r\n\r\n{{\"rate\": 100}}"
+        )
+        .unwrap();
+        wire::answer(&mut stream)
+    };
+    assert_eq!(send("PATCH").status(), 200);
+    watched.served.handle.hand_over();
+    let answer = send("PATCH");
+    assert_eq!(answer.status(), 503);
+    let text = String::from_utf8(answer.body).unwrap();
+    assert!(
+        text.contains("Another process has taken over") && text.contains("Nothing was changed"),
+        "{text}"
+    );
 }
