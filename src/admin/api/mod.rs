@@ -122,11 +122,6 @@ impl Api {
             _ => &[],
         })?;
         let is_saved = query.switch("save")?;
-        if can_be_saved && self.server.is_handed_over() {
-            let detail = "Another process has taken over the listeners, and this one only ends what is under way: send \
-                          the request again on a new connection. Nothing was changed.";
-            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
-        }
         let limit = query.number("limit", 1..=MAX_PAGE)?.unwrap_or(DEFAULT_PAGE) as usize;
         match (resource, &head.method) {
             (Resource::OpenApi, _) => Ok(written(StatusCode::OK, OPENAPI)),
@@ -155,6 +150,16 @@ impl Api {
         }
     }
 
+    /// Refuses changes once another process listens: they would hold for what ends here, and be lost with it.
+    fn check_serving(&self) -> Result<(), Problem> {
+        if !self.server.is_handed_over() {
+            return Ok(());
+        }
+        let detail = "Another process has taken over the listeners, and this one only ends what is under way: send the \
+                      request again on a new connection. Nothing was changed.";
+        Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail))
+    }
+
     async fn change(
         &self,
         name: Name,
@@ -162,6 +167,7 @@ impl Api {
         is_saved: bool,
         by: &PeerAddr,
     ) -> Result<Response<Content>, Problem> {
+        self.check_serving()?;
         if is_saved {
             let (server, by, name) = (self.server.clone(), *by, name.clone());
             rt::blocking(move || saving::change(&server, &name, &change, &by)).await?;
@@ -172,6 +178,7 @@ impl Api {
     }
 
     async fn reset(&self, name: Name, is_saved: bool, by: &PeerAddr) -> Result<Response<Content>, Problem> {
+        self.check_serving()?;
         if is_saved {
             let (server, by) = (self.server.clone(), *by);
             rt::blocking(move || saving::reset(&server, &name, &by)).await?;
@@ -182,6 +189,7 @@ impl Api {
     }
 
     async fn reset_all(&self, is_saved: bool, by: &PeerAddr) -> Result<Response<Content>, Problem> {
+        self.check_serving()?;
         let (server, by) = (self.server.clone(), *by);
         let reset = match is_saved {
             true => rt::blocking(move || saving::reset_all(&server, &by)).await?,

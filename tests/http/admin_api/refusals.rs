@@ -1,6 +1,6 @@
 //! What is not done, and how that is said.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use serde_json::{Value, json};
 use sluicegate::budget::{ClientKey, Clients};
@@ -185,22 +185,17 @@ fn with_a_token_nothing_of_the_api_goes_without_it() {
 fn a_process_that_handed_on_its_listeners_changes_no_limit() {
     let watched = Watched::new(Vec::new());
     let mut stream = connect(watched.admin);
-    let mut send = |method: &str| {
-        write!(
-            stream,
-            "{method} /v1/limits/server HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-             Content-Length: 13\r\n\r\n{{\"rate\": 100}}"
-        )
-        .unwrap();
-        wire::answer(&mut stream)
-    };
-    assert_eq!(send("PATCH").status(), 200);
+    // It waits for the content when the listeners are handed on.
+    let head = "PATCH /v1/limits/server HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                Content-Length: 13\r\nExpect: 100-continue\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut interim = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    stream.read_exact(&mut interim).unwrap();
+    assert_eq!(interim, *b"HTTP/1.1 100 Continue\r\n\r\n");
     watched.served.handle.hand_over();
-    let answer = send("PATCH");
-    assert_eq!(answer.status(), 503);
-    let text = String::from_utf8(answer.body).unwrap();
-    assert!(
-        text.contains("Another process has taken over") && text.contains("Nothing was changed"),
-        "{text}"
-    );
+    stream.write_all(b"{\"rate\": 100}").unwrap();
+    let answer = wire::answer(&mut stream);
+    let detail = problem(&answer, 503)["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("Another process has taken over") && detail.ends_with("Nothing was changed."));
+    assert_eq!(watched.served.handle.budgets().server().budget().rate, None);
 }
