@@ -183,7 +183,11 @@ fn with_a_token_nothing_of_the_api_goes_without_it() {
 
 #[test]
 fn a_process_that_handed_on_its_listeners_changes_no_limit() {
-    let watched = Watched::new(Vec::new());
+    let folder = folder();
+    let watched = Watched::new(vec![testkit::served::files(&folder, 5_000)]);
+    // A download that keeps it from ending.
+    let mut download = watched.served.begin("/large.bin");
+    download.read_exact(&mut [0; 1]).unwrap();
     let mut stream = connect(watched.admin);
     // It waits for the content when the listeners are handed on.
     let head = "PATCH /v1/limits/server HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
