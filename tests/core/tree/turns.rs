@@ -46,50 +46,6 @@ fn a_turn_that_is_waited_for_shrinks_when_another_below_the_same_node_asks() {
 }
 
 #[test]
-fn turns_of_one_instant_are_alike_however_many_are_granted() {
-    let mut tree = Tree::new(Budget::of(Rate::or_unlimited(10 * MIB)), ms(0));
-    let all: Vec<NodeId> = (0..1_000).map(|_| stream(&mut tree)).collect();
-    for id in &all {
-        while tree.ask(*id, 65_536, ms(0)).is_some() {}
-    }
-    tree.granted().count();
-    // A quarter of an interval: as much is there for a quarter of them. The share of 200 ms among all, not among those left.
-    tree.dispatch(tree.next_due().unwrap() + Duration::from_millis(50));
-    let granted: Vec<NodeId> = tree.granted().collect();
-    assert!((240..=260).contains(&granted.len()), "{}", granted.len());
-    for id in granted {
-        assert_eq!(tree.ask(id, 0, ms(50)), Some(10 * MIB / 5 / 1_000));
-    }
-}
-
-#[test]
-fn a_turn_that_is_due_is_left_to_the_alarm_and_if_that_is_late_granted_by_whoever_asks() {
-    let mut tree = Tree::new(Budget::of(Rate::or_unlimited(100_000)), ms(0));
-    let [a, b, c, d] = [(); 4].map(|()| stream(&mut tree));
-    assert_eq!(tree.ask(a, 20_000, ms(0)), Some(20_000));
-    assert_eq!(tree.ask(b, 1_000, ms(0)), None);
-    assert_eq!(tree.next_due(), Some(ms(10)));
-    assert_eq!(tree.ask(c, 100, ms(19)), None);
-    assert_eq!(tree.granted().count(), 0, "the alarm is a tick late at most");
-    assert_eq!(tree.ask(d, 100, ms(20)), Some(100), "and who asks then is not the last to be served");
-    assert_eq!(tree.granted().collect::<Vec<_>>(), [b, c]);
-    assert_eq!(tree.next_due(), None);
-}
-
-#[test]
-fn a_turn_that_is_due_within_a_millisecond_stays_as_it_is() {
-    let mut tree = Tree::new(Budget::of(Rate::or_unlimited(100_000)), ms(0));
-    let [a, b, c] = [(); 3].map(|()| stream(&mut tree));
-    assert_eq!(tree.ask(a, 20_000, ms(0)), Some(20_000));
-    assert_eq!(tree.ask(b, 20_000, ms(0)), None);
-    assert_eq!(tree.ask(c, 10, ms(199)), None);
-    assert_eq!(tree.next_due(), Some(ms(200)));
-    tree.dispatch(ms(200));
-    assert_eq!(tree.granted().collect::<Vec<_>>(), [b, c]);
-    assert_eq!(tree.ask(b, 20_000, ms(200)), Some(10_000), "half, as two wait");
-}
-
-#[test]
 fn the_edges_of_asking() {
     let mut tree = Tree::new(Budget::default(), Instant::ZERO);
     let a = stream(&mut tree);

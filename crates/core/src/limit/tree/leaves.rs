@@ -22,10 +22,10 @@ impl Tree {
             Ask::Quiet => {
                 self.node_mut(stream).ask = Ask::Waiting(bytes);
                 self.count(stream);
-                self.enqueue(stream, now);
+                self.enqueue(stream);
             }
         }
-        self.dispatch_asked(now);
+        self.dispatch(now);
         let Ask::Granted(granted) = self.node(stream).ask else {
             if let (Some(binding), false) = (self.binding(stream), waited) {
                 self.node_mut(binding).parts_mut().waits += 1;
@@ -100,7 +100,7 @@ impl Tree {
         }
         let mut at = self.node(stream).parent;
         while let Some(id) = at {
-            self.enqueue(id, now);
+            self.enqueue(id);
             at = self.node(id).parent;
         }
         self.dispatch(now);

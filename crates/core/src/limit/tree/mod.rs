@@ -137,7 +137,7 @@ impl Tree {
             }
         }
         self.node_mut(id).change(budget, now);
-        self.enqueue(id, now);
+        self.enqueue(id);
         self.dispatch(now);
     }
 

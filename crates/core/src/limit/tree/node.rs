@@ -67,8 +67,6 @@ pub(super) struct Node {
     pub(super) ask: Ask,
     /// Its weight is in the parent's `waiting_weight`.
     pub(super) is_counted: bool,
-    /// Its weight is in the parent's `queued_weight`.
-    pub(super) is_weighed: bool,
     /// Bytes granted and debited.
     pub(super) bytes: u64,
     /// Of a node that others may be below.
@@ -96,7 +94,7 @@ pub(super) struct Shared {
 
     /// The children that wait, in the order of service.
     pub(super) queue: Queue<(Virtual, NonZeroU64, NodeId)>,
-    /// The sum of the weights of children that are queued, or were when the present grants began.
+    /// The sum of the queued weights.
     pub(super) queued_weight: u64,
     /// The sum of the weights of children that wait: queued, parked, or above one that is parked.
     pub(super) waiting_weight: u64,
@@ -134,7 +132,6 @@ impl Node {
             weight,
             ask: Ask::Quiet,
             is_counted: false,
-            is_weighed: false,
             bytes: 0,
             shared: None,
         }

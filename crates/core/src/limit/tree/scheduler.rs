@@ -1,7 +1,6 @@
 //! The scheduler of the tree: start-time fair queueing at each node.
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use super::node::Ask;
 use super::{MIN_QUANTUM, NodeId, Tree};
@@ -13,14 +12,6 @@ const MAX_INTERVALS: u64 = 5;
 
 /// The largest grant is at least this many bytes: a few packets.
 const MIN_AHEAD: u64 = 4 * 1024;
-
-/// A turn that is due within this is not made smaller, or overtaken, by those that ask meanwhile: with thousands that ask, the next
-/// turn is always due in some microseconds, and to find it anew for each costs more than the turns.
-const SOON: Duration = Duration::from_millis(1);
-
-/// Turns that have been due for longer are granted by whoever asks: the alarm is later than a tick of the wheel. Else the alarm
-/// grants them, all that are due at once.
-const LATE: Duration = Duration::from_millis(10);
 
 /// Nodes that are fetched at once.
 const PREFETCHED: usize = 16;
@@ -44,33 +35,13 @@ impl Tree {
         while let Some(&(due, id)) = self.parked.first()
             && due <= now
         {
-            self.release(id, now);
+            self.unpark(id);
+            let saved = self.node_mut(id).gate().map_or(0, |meter| meter.quantum());
+            self.enqueue_with(id, saved);
         }
-        self.grant_all(now);
-    }
-
-    /// Makes every grant that can be paid at `now`, except those that the alarm is about to make.
-    pub(super) fn dispatch_asked(&mut self, now: Instant) {
-        while let Some(&(due, id)) = self.parked.first()
-            && due + LATE <= now
-        {
-            self.release(id, now);
-        }
-        self.grant_all(now);
-    }
-
-    /// Queues a node whose tokens are there.
-    fn release(&mut self, id: NodeId, now: Instant) {
-        self.unpark(id);
-        let saved = self.node_mut(id).gate().map_or(0, |meter| meter.quantum());
-        self.enqueue_with(id, saved, now);
-    }
-
-    fn grant_all(&mut self, now: Instant) {
-        let already = self.granted.len();
         let mut grants = 0;
         while !self.node(Self::ROOT).is_parked() && self.node(Self::ROOT).wants() {
-            if grants % PREFETCHED == 2 {
+            if grants % PREFETCHED == 1 {
                 self.prefetch();
             }
             grants += 1;
@@ -84,11 +55,6 @@ impl Tree {
                 None => self.grant(stream, bytes, now),
                 Some((node, due)) => self.park(node, due),
             }
-        }
-        // Behind all of them: at this instant each waits beside the others, and their shares are alike.
-        for at in already..self.granted.len() {
-            self.unweigh(self.granted[at]);
-            self.discount(self.granted[at]);
         }
     }
 
@@ -177,11 +143,12 @@ impl Tree {
         leaf.ask = Ask::Granted(bytes);
         leaf.bytes = leaf.bytes.saturating_add(bytes);
         self.granted.push(stream);
+        self.discount(stream);
         let mut child = stream;
         while let Some(parent) = self.node(child).parent {
             let (began, _) = self.node(child).place.expect("every node above the next stream is queued");
             self.node_mut(parent).served(bytes, began);
-            self.take_from_queue(child);
+            self.remove_from_queue(child);
             self.node_mut(child).finish = began;
             self.node_mut(child).finish_later(bytes);
             if self.node(child).wants() {
@@ -196,12 +163,12 @@ impl Tree {
     }
 
     /// Queues a node that wants something at its parent, and the parent at its own, up to the first that cannot pay.
-    pub(super) fn enqueue(&mut self, id: NodeId, now: Instant) {
-        self.enqueue_with(id, 0, now);
+    pub(super) fn enqueue(&mut self, id: NodeId) {
+        self.enqueue_with(id, 0);
     }
 
     /// Like [`enqueue`](Self::enqueue), of one that was out of the queue for want of tokens and has saved so many bytes.
-    fn enqueue_with(&mut self, id: NodeId, saved: u64, now: Instant) {
+    fn enqueue_with(&mut self, id: NodeId, saved: u64) {
         let mut at = id;
         while let Some(parent) = self.node(at).parent {
             let node = self.node(at);
@@ -213,9 +180,7 @@ impl Tree {
                 self.insert_in_queue(at, from);
             }
             // It was parked for a turn that this one may come before, or make smaller.
-            if self.node(parent).parked().is_some_and(|due| due > now + SOON) {
-                self.unpark(parent);
-            }
+            self.unpark(parent);
             at = parent;
         }
     }
@@ -239,42 +204,20 @@ impl Tree {
         self.arrivals = arrival.saturating_add(1);
         let node = self.node_mut(id);
         node.place = Some((from, arrival));
-        let added = if std::mem::replace(&mut node.is_weighed, true) { 0 } else { node.weight() };
+        let weight = node.weight();
         let parent = node.parent.expect("the root is in no queue");
         let parent = self.node_mut(parent).parts_mut();
         parent.queue.insert((from, arrival, id));
-        parent.queued_weight += added;
+        parent.queued_weight += weight;
     }
 
     fn remove_from_queue(&mut self, id: NodeId) {
-        self.take_from_queue(id);
-        self.unweigh_one(id);
-    }
-
-    /// Takes a node out of its parent's queue, and leaves its weight in the sum.
-    fn take_from_queue(&mut self, id: NodeId) {
         let node = self.node_mut(id);
         let (Some((from, arrival)), Some(parent)) = (node.place.take(), node.parent) else { return };
-        self.node_mut(parent).parts_mut().queue.remove(&(from, arrival, id));
-    }
-
-    /// Takes the weights of a stream and of nodes above it that are not queued from the sums of their parents.
-    fn unweigh(&mut self, stream: NodeId) {
-        let mut at = stream;
-        while self.node(at).place.is_none() && self.unweigh_one(at) {
-            let Some(parent) = self.node(at).parent else { return };
-            at = parent;
-        }
-    }
-
-    /// Takes the weight of a node from the sum of its parent. False if it was not in it.
-    fn unweigh_one(&mut self, id: NodeId) -> bool {
-        let node = self.node_mut(id);
-        let (true, Some(parent)) = (node.is_weighed, node.parent) else { return false };
-        node.is_weighed = false;
         let weight = node.weight();
-        self.node_mut(parent).parts_mut().queued_weight -= weight;
-        true
+        let parent = self.node_mut(parent).parts_mut();
+        parent.queue.remove(&(from, arrival, id));
+        parent.queued_weight -= weight;
     }
 
     /// Keeps a node out of its parent's queue until `due`, when it can pay.
