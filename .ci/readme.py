@@ -167,6 +167,11 @@ class Page:
         if "[[clients]]" in lines:
             # Clients of a simulation, which reads them.
             return "saved"
+        base, overlay, _ = named.group(1).partition(".overlay")
+        if overlay:
+            # Read after a configuration; what it says of routes that are not there is a warning.
+            (self.folder / f"{base}.toml").write_text('[[route]]\npath = "/"\nfiles = "."\n')
+            return self.run(f"sluicegate check {base}.toml")
         return self.run(f"sluicegate check --offline {named.group(1)}")
 
     def cwd(self, words):
