@@ -2,6 +2,9 @@
 
 use argh::{ArgsInfo, FromArgs};
 
+use super::CliError;
+use super::admin_client::AdminClient;
+
 /// Declares the arguments of such a command: those of the listener, then its own.
 macro_rules! admin_command {
     ($(#[$about:meta])* $name:ident { $($own:tt)* }) => {
@@ -21,6 +24,13 @@ macro_rules! admin_command {
             pub(super) tls_ca: Option<String>,
 
             $($own)*
+        }
+
+        impl $name {
+            /// Creates a client of the listener that was typed.
+            pub(super) fn client(&self) -> Result<AdminClient, CliError> {
+                AdminClient::new(self.admin.as_deref(), self.token_file.as_deref(), self.tls_ca.as_deref())
+            }
         }
     };
 }
@@ -172,7 +182,7 @@ admin_command! {
         #[argh(switch)]
         pub(super) by_client: bool,
 
-        /// all columns and whole targets, however wide (default no)
+        /// all columns, however wide (default no)
         #[argh(switch)]
         pub(super) wide: bool,
 

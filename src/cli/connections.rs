@@ -2,15 +2,15 @@
 
 mod view;
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::CliError;
 use super::admin_args::{Connections, ConnectionsCommand, ListConnections};
 use super::admin_client::AdminClient;
+use super::{CliError, written};
 use view::View;
 
 #[derive(Deserialize)]
@@ -70,39 +70,27 @@ pub(super) fn run(connections: Connections) -> Result<String, CliError> {
     match connections.command {
         ConnectionsCommand::List(list) => self::list(&list),
         ConnectionsCommand::Close(close) => {
-            let client = AdminClient::new(
-                close.admin.as_deref(),
-                close.token_file.as_deref(),
-                close.tls_ca.as_deref(),
-            )?;
-            client.delete(&format!("/v1/connections/{}", close.id))?;
+            close.client()?.delete(&format!("/v1/connections/{}", close.id))?;
             Ok(format!("connection {} is reset\n", close.id))
         }
     }
 }
 
 fn list(typed: &ListConnections) -> Result<String, CliError> {
-    let client =
-        AdminClient::new(typed.admin.as_deref(), typed.token_file.as_deref(), typed.tls_ca.as_deref())?;
+    let client = typed.client()?;
     let view = View::new(typed)?;
     if !typed.watch {
         return listed(&client, typed, &view);
     }
-    let mut out = std::io::stdout();
+    let is_terminal = std::io::stdout().is_terminal();
     // A terminal shows the newest list alone.
-    let between = if out.is_terminal() { "\u{1b}[H\u{1b}[2J" } else { "\n" };
-    let mut before = if out.is_terminal() { between } else { "" };
-    loop {
-        let list = listed(&client, typed, &view)?;
-        match out.write_all(format!("{before}{list}").as_bytes()).and_then(|()| out.flush()) {
-            Ok(()) => {}
-            // Whoever read it has seen enough.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(String::new()),
-            Err(error) => return Err(CliError::Failed(format!("cannot write to standard output: {error}"))),
-        }
+    let between = if is_terminal { "\u{1b}[H\u{1b}[2J" } else { "\n" };
+    let mut before = if is_terminal { between } else { "" };
+    while written(&format!("{before}{}", listed(&client, typed, &view)?))? {
         before = if typed.json { "" } else { between };
         std::thread::sleep(Duration::from_secs(1));
     }
+    Ok(String::new())
 }
 
 /// The list of now.

@@ -9,7 +9,6 @@ use serde_json::{Map, Value, json};
 use sluicegate::limit::{Burst, Rate, Rates, Weight};
 
 use super::admin_args::{Limits, LimitsCommand, ListLimits, ResetLimit, SetLimit};
-use super::admin_client::AdminClient;
 use super::{CliError, value};
 use rows::{is_used, table};
 
@@ -33,8 +32,7 @@ pub(super) fn run(limits: Limits) -> Result<String, CliError> {
 }
 
 fn list(typed: &ListLimits) -> Result<String, CliError> {
-    let client =
-        AdminClient::new(typed.admin.as_deref(), typed.token_file.as_deref(), typed.tls_ca.as_deref())?;
+    let client = typed.client()?;
     let mut all: Page = client.get("/v1/limits")?;
     for of in ["/v1/limits/clients", "/v1/limits/uploads/clients"] {
         let mut path = format!("{of}?limit=500");
@@ -67,8 +65,7 @@ fn set(typed: &SetLimit) -> Result<String, CliError> {
         let text = "nothing to change: give --rate, --burst, --weight or --report-only";
         return Err(CliError::Usage(text.to_owned()));
     }
-    let client =
-        AdminClient::new(typed.admin.as_deref(), typed.token_file.as_deref(), typed.tls_ca.as_deref())?;
+    let client = typed.client()?;
     let asked = asked(&path, typed.save);
     let limit: Value = if typed.default {
         client.delete(&asked)?;
@@ -80,13 +77,11 @@ fn set(typed: &SetLimit) -> Result<String, CliError> {
 }
 
 fn reset(typed: &ResetLimit) -> Result<String, CliError> {
-    let new =
-        || AdminClient::new(typed.admin.as_deref(), typed.token_file.as_deref(), typed.tls_ca.as_deref());
     if typed.limit == "all" {
         if let Some(of) = &typed.of {
             return Err(CliError::Usage(format!("limits reset all takes nothing else: leave out {of:?}")));
         }
-        let told: Value = new()?.take_back(&asked("/v1/limits", typed.save))?;
+        let told: Value = typed.client()?.take_back(&asked("/v1/limits", typed.save))?;
         if typed.json {
             return Ok(format!("{told:#}\n"));
         }
@@ -95,7 +90,7 @@ fn reset(typed: &ResetLimit) -> Result<String, CliError> {
         return Ok(if lines.is_empty() { "nothing was set by hand\n".to_owned() } else { lines });
     }
     let path = path(&typed.limit, typed.of.as_deref())?;
-    let client = new()?;
+    let client = typed.client()?;
     client.delete(&asked(&path, typed.save))?;
     // The limit of a route or class that is not there was in the overlay alone, and cannot be shown.
     let Ok(limit) = client.get::<Value>(&path) else { return Ok(format!("{} is reset\n", words(&path))) };

@@ -208,11 +208,15 @@ fn begin_log(start_log: StartLog, level: log::LevelFilter) -> Result<ProgramLog,
 
 /// Prints to standard output. A reader that has gone (`| head`) is not an error.
 fn print(text: &str) -> Result<(), CliError> {
+    written(text).map(drop)
+}
+
+/// Prints to standard output; returns whether its reader is still there.
+fn written(text: &str) -> Result<bool, CliError> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(CliError::Failed(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(CliError::Failed(format!("cannot write to standard output: {error}"))),
     }
 }

@@ -2,13 +2,14 @@
 //! package prometheus.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use sluicegate::config::EventSettings;
 use sluicegate::events::Events;
 use sluicegate::http::route::Route;
 use sluicegate::rt;
+use testkit::contrib::{contrib, dashboard_queries};
 
 const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -46,10 +47,6 @@ fn promtool(folder: &Path, args: &[&str]) {
     assert!(said.status.success(), "{args:?}: {}", String::from_utf8_lossy(&words));
 }
 
-fn contrib(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib").join(name)
-}
-
 #[test]
 fn the_alerts_are_good_and_fire_when_they_should() {
     let folder = contrib("prometheus");
@@ -59,13 +56,8 @@ fn the_alerts_are_good_and_fire_when_they_should() {
 
 #[test]
 fn the_dashboards_questions_are_promql() {
-    let text = std::fs::read_to_string(contrib("grafana/sluicegate.json")).unwrap();
-    let board: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let panels = board["panels"].as_array().unwrap().iter();
-    let targets = panels.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
     // As Grafana fills them in.
-    let rules = targets.enumerate().map(|(number, target)| {
-        let expression = target["expr"].as_str().unwrap();
+    let rules = dashboard_queries().into_iter().enumerate().map(|(number, expression)| {
         let expression = expression.replace("$instance", ".*").replace("$__rate_interval", "1m");
         serde_json::json!({ "record": format!("r{number}"), "expr": expression })
     });

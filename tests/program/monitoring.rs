@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use testkit::certificates::Certificates;
+use testkit::contrib::{contrib, dashboard_queries};
 use testkit::program::{Program, command, get};
 use testkit::watched::page;
 
@@ -46,10 +46,6 @@ events = { names = ['s'] }
 /// Labels that the scraper adds.
 const OF_THE_SCRAPER: [&str; 2] = ["instance", "job"];
 
-fn contrib() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib")
-}
-
 /// Each metric that is asked for, with the labels that its selector names.
 fn asked(expression: &str) -> Vec<(String, BTreeSet<String>)> {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -89,18 +85,9 @@ fn labels(page: &str, name: &str) -> Option<BTreeSet<String>> {
     )
 }
 
-/// The expressions of the dashboard's panels.
-fn of_the_dashboard() -> Vec<String> {
-    let text = fs::read_to_string(contrib().join("grafana/sluicegate.json")).unwrap();
-    let board: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let panels = board["panels"].as_array().unwrap().iter();
-    let targets = panels.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
-    targets.map(|target| target["expr"].as_str().unwrap().to_owned()).collect()
-}
-
 /// The expressions of alerts, each up to its `for`.
 fn of_alerts(file: &str) -> Vec<String> {
-    let text = fs::read_to_string(contrib().join("prometheus").join(file)).unwrap();
+    let text = fs::read_to_string(contrib("prometheus").join(file)).unwrap();
     let alerts = text.split("        expr: ").skip(1);
     alerts.map(|alert| alert.split_once("\n        for: ").unwrap().0.to_owned()).collect()
 }
@@ -113,7 +100,7 @@ fn the_dashboard_and_the_alerts_ask_for_what_there_is() {
     let (head, _) = get(program.connect(), "/server.pem", "");
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     let page = page(program.admin(), "/metrics");
-    let sources = [of_the_dashboard(), of_alerts("server.rules.yml"), of_alerts("events.rules.yml")];
+    let sources = [dashboard_queries(), of_alerts("server.rules.yml"), of_alerts("events.rules.yml")];
     assert_eq!(sources.each_ref().map(Vec::len), [47, 11, 4]);
     for expression in sources.iter().flatten() {
         let mut known: BTreeSet<String> = OF_THE_SCRAPER.map(str::to_owned).into();

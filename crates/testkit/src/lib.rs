@@ -6,6 +6,7 @@
 
 pub mod backend;
 pub mod certificates;
+pub mod contrib;
 pub mod exposition;
 pub mod filters;
 pub mod folder;

@@ -20,7 +20,7 @@ pub(in crate::cli) fn completions(shell: &str) -> Option<Vec<u8>> {
         _ => return None,
     };
     let mut written = Vec::new();
-    clap_complete::generate(shell, &mut command(&[]), NAME, &mut written);
+    clap_complete::generate(shell, &mut command(&Found::new(&[])), NAME, &mut written);
     Some(written)
 }
 
@@ -35,15 +35,15 @@ pub(in crate::cli) fn man_pages(folder: &Path) -> io::Result<Vec<PathBuf>> {
         let found = Found::new(&path);
         paths.extend(found.info.commands.iter().rev().map(|command| [&path[..], &[command.name]].concat()));
         let file = folder.join(format!("{}.1", found.name.replace(' ', "-")));
-        std::fs::write(&file, man_page(&path, &found)?)?;
+        std::fs::write(&file, man_page(&found)?)?;
         written.push(file);
     }
     Ok(written)
 }
 
-fn man_page(path: &[&str], found: &Found) -> io::Result<Vec<u8>> {
+fn man_page(found: &Found) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    let man = Man::new(command(path)).manual("Sluicegate");
+    let man = Man::new(command(found)).manual("Sluicegate");
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
@@ -74,9 +74,8 @@ fn man_page(path: &[&str], found: &Found) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// The command that `path` names, in clap's words. On a man page its name is joined by dashes, as the page's is.
-fn command(path: &[&str]) -> Command {
-    let found = Found::new(path);
+/// The command in clap's words. On a man page its name is joined by dashes, as the page's is.
+fn command(found: &Found) -> Command {
     let mut command = converted(&found.name.replace(' ', "-"), &found.info);
     for (title, flags) in found.groups() {
         for flag in flags {

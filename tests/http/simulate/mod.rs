@@ -5,6 +5,7 @@ mod real;
 mod shares;
 mod times;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use sluicegate::config::{Config, Draft, FilterKinds, Loader, Route, Source};
@@ -48,6 +49,12 @@ fn limit<'a>(outcome: &'a Outcome, name: &str) -> &'a LimitOutcome {
 #[track_caller]
 fn near(value: f64, expected: f64, part: f64) {
     assert!((value / expected - 1.0).abs() <= part, "{value} for {expected}");
+}
+
+/// The mean of what a group got in each of these seconds.
+fn mean(group: &GroupOutcome, seconds: Range<usize>) -> f64 {
+    let count = seconds.len() as f64;
+    group.seconds[seconds].iter().sum::<u64>() as f64 / count
 }
 
 /// The part of the time of a group's transfers that they waited for `by`.

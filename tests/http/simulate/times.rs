@@ -36,18 +36,12 @@ fn a_transfer_that_crosses_a_boundary_moves_to_the_new_rate() {
     ";
     let clients = "[[clients]]\nname = 'a'\ncount = 5\npath = '/a'\nsize = 'endless'";
     let outcome = simulate_at("2026-01-05 17:59", config, clients, 120, 1);
-    let seconds = &group(&outcome, "a").seconds;
-    let mean = |range: std::ops::Range<usize>| {
-        let count = range.len() as f64;
-        seconds[range].iter().sum::<u64>() as f64 / count / 5.0
-    };
-    near(mean(10..60), MIB, 0.01);
-    near(mean(61..119), MIB / 4.0, 0.01);
+    near(mean(group(&outcome, "a"), 10..60) / 5.0, MIB, 0.01);
+    near(mean(group(&outcome, "a"), 61..119) / 5.0, MIB / 4.0, 0.01);
     // And back.
     let outcome = simulate_at("2026-01-05 21:59:30", config, clients, 60, 1);
-    let seconds = &group(&outcome, "a").seconds;
-    near(seconds[5..29].iter().sum::<u64>() as f64 / 24.0 / 5.0, MIB / 4.0, 0.01);
-    near(seconds[31..59].iter().sum::<u64>() as f64 / 28.0 / 5.0, MIB, 0.01);
+    near(mean(group(&outcome, "a"), 5..29) / 5.0, MIB / 4.0, 0.01);
+    near(mean(group(&outcome, "a"), 31..59) / 5.0, MIB, 0.01);
 }
 
 #[test]
@@ -63,13 +57,8 @@ fn a_shared_limit_follows_its_schedule_over_a_boundary() {
         let clients = "[[clients]]\nname = 'a'\ncount = 5\npath = '/a'\nsize = 'endless'";
         for (at, before, after) in [("2026-01-05 17:59:30", 4.0, 1.0), ("2026-01-05 21:59:30", 1.0, 4.0)] {
             let outcome = simulate_at(at, &config, clients, 60, 1);
-            let seconds = &group(&outcome, "a").seconds;
-            let mean = |range: std::ops::Range<usize>| {
-                let count = range.len() as f64;
-                seconds[range].iter().sum::<u64>() as f64 / count
-            };
-            near(mean(5..29), before * MIB, 0.01);
-            near(mean(31..59), after * MIB, 0.01);
+            near(mean(group(&outcome, "a"), 5..29), before * MIB, 0.01);
+            near(mean(group(&outcome, "a"), 31..59), after * MIB, 0.01);
         }
     }
 }
