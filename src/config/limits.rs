@@ -87,7 +87,7 @@ impl Config {
                 })
             }
             Name::Route(name, part) => {
-                let route = self.routes.iter_mut().find(|route| route.name() == *name)?;
+                let route = self.routes.iter_mut().find(|route| route.is_called(name))?;
                 let limits = &mut route.limits;
                 match part {
                     Part::Response => Slot::Response(&mut route.pace, &mut limits.report_only),

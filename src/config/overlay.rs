@@ -80,16 +80,12 @@ impl Config {
         let saved = Saved::open(&file).map_err(|error| ConfigError::new(error.to_string()))?;
         let overlay = Overlay::parse(saved.text(), &file.display().to_string())?;
         // Clients' own limits go over that of each, wherever it stands.
-        let is_own = |name: &Name| matches!(name, Name::Own(_) | Name::UploadOwn(_));
         let (own, others): (Vec<_>, Vec<_>) =
-            overlay.entries.into_iter().partition(|saved| is_own(&saved.name));
+            overlay.entries.into_iter().partition(|saved| saved.name.of_each().is_some());
         for saved in others.into_iter().chain(own) {
-            let before = match &saved.name {
-                Name::Own(_) => Some(self.server.limits.client.into()),
-                Name::UploadOwn(_) => Some(self.server.limits.upload.client.into()),
-                name => self.limit(name),
-            };
-            let Some(before) = before else {
+            let each = saved.name.of_each();
+            let under = each.as_ref().unwrap_or(&saved.name);
+            let Some(before) = self.limit(under) else {
                 self.warnings.push(not_there(&saved, &file));
                 continue;
             };
@@ -107,11 +103,9 @@ impl Config {
             for schedule in self.schedules.iter_mut().filter(|known| Some(&known.limit) == shared.as_ref()) {
                 schedule.is_by_hand = true;
             }
-            let address = saved.name.to_string();
-            let each = saved.name.of_each().map(|each| self.limit_sources.of(&each.to_string()));
-            let mut sources = each.unwrap_or_else(|| self.limit_sources.of(&address));
+            let mut sources = self.limit_sources.of(&under.to_string());
             sources.overlaid(&saved.sources);
-            self.limit_sources.0.insert(address, sources);
+            self.limit_sources.0.insert(saved.name.to_string(), sources);
             self.overlay.before.push(before);
             self.overlay.saved.entries.push(saved);
         }

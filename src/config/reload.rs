@@ -175,8 +175,6 @@ fn is_same(old: &Tcp, new: &Tcp) -> bool {
 }
 
 fn route_changes(old: &[Route], new: &[Route]) -> Vec<String> {
-    let find =
-        |routes: &[Route], like: &Route| routes.iter().find(|route| route.name() == like.name()).cloned();
     // Changes of limits are described apart.
     let rest = |route: &Route| {
         let Route {
@@ -185,13 +183,27 @@ fn route_changes(old: &[Route], new: &[Route]) -> Vec<String> {
         let rules = (rules, upload_rules);
         (hosts, source, headers, error_pages, filters(route), rules, limits.weight, max_body, smooth)
     };
-    let come = new.iter().filter_map(|route| match find(old, route) {
-        None => Some(format!("route {} added", route.name())),
-        Some(was) if rest(&was) != rest(route) => Some(format!("route {} changed", route.name())),
-        Some(_) => None,
+    differences(old, new, |route| format!("route {}", route.name()), |was, route| rest(was) != rest(route))
+}
+
+/// Lists what of `new` was added or differs from its like in `old`, which has the same name, and what is gone.
+fn differences<T>(
+    old: &[T],
+    new: &[T],
+    name: impl Fn(&T) -> String,
+    differs: impl Fn(&T, &T) -> bool,
+) -> Vec<String> {
+    let named = |all: &[T]| all.iter().map(&name).collect::<Vec<_>>();
+    let (old_names, new_names) = (named(old), named(new));
+    let come = new.iter().zip(&new_names).filter_map(|(one, name)| {
+        match old_names.iter().position(|known| known == name).map(|at| &old[at]) {
+            None => Some(format!("{name} added")),
+            Some(was) if differs(was, one) => Some(format!("{name} changed")),
+            Some(_) => None,
+        }
     });
-    let gone = old.iter().filter(|route| find(new, route).is_none());
-    come.chain(gone.map(|route| format!("route {} removed", route.name()))).collect()
+    let gone = old_names.iter().filter(|name| !new_names.contains(name));
+    come.chain(gone.map(|name| format!("{name} removed"))).collect()
 }
 
 /// Spells the filters of a route, its interval and its end-of-stream rule, without rates.

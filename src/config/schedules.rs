@@ -3,36 +3,14 @@
 use super::pace::RouteLimits;
 use super::route::during;
 use crate::http::{ClassLimits, LimitName, LimitOf, LimitPart, LimitSchedule, SharedLimits};
-use crate::keys::{Keys, LIMIT_EXAMPLE, NOTHING_AHEAD};
-use crate::limit::{Budget, Burst, Rate, Weight};
+use crate::keys::{Keys, LIMIT_EXAMPLE, NOTHING_AHEAD, UPLOAD_EXAMPLE};
+use crate::limit::{Budget, Burst, Rates, Weight};
+use crate::live_limits::LimitChange;
 use crate::schedule::{During, Timetable, Zone};
-
-/// Completes "expected a table" for the limits of uploads.
-const UPLOAD_EXAMPLE: &str = " such as { client = { rate = \"1m\" } }";
-
-/// What is changed of a limit at some times; the rest stays.
-#[derive(Clone, Copy, Debug, Default)]
-struct Change {
-    rate: Option<Option<Rate>>,
-    burst: Option<u64>,
-    weight: Option<Weight>,
-    report_only: Option<bool>,
-}
 
 /// The schedules of the limits of one table.
 #[derive(Clone, Default)]
-pub(super) struct Schedules([Vec<(During, Change)>; 4]);
-
-impl Change {
-    fn of(self, own: Budget) -> Budget {
-        Budget {
-            rate: self.rate.unwrap_or(own.rate),
-            burst: self.burst.unwrap_or(own.burst),
-            weight: self.weight.unwrap_or(own.weight),
-            report_only: self.report_only.unwrap_or(own.report_only),
-        }
-    }
-}
+pub(super) struct Schedules([Vec<(During, LimitChange)>; 4]);
 
 impl Schedules {
     /// Reads those of `[limits]`, whose first limit is called server.
@@ -72,7 +50,7 @@ impl Schedules {
         let of = of.clone();
         self.0.into_iter().zip(own).zip(LimitPart::ALL).filter(|((times, _), _)| !times.is_empty()).map(
             move |((times, own), part)| {
-                let times = times.into_iter().map(|(during, change)| (during, change.of(own)));
+                let times = times.into_iter().map(|(during, change)| (during, change.over_budget(own)));
                 let limit = LimitName { of: of.clone(), part };
                 LimitSchedule { limit, own, times: Timetable::new(times.collect()), is_by_hand: false }
             },
@@ -81,9 +59,9 @@ impl Schedules {
 }
 
 /// Reads the `schedule` of a limit.
-fn schedule(limit: &Keys<'_>, is_weighted: bool, zone: &Zone) -> Vec<(During, Change)> {
+fn schedule(limit: &Keys<'_>, is_weighted: bool, zone: &Zone) -> Vec<(During, LimitChange)> {
     let tables = limit.tables("schedule");
-    let most = Timetable::<Change>::MAX;
+    let most = Timetable::<LimitChange>::MAX;
     if tables.len() > most {
         limit.fault("schedule", format!("there are more than {most} times; leave some out"));
     }
@@ -92,7 +70,7 @@ fn schedule(limit: &Keys<'_>, is_weighted: bool, zone: &Zone) -> Vec<(During, Ch
     tables.into_iter().filter_map(named).collect()
 }
 
-fn one(keys: &Keys<'_>, is_weighted: bool, zone: &Zone) -> Option<(During, Change)> {
+fn one(keys: &Keys<'_>, is_weighted: bool, zone: &Zone) -> Option<(During, LimitChange)> {
     keys.require("during");
     let during = during(keys, zone);
     let rate = keys.rate("rate");
@@ -107,7 +85,7 @@ fn one(keys: &Keys<'_>, is_weighted: bool, zone: &Zone) -> Option<(During, Chang
     if !says {
         keys.table_fault(None, format!("{} changes nothing; write a rate, or leave it out", keys.name()));
     }
-    Some((during?, Change { rate, burst, weight, report_only }))
+    Some((during?, LimitChange { rate: rate.map(Rates::from), burst, weight, report_only }))
 }
 
 impl SharedLimits {

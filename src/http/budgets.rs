@@ -79,9 +79,9 @@ impl Budgets {
         let idle = IdleBound::default();
         clients.share(&idle);
         uploads.share(&idle);
-        let identity = Identity { key: limits.key.clone(), classes: Vec::new(), own: Arc::default() };
+        let identity =
+            Identity { key: limits.key.clone(), classes: Vec::new(), own: limits.own.as_slice().into() };
         let budgets = Self { clients, uploads, idle, identity: RwLock::new(identity), connection };
-        budgets.set_own(&limits.own);
         budgets.set_clients(limits);
         budgets
     }

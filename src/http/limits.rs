@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use http::HeaderName;
 
-use crate::keys::{Keys, LIMIT_EXAMPLE};
+use crate::keys::{Keys, LIMIT_EXAMPLE, UPLOAD_EXAMPLE};
 use crate::limit::{Budget, Size, UnitError};
 use crate::live_limits::ClientLimit;
 use crate::words::shorten;
@@ -47,9 +47,6 @@ impl SharedLimits {
         }
     }
 }
-
-/// A `[limits.upload]` for errors.
-const UPLOAD_EXAMPLE: &str = " such as { client = { rate = \"1m\" } }";
 
 impl UploadLimits {
     fn read(upload: &Keys<'_>) -> Self {

@@ -45,8 +45,8 @@ impl<'a> RequestPath<'a> {
 fn others(path: &str) -> Vec<Option<String>> {
     let mut others = Vec::new();
     // A normal form has no other characters that a backend may read as more than themselves.
-    let (has_parameters, has_encoded) = (path.contains(';'), path.contains('%'));
-    if !has_parameters && !has_encoded {
+    let has_parameters = path.contains(';');
+    if !has_parameters && !path.contains("%2F") && !path.contains("%5C") {
         return others;
     }
     for separators in [&[][..], &["%2F"], &["%5C"], &["%2F", "%5C"]] {

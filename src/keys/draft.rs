@@ -1,11 +1,10 @@
 //! What was given for keys, before any of it is read: a tree that a TOML file and flags fill alike.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::report::line_and_column;
 use crate::excerpt::excerpt;
 use crate::words::shorten;
 
@@ -34,6 +33,8 @@ pub struct Draft {
     pub(super) flags: Vec<(String, &'static str)>,
     /// The file's name and text.
     pub(super) file: Option<(String, String)>,
+    /// Where the lines of the text end, once a line was asked for.
+    pub(super) line_ends: OnceCell<Vec<usize>>,
     /// The path of the file, if it was read from one.
     pub(crate) path: Option<PathBuf>,
     /// Where relative paths start.
@@ -261,7 +262,8 @@ impl Draft {
     /// The name of the file, and the line there of the byte at `offset`.
     pub(crate) fn line(&self, offset: usize) -> Option<(&str, usize)> {
         let (name, text) = self.file.as_ref()?;
-        Some((name, line_and_column(text, offset).0))
+        let ends = self.line_ends.get_or_init(|| text.match_indices('\n').map(|(at, _)| at).collect());
+        Some((name, ends.partition_point(|end| *end < offset) + 1))
     }
 
     fn set(&mut self, flag: &str, key: &'static str, value: Option<Value>) {

@@ -17,7 +17,7 @@ pub use draft::Draft;
 pub(crate) use draft::{Entry, Given, Node, Place, Step, Value};
 pub use on_disk::Absent;
 pub(crate) use on_disk::{PathKind, check_file};
-pub(crate) use read::{Item, LIMIT_EXAMPLE, MAX_COUNT, NOTHING_AHEAD};
+pub(crate) use read::{Item, LIMIT_EXAMPLE, MAX_COUNT, NOTHING_AHEAD, UPLOAD_EXAMPLE};
 pub use report::ConfigError;
 pub(crate) use report::{FaultKind, Reading};
 pub(crate) use table::Keys;

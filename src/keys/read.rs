@@ -24,6 +24,9 @@ pub(crate) const NOTHING_AHEAD: &str = "there is nothing to be ahead of";
 /// Completes "expected a table" where a limit is expected.
 pub(crate) const LIMIT_EXAMPLE: &str = " such as { rate = \"1m\", burst = \"64k\" }";
 
+/// Completes "expected a table" where the limits of uploads are expected.
+pub(crate) const UPLOAD_EXAMPLE: &str = " such as { client = { rate = \"1m\" } }";
+
 /// What an amount is written as.
 const AMOUNT: &str = "a number, or a string such as \"64k\"";
 

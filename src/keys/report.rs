@@ -188,7 +188,7 @@ impl<'a> Reading<'a> {
 }
 
 /// The line and column of the byte at `offset`, from 1; columns in characters.
-pub(super) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
+fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     let mut end = offset.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;

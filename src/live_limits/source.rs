@@ -31,8 +31,6 @@ pub enum LimitSource {
     Api,
     /// A time of its schedule, which is now, by its place in the configuration.
     Schedule(FileLine),
-    /// The server's share of a fleet's quota.
-    Quota,
 }
 
 impl LimitSource {
@@ -45,7 +43,6 @@ impl LimitSource {
             Self::Overlay(_) => "overlay",
             Self::Api => "api",
             Self::Schedule(_) => "schedule",
-            Self::Quota => "quota",
         }
     }
 
@@ -53,7 +50,7 @@ impl LimitSource {
     pub fn line(&self) -> Option<&FileLine> {
         match self {
             Self::File(line) | Self::Overlay(line) | Self::Schedule(line) => Some(line),
-            Self::Default | Self::Flag(_) | Self::Api | Self::Quota => None,
+            Self::Default | Self::Flag(_) | Self::Api => None,
         }
     }
 

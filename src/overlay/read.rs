@@ -142,21 +142,16 @@ fn inner<'a>(keys: &Keys<'a>, entry: &'a Entry, like: &str) -> Option<Keys<'a>> 
 
 /// The client that an overlay calls `text`.
 pub(super) fn client(text: &str) -> Result<ClientKey, &'static str> {
-    let address = text.strip_suffix("/64").filter(|text| text.contains(':')).unwrap_or(text);
-    if text == "local" {
-        Ok(ClientKey::Local)
-    } else if let Ok(ip) = address.parse() {
-        Ok(ClientKey::address(ip))
-    } else if let Some(key) = text.strip_prefix("cert-").and_then(ClientKey::certificate) {
-        Ok(key)
-    } else if text.starts_with("key-") {
-        Err("the key of a header is not kept, and its fingerprint does not lead back to it; put the client \
-             into a [[class]]")
-    } else {
-        Err(
-            "write an address (for IPv6 any in its /64), \"local\", or cert- with the 64 hex digits of a SHA-256",
-        )
-    }
+    let wrong = match text.starts_with("key-") {
+        true => {
+            "the key of a header is not kept, and its fingerprint does not lead back to it; put the client \
+             into a [[class]]"
+        }
+        false => {
+            "write an address (for IPv6 any in its /64), \"local\", or cert- with the 64 hex digits of a SHA-256"
+        }
+    };
+    ClientKey::named(text).ok_or(wrong)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use slab::Slab;
 
 use super::agenda::{Agenda, Event};
 use super::gauges::{Gauge, SAMPLE};
-use super::ledger::{Flight, Ledger, Record};
+use super::ledger::{Flight, Ledger};
 use super::outcome::{GroupOutcome, LimitGauge, Outcome};
 use super::population::{Crowd, Link, Worker};
 use super::source::{Orders, SimulatedSource};
@@ -19,7 +19,7 @@ use super::tally::End;
 use super::tasks::Tasks;
 use super::wire::Line;
 use crate::clock::{Clock, Instant, ManualClock};
-use crate::http::server::{Handle, Observer, Server};
+use crate::http::server::{Handle, Observed, Observer, Server};
 use crate::telemetry::Outcome as Ended;
 
 /// How long a client waits before it asks again a server that refused it: the `Retry-After` of such answers.
@@ -168,8 +168,8 @@ impl Simulation {
     /// Polls the connections that were woken, until none is.
     fn settle(&mut self) {
         while let Some((task, is_over)) = self.tasks.poll_next() {
-            for record in self.stage.ledger.take() {
-                self.ended(&record);
+            for exchange in self.stage.ledger.take() {
+                self.ended(&exchange);
             }
             if is_over && let Some(peer) = self.peers.remove(&task) {
                 self.closed(peer);
@@ -219,7 +219,7 @@ impl Simulation {
         let crowd = &mut self.crowds[nth];
         let client = crowd.random.below(crowd.group.count as u64) as usize;
         if self.workers.len() + crowd.group.connections > MAX_WORKERS {
-            crowd.tally.turned_away += 1;
+            crowd.tally.transfers.turned_away += 1;
             return;
         }
         for _ in 0..crowd.group.connections {
@@ -303,11 +303,10 @@ impl Simulation {
     }
 
     /// Counts an exchange that the server has recorded as ended.
-    fn ended(&mut self, record: &Record) {
-        let Some(flight) = self.flights.remove(&record.peer) else { return };
-        let is_current =
-            self.workers.get(flight.worker).is_some_and(|worker| worker.transfer == flight.transfer);
-        let (end, at) = match (is_current, record.outcome, record.status) {
+    fn ended(&mut self, exchange: &Observed) {
+        let Some(flight) = self.landed(exchange) else { return };
+        let is_current = self.is_current(&flight);
+        let (end, at) = match (is_current, exchange.outcome, exchange.status) {
             // Its client has gone already.
             (false, ..) => (End::GivenUp, self.now()),
             (_, Ended::Complete, Some(200..300)) => (End::Done, self.read_at(&flight)),
@@ -315,10 +314,20 @@ impl Simulation {
             (_, Ended::Complete, _) => (End::Failed, self.now()),
             (_, Ended::Aborted | Ended::Abandoned, _) => (End::Cut, self.now()),
         };
-        self.crowds[flight.crowd].tally.add(record, flight.client, at - flight.began, end);
+        self.crowds[flight.crowd].tally.add(exchange, flight.client, at - flight.began, end);
         if is_current {
             self.end(flight.worker, end, at);
         }
+    }
+
+    /// The transfer that an exchange was, which is under way no more.
+    fn landed(&mut self, exchange: &Observed) -> Option<Flight> {
+        self.flights.remove(&exchange.peer.addr()?)
+    }
+
+    /// Whether its client still waits for this transfer.
+    fn is_current(&self, flight: &Flight) -> bool {
+        self.workers.get(flight.worker).is_some_and(|worker| worker.transfer == flight.transfer)
     }
 
     /// When the client has read all that the server has sent.
@@ -332,7 +341,7 @@ impl Simulation {
         self.stage.orders.lock().remove(&peer);
         self.open.remove(&peer);
         let Some(flight) = self.flights.remove(&peer) else { return };
-        if self.workers.get(flight.worker).is_some_and(|worker| worker.transfer == flight.transfer) {
+        if self.is_current(&flight) {
             self.end(flight.worker, End::Cut, self.now());
         }
     }
@@ -360,13 +369,10 @@ impl Simulation {
     fn conclude(mut self) -> Outcome {
         self.tasks.drop_all();
         let now = self.now();
-        for record in self.stage.ledger.take() {
-            let Some(flight) = self.flights.remove(&record.peer) else { continue };
-            let tally = &mut self.crowds[flight.crowd].tally;
-            let is_current =
-                self.workers.get(flight.worker).is_some_and(|worker| worker.transfer == flight.transfer);
-            let end = if is_current { End::UnderWay } else { End::GivenUp };
-            tally.add(&record, flight.client, now - flight.began, end);
+        for exchange in self.stage.ledger.take() {
+            let Some(flight) = self.landed(&exchange) else { continue };
+            let end = if self.is_current(&flight) { End::UnderWay } else { End::GivenUp };
+            self.crowds[flight.crowd].tally.add(&exchange, flight.client, now - flight.began, end);
         }
         for (_, worker) in self.workers.iter().filter(|(_, worker)| worker.transfer != 0) {
             self.crowds[worker.crowd].tally.count(End::UnderWay);

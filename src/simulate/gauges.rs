@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(super) const SAMPLE: Duration = Duration::from_millis(100);
 
 /// Samples of a second.
-const SAMPLES: usize = 10;
+pub(super) const SAMPLES: usize = 10;
 
 /// Counts bytes by time.
 #[derive(Clone, Debug, Default)]

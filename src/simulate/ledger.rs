@@ -1,46 +1,25 @@
 //! What ended, as the server saw it.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::budget::HeldBy;
 use crate::clock::Instant;
 use crate::http::server::{Observed, Observer};
 use crate::sync::Mutex;
-use crate::telemetry::Outcome;
-
-/// An exchange that ended.
-#[derive(Clone, Debug)]
-pub(super) struct Record {
-    pub(super) peer: SocketAddr,
-    pub(super) status: Option<u16>,
-    pub(super) bytes: u64,
-    pub(super) bytes_up: u64,
-    pub(super) outcome: Outcome,
-    pub(super) waits: Vec<(HeldBy, Duration)>,
-}
 
 /// Exchanges that ended and were not looked at yet.
 #[derive(Default)]
-pub(super) struct Ledger(Mutex<Vec<Record>>);
+pub(super) struct Ledger(Mutex<Vec<Observed>>);
 
 impl Ledger {
-    pub(super) fn take(&self) -> Vec<Record> {
+    pub(super) fn take(&self) -> Vec<Observed> {
         std::mem::take(&mut *self.0.lock())
     }
 }
 
 impl Observer for Ledger {
-    fn ended(&self, exchange: &Observed<'_>) {
-        let Some(peer) = exchange.peer.addr() else { return };
-        self.0.lock().push(Record {
-            peer,
-            status: exchange.status,
-            bytes: exchange.bytes,
-            bytes_up: exchange.bytes_up,
-            outcome: exchange.outcome,
-            waits: exchange.waits.clone(),
-        });
+    fn ended(&self, exchange: Observed) {
+        self.0.lock().push(exchange);
     }
 }
 

@@ -1,11 +1,10 @@
 //! The figures of a simulation.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::gauges::{Gauge, SAMPLE};
+use super::gauges::{Gauge, SAMPLES};
 use super::population::Crowd;
-use crate::budget::Node;
+use crate::budget::{Clients, Node};
 use crate::http::server::Handle;
 
 /// What a simulation has shown.
@@ -99,20 +98,12 @@ impl<T: Copy + Ord> Quantiles<T> {
 impl GroupOutcome {
     pub(super) fn new(crowd: Crowd, gauge: Gauge, lasting: Duration) -> Self {
         let tally = crowd.tally;
-        let mut seconds = gauge.seconds.clone();
+        let mut seconds = gauge.seconds;
         seconds.resize(usize::try_from(lasting.as_secs()).unwrap_or(0).max(1), 0);
         Self {
             name: crowd.group.name,
             clients: crowd.group.count,
-            transfers: Transfers {
-                done: tally.done,
-                under_way: tally.under_way,
-                given_up: tally.given_up,
-                refused: tally.refused,
-                failed: tally.failed,
-                cut: tally.cut,
-                turned_away: tally.turned_away,
-            },
+            transfers: tally.transfers,
             bytes: tally.bytes,
             bytes_up: tally.bytes_up,
             seconds,
@@ -169,7 +160,6 @@ pub(super) struct LimitGauge {
     rates: Vec<Option<u64>>,
     /// Bytes that were allowed, times samples in a second.
     allowed: Option<u128>,
-    samples: usize,
 }
 
 impl LimitGauge {
@@ -177,26 +167,25 @@ impl LimitGauge {
     pub(super) fn all(server: &Handle) -> Vec<Self> {
         let budgets = server.budgets();
         let (classes, routes) = (budgets.classes(), server.routes());
-        let below = |kind: &str, name: &str| format!("{kind} {name}");
-        let mut nodes = vec![("server".to_owned(), budgets.server().clone())];
-        nodes.extend(
-            classes.iter().map(|class| (below("class", class.name()), class.clients().parent().clone())),
-        );
-        nodes.extend(
-            routes.iter().map(|route| (below("route", route.name()), route.clients().parent().clone())),
-        );
-        nodes.push(("upload-server".to_owned(), budgets.uploads().parent().clone()));
-        let uploads = |class: &Arc<crate::http::Class>| class.uploads().parent().clone();
-        nodes.extend(classes.iter().map(|class| (below("upload-class", class.name()), uploads(class))));
-        let uploads = |route: &Arc<crate::http::route::Route>| route.upload_clients().parent().clone();
-        nodes.extend(routes.iter().map(|route| (below("upload-route", route.name()), uploads(route))));
+        let mut nodes = Vec::new();
+        for (nth, prefix) in ["", "upload-"].into_iter().enumerate() {
+            let mut add = |name: String, of: [&Clients; 2]| {
+                nodes.push((format!("{prefix}{name}"), of[nth].parent().clone()));
+            };
+            add("server".to_owned(), [budgets.clients(), budgets.uploads()]);
+            for class in &classes {
+                add(format!("class {}", class.name()), [class.clients(), class.uploads()]);
+            }
+            for route in &routes {
+                add(format!("route {}", route.name()), [route.clients(), route.upload_clients()]);
+            }
+        }
         let watched = |(name, node): (String, Node)| Self {
             gauge: Gauge::from(node.passed().bytes),
             name,
             node,
             rates: Vec::new(),
             allowed: None,
-            samples: 0,
         };
         nodes.into_iter().map(watched).collect()
     }
@@ -208,19 +197,16 @@ impl LimitGauge {
         if let Some(rate) = rate {
             *self.allowed.get_or_insert(0) += u128::from(rate);
         }
-        let in_second = (1_000 / SAMPLE.as_millis()) as usize;
-        if self.samples.is_multiple_of(in_second) {
+        if self.rates.len() < self.gauge.seconds.len() {
             self.rates.push(rate);
         }
-        self.samples += 1;
     }
 
     pub(super) fn finish(self) -> LimitOutcome {
-        let in_second = 1_000 / SAMPLE.as_millis();
         LimitOutcome {
             name: self.name,
             rates: self.rates,
-            allowed: self.allowed.map(|sum| u64::try_from(sum / in_second).unwrap_or(u64::MAX)),
+            allowed: self.allowed.map(|sum| u64::try_from(sum / SAMPLES as u128).unwrap_or(u64::MAX)),
             peak: self.gauge.peak,
             seconds: self.gauge.seconds,
             waits: self.node.passed().waits,

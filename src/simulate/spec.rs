@@ -114,11 +114,6 @@ impl Group {
             }
         }
     }
-
-    /// How many clients can be told apart by their addresses.
-    pub(super) fn addresses_for(&self) -> u128 {
-        self.addresses.size()
-    }
 }
 
 #[cfg(test)]

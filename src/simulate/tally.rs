@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::ledger::{Record, Waited};
+use super::ledger::Waited;
+use super::outcome::Transfers;
+use crate::http::server::Observed;
 
 /// A transfer that did not complete counts for the rates only if it took this long.
 const MIN_RATED: Duration = Duration::from_secs(1);
@@ -27,14 +29,7 @@ pub(super) enum End {
 /// Sums over the transfers of a group.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
-    pub(super) done: u64,
-    pub(super) given_up: u64,
-    pub(super) refused: u64,
-    pub(super) failed: u64,
-    pub(super) cut: u64,
-    pub(super) under_way: u64,
-    /// Clients that arrived while all [`MAX_WORKERS`](super::spec::MAX_WORKERS) connections were taken, and were left out.
-    pub(super) turned_away: u64,
+    pub(super) transfers: Transfers,
     /// Bytes of content.
     pub(super) bytes: u64,
     pub(super) bytes_up: u64,
@@ -56,29 +51,29 @@ impl Tally {
 
     pub(super) fn count(&mut self, end: End) {
         let sum = match end {
-            End::Done => &mut self.done,
-            End::GivenUp => &mut self.given_up,
-            End::Refused => &mut self.refused,
-            End::Failed => &mut self.failed,
-            End::Cut => &mut self.cut,
-            End::UnderWay => &mut self.under_way,
+            End::Done => &mut self.transfers.done,
+            End::GivenUp => &mut self.transfers.given_up,
+            End::Refused => &mut self.transfers.refused,
+            End::Failed => &mut self.transfers.failed,
+            End::Cut => &mut self.transfers.cut,
+            End::UnderWay => &mut self.transfers.under_way,
         };
         *sum += 1;
     }
 
     /// Adds a transfer of a client that took `lasted`, as the server saw it.
-    pub(super) fn add(&mut self, record: &Record, client: usize, lasted: Duration, end: End) {
+    pub(super) fn add(&mut self, exchange: &Observed, client: usize, lasted: Duration, end: End) {
         if matches!(end, End::Refused | End::Failed) {
             return;
         }
-        self.bytes += record.bytes;
-        self.bytes_up += record.bytes_up;
+        self.bytes += exchange.bytes;
+        self.bytes_up += exchange.bytes_up;
         if let Some(sum) = self.clients.get_mut(client) {
-            *sum += record.bytes + record.bytes_up;
+            *sum += exchange.bytes + exchange.bytes_up;
         }
         self.lasted += lasted;
-        self.waited.add(&record.waits);
-        let bytes = record.bytes.max(record.bytes_up);
+        self.waited.add(&exchange.waits);
+        let bytes = exchange.bytes.max(exchange.bytes_up);
         if bytes > 0 && (end == End::Done || lasted >= MIN_RATED) {
             let nanos = lasted.as_nanos().max(1);
             let rate = u128::from(bytes) * 1_000_000_000 / nanos;

@@ -27,14 +27,7 @@ struct Page {
 
 /// The client of a path segment: an address, `local`, the fingerprint of a known key, or the SHA-256 of a certificate.
 pub(super) fn client_key(server: &Handle, text: &str) -> Result<ClientKey, Problem> {
-    if text == "local" {
-        return Ok(ClientKey::Local);
-    }
-    let address = text.strip_suffix("/64").filter(|text| text.contains(':')).unwrap_or(text);
-    if let Ok(ip) = address.parse() {
-        return Ok(ClientKey::address(ip));
-    }
-    if let Some(key) = text.strip_prefix("cert-").and_then(ClientKey::certificate) {
+    if let Some(key) = ClientKey::named(text) {
         return Ok(key);
     }
     let budgets = server.budgets();
@@ -128,6 +121,13 @@ pub(super) fn change(
 /// Takes back what was set by hand: the limit is what the configuration says, without its overlay. One of a client is that of each
 /// client again.
 pub(super) fn reset(server: &Handle, name: &Name, by: &PeerAddr) -> Result<(), Problem> {
+    take_back(server, name, by)?;
+    server.apply_rules();
+    Ok(())
+}
+
+/// Takes back what was set by hand of one limit. Rules that hold must be applied then.
+fn take_back(server: &Handle, name: &Name, by: &PeerAddr) -> Result<(), Problem> {
     let book = LimitBook::of(server);
     let is_own = name.of_each().is_some();
     let live = Live::find(server, name).ok_or_else(|| none_of(name))?;
@@ -140,7 +140,6 @@ pub(super) fn reset(server: &Handle, name: &Name, by: &PeerAddr) -> Result<(), P
     if let Some(book) = book {
         book.forget(name);
     }
-    server.apply_rules();
     log::info!(limit:% = name, by:% = by; "limit reset over the admin API");
     Ok(())
 }
@@ -158,7 +157,11 @@ pub(super) fn reset_all(server: &Handle, by: &PeerAddr) -> Result<Vec<String>, P
         return Err(no_configuration("what its limits were before is not known"));
     }
     let names = set_by_hand(server);
-    names.iter().try_for_each(|name| reset(server, name, by))?;
+    let taken_back = names.iter().try_for_each(|name| take_back(server, name, by));
+    if !names.is_empty() {
+        server.apply_rules();
+    }
+    taken_back?;
     Ok(names.iter().map(Name::to_string).collect())
 }
 

@@ -29,8 +29,7 @@ pub(super) fn change(
     with_overlay(server, |book, saved, path, configuration| {
         Live::find(server, name).ok_or_else(|| limits::none_of(name))?;
         let old = parse(saved.text(), path)?;
-        let is_own = matches!(name, Name::Own(_) | Name::UploadOwn(_));
-        if is_own && old.get(name).is_none() && old.clients() >= MAX_CLIENTS {
+        if name.of_each().is_some() && old.get(name).is_none() && old.clients() >= MAX_CLIENTS {
             let detail =
                 format!("The limit of {MAX_CLIENTS} clients with saved limits is reached; reset one first.");
             return Err(Problem::new(StatusCode::CONFLICT, detail));

@@ -9,7 +9,7 @@ use super::super::CliError;
 use super::super::admin_args::ListConnections;
 use super::super::limits::words;
 use super::super::table::{Table, size, time};
-use super::{Connection, Held};
+use super::{Connection, Held, Transfer, Upload};
 
 /// Columns of a terminal, and the fewest that are left to a request or a client there.
 const TERMINAL: usize = 80;
@@ -171,51 +171,41 @@ impl Sum<'_> {
 
 /// One row for each transfer, one for each upload under way, and one for a connection without any.
 fn rows(connection: &Connection) -> Vec<Row<'_>> {
-    let of = |client, class, request, age, sent, now, set, held| Row {
+    let idle = || Row {
         id: connection.id,
         peer: &connection.peer,
-        client,
-        class,
-        request,
-        age,
-        sent,
-        now,
-        set,
-        held,
+        client: &connection.client,
+        class: None,
+        request: None,
+        age: connection.age_ms,
+        sent: connection.bytes_written,
+        now: connection.rate_now,
+        set: None,
+        held: &connection.held,
     };
-    let rate = |set: Option<u64>| Some(RateOrOff(set.and_then(Rate::or_unlimited)).to_string());
     let mut rows = Vec::new();
     for transfer in &connection.transfers {
-        let (client, class) = (transfer.client.as_str(), transfer.class.as_deref());
+        let row = |request, sent, now, set: Option<u64>, held| Row {
+            client: &transfer.client,
+            class: transfer.class.as_deref(),
+            request: Some(request),
+            age: transfer.age_ms,
+            sent,
+            now,
+            set: Some(RateOrOff(set.and_then(Rate::or_unlimited)).to_string()),
+            held,
+            ..idle()
+        };
         let request = format!("{} {}", transfer.method, cut(&transfer.target));
-        let (age, set) = (transfer.age_ms, rate(transfer.rate_set));
-        rows.push(of(
-            client,
-            class,
-            Some(request.clone()),
-            age,
-            transfer.bytes,
-            transfer.rate_now,
-            set,
-            &transfer.held,
-        ));
+        let Transfer { bytes, rate_now, rate_set, held, .. } = transfer;
+        rows.push(row(request.clone(), *bytes, *rate_now, *rate_set, held));
         if let Some(upload) = transfer.upload.as_ref().filter(|upload| !upload.ended) {
-            let request = Some(format!("{request} (upload)"));
-            rows.push(of(
-                client,
-                class,
-                request,
-                age,
-                upload.bytes,
-                upload.rate_now,
-                rate(upload.rate_set),
-                &upload.held,
-            ));
+            let Upload { bytes, rate_now, rate_set, held, .. } = upload;
+            rows.push(row(format!("{request} (upload)"), *bytes, *rate_now, *rate_set, held));
         }
     }
     if rows.is_empty() {
-        let Connection { client, age_ms, bytes_written, rate_now, held, .. } = connection;
-        rows.push(of(client, None, None, *age_ms, *bytes_written, *rate_now, None, held));
+        rows.push(idle());
     }
     rows
 }

@@ -28,10 +28,9 @@ const MAX_SECONDS: u64 = 7 * 24 * 3_600;
 pub(super) fn run(typed: &Simulate) -> Result<(), CliError> {
     let seconds = value("--seconds", &typed.seconds, seconds)?.unwrap_or(DEFAULT_SECONDS);
     let seed = value("--seed", &typed.seed, seed)?.unwrap_or(1);
-    let config = resolve::load(&typed.file, Absent::Warning)?;
-    // What is not there is not needed: nothing is opened.
-    let mut config = Config { warnings: Vec::new(), ..config };
-    config.warnings.extend(not_simulated(&config));
+    let mut config = resolve::load(&typed.file, Absent::Warning)?;
+    // Not of what is not there, which is not needed: nothing is opened.
+    config.warnings = not_simulated(&config);
     let draft = Loader::open(&typed.clients).map_err(CliError::failed)?;
     let spec = Spec::read(&draft).map_err(CliError::failed)?;
     let at = config.time_zone.moment(typed.at.as_deref().unwrap_or(DEFAULT_START));

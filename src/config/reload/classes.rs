@@ -1,5 +1,6 @@
 //! What a reload changes of the classes of clients.
 
+use super::differences;
 use super::limits::InForce;
 use crate::http::{Budgets, Class, ClassSettings};
 use crate::limit::Budget;
@@ -25,23 +26,14 @@ pub(super) fn limits(budgets: &Budgets) -> Vec<InForce> {
 
 /// Lists classes that come, go, have other conditions or another order. Changes of limits and of keys are listed apart.
 pub(super) fn changes(old: &[ClassSettings], new: &[ClassSettings]) -> Vec<String> {
-    fn find<'a>(all: &'a [ClassSettings], like: &ClassSettings) -> Option<&'a ClassSettings> {
-        all.iter().find(|class| class.name == like.name)
-    }
     let rest = |class: &ClassSettings| {
         let ClassSettings { name: _, matches, except, required, limits: _ } = class.clone();
         (matches, except, required)
     };
-    let come = new.iter().filter_map(|class| match find(old, class) {
-        None => Some(format!("class {} added", class.name)),
-        Some(was) if rest(was) != rest(class) => Some(format!("class {} changed", class.name)),
-        Some(_) => None,
-    });
-    let gone = old.iter().filter(|class| find(new, class).is_none());
-    let mut changes: Vec<String> =
-        come.chain(gone.map(|class| format!("class {} removed", class.name))).collect();
+    let name = |class: &ClassSettings| format!("class {}", class.name);
+    let mut changes = differences(old, new, name, |was, class| rest(was) != rest(class));
     let order = |of: &[ClassSettings], other: &[ClassSettings]| {
-        let both = of.iter().filter(|class| find(other, class).is_some());
+        let both = of.iter().filter(|class| other.iter().any(|like| like.name == class.name));
         both.map(|class| class.name.to_string()).collect::<Vec<_>>()
     };
     let (before, after) = (order(old, new), order(new, old));

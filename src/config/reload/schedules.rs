@@ -1,6 +1,6 @@
 //! Schedules of shared limits through a reload.
 
-use super::is_same;
+use super::{differences, is_same};
 use crate::config::{Config, Tcp};
 use crate::http::{LimitName, LimitOf, LimitSchedule};
 
@@ -19,14 +19,7 @@ pub(super) fn of_running(config: &Config, ports: &[Tcp]) -> Vec<LimitSchedule> {
 
 /// Lists schedules that come, go or have other times or values.
 pub(super) fn changes(old: &[LimitSchedule], new: &[LimitSchedule]) -> Vec<String> {
-    // Ports may be in another order.
-    let is_of = |one: &LimitSchedule, other: &LimitSchedule| one.limit.to_string() == other.limit.to_string();
-    let find = |all: &[LimitSchedule], like: &LimitSchedule| all.iter().find(|one| is_of(one, like)).cloned();
-    let come = new.iter().filter_map(|schedule| match find(old, schedule) {
-        None => Some(format!("schedule of {} added", schedule.limit)),
-        Some(was) if was.times != schedule.times => Some(format!("schedule of {} changed", schedule.limit)),
-        Some(_) => None,
-    });
-    let gone = old.iter().filter(|schedule| find(new, schedule).is_none());
-    come.chain(gone.map(|schedule| format!("schedule of {} removed", schedule.limit))).collect()
+    // By their names: ports may be in another order.
+    let name = |schedule: &LimitSchedule| format!("schedule of {}", schedule.limit);
+    differences(old, new, name, |was, schedule| was.times != schedule.times)
 }

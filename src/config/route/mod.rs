@@ -198,6 +198,12 @@ impl Route {
         name_of(self.hosts.first(), &self.path)
     }
 
+    /// Whether its [name](Self::name) is `name`.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        let host = self.hosts.first().map_or("", HostPattern::as_str);
+        name.strip_prefix(host) == Some(self.path.as_str())
+    }
+
     /// The fastest of its rates and those of its rules; `None` if one is unlimited.
     pub(super) fn fastest_pace(&self) -> Option<Rate> {
         let mut of_rules = self.rules.iter().map(|rule| rule.rates.fastest());

@@ -149,16 +149,11 @@ impl Account {
         let transfer = &self.transfer;
         let turns = self.turns.iter().chain(self.turns_up());
         let turns = turns.map(|(node, waited)| (HeldBy::Budget(Arc::clone(node)), *waited));
-        let class = transfer.requester.charged.class.as_ref();
-        observer.ended(&Observed {
+        observer.ended(Observed {
             peer: connection.ends.peer,
-            route: ended.route.map(|route| connection.server.telemetry.path(route)),
-            class: class.map(|class| class.name()),
-            rule: transfer.answer().and_then(|answer| answer.rule.as_deref()),
             status: ended.status.map(|status| status.as_u16()),
             bytes: ended.bytes,
             bytes_up: transfer.upload().map_or(0, |upload| upload.bytes()),
-            lasted: ended.lasted,
             outcome: ended.outcome,
             waits: self.own_waits(ended, waits).into_iter().chain(turns).collect(),
         });

@@ -52,6 +52,21 @@ pub(super) struct Ends {
 }
 
 impl Ends {
+    /// Those of a connection of `peer` itself, inside TLS or not, of which nothing else is known.
+    pub(super) fn of(peer: PeerAddr, is_tls: bool) -> Self {
+        Self {
+            fd: -1,
+            peer,
+            client: peer,
+            local: None,
+            destination: None,
+            is_unnamed: false,
+            trusted: false,
+            scheme: if is_tls { "https" } else { "http" },
+            redirect: None,
+        }
+    }
+
     /// Whether the client is one of `trusted`, which name the clients of requests.
     pub(super) fn may_name(&self, trusted: &TrustedPeers) -> bool {
         !self.is_unnamed && self.client.ip().is_some_and(|ip| trusted.contains(ip))

@@ -103,12 +103,6 @@ impl Handle {
     pub(crate) fn apply_rules(&self) {
         self.0.apply_rules(None);
     }
-
-    /// Does what is due at a boundary of time, in the place of the task that follows the calendar.
-    #[cfg(test)]
-    pub(super) fn reach_boundary(&self) {
-        self.0.apply_rules(Some(self.0.clock.now()));
-    }
 }
 
 impl Shared {

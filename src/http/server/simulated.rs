@@ -58,17 +58,7 @@ impl Handle {
         let trusted = setup.settings.trusted.contains(peer.ip());
         let refused = admitted(server, (!trusted).then(|| peer.ip()), &setup, false)?;
         let peer = PeerAddr::Tcp(peer);
-        let ends = Ends {
-            fd: -1,
-            peer,
-            client: peer,
-            local: None,
-            destination: None,
-            is_unnamed: false,
-            trusted,
-            scheme: if certificate.is_some() { "https" } else { "http" },
-            redirect: None,
-        };
+        let ends = Ends { trusted, ..Ends::of(peer, certificate.is_some()) };
         let (sink, connection) = connect(wire, ends, (refused, None), &setup, server);
         if let Some(certificate) = certificate {
             let _ = connection.certificate.set(Box::new(certificate));

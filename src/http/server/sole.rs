@@ -52,17 +52,7 @@ impl SoleServer {
     pub(crate) async fn serve(&self, socket: Socket, tls: Option<&ServerTls>, slot: &Arc<Slot>) {
         // Without a peer address the client left already.
         let Ok(peer) = socket.peer() else { return };
-        let ends = Ends {
-            fd: socket.raw_fd(),
-            peer,
-            client: peer,
-            local: socket.local(),
-            destination: None,
-            is_unnamed: false,
-            trusted: false,
-            scheme: if tls.is_some() { "https" } else { "http" },
-            redirect: None,
-        };
+        let ends = Ends { fd: socket.raw_fd(), local: socket.local(), ..Ends::of(peer, tls.is_some()) };
         match tls {
             None => {
                 let (sink, connection) = self.connect(socket, ends, slot);

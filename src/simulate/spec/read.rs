@@ -110,8 +110,8 @@ impl Group {
         if group.until.is_some_and(|until| until <= group.from) {
             keys.fault("until", "it is not after from; write a later time");
         }
-        if group.addresses_for() < group.count as u128 {
-            let (has, count) = (group.addresses_for(), group.count);
+        if group.addresses.size() < group.count as u128 {
+            let (has, count) = (group.addresses.size(), group.count);
             keys.fault(
                 "addresses",
                 format!("it has {has} addresses for {count} clients; write a larger network"),

@@ -60,6 +60,19 @@ impl ClientKey {
         }
         digits.next().is_none().then(|| Self::Certificate(Arc::new(digest)))
     }
+
+    /// Returns the key that `text` names without more being known: an address (of IPv6 any in its /64, or that /64), `local`, or
+    /// `cert-` with all digits of a [certificate](Self::certificate).
+    pub fn named(text: &str) -> Option<Self> {
+        if text == "local" {
+            return Some(Self::Local);
+        }
+        let address = text.strip_suffix("/64").filter(|text| text.contains(':')).unwrap_or(text);
+        match address.parse() {
+            Ok(ip) => Some(Self::address(ip)),
+            Err(_) => Self::certificate(text.strip_prefix("cert-")?),
+        }
+    }
 }
 
 /// Addresses as usual; headers as a fingerprint, because they may be secrets; of certificates the first 16 hex digits.

@@ -85,17 +85,7 @@ impl Handler for Page {
 
 /// The ends of a connection of `peer`, which is not trusted.
 fn ends_of(peer: PeerAddr) -> Ends {
-    Ends {
-        fd: 70,
-        peer,
-        client: peer,
-        local: None,
-        destination: None,
-        is_unnamed: false,
-        trusted: false,
-        scheme: "http",
-        redirect: None,
-    }
+    Ends { fd: 70, ..Ends::of(peer, false) }
 }
 
 /// Bytes in which a missing, doubled or misplaced one shows.

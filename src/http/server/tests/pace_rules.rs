@@ -63,7 +63,7 @@ fn at_a_boundary_a_response_moves_within_an_interval_without_a_burst_or_a_loss()
         assert_eq!(at_boundary, rates[0] * 140 - rates[0] / 5);
         world.pass(Duration::from_millis(400));
         // The task that follows the calendar is on the executor; here it is told.
-        world.handle.reach_boundary();
+        world.handle.follow_calendar();
         let mut seen = vec![came.so_far()];
         for _ in 0..295 {
             world.pass(Duration::from_millis(200));
@@ -78,7 +78,7 @@ fn at_a_boundary_a_response_moves_within_an_interval_without_a_burst_or_a_loss()
             assert!(nth < 2 || moved == chunk(rates[1]), "{moved} bytes in interval {nth} of {then} B/s");
         }
         world.pass(Duration::from_secs(1));
-        world.handle.reach_boundary();
+        world.handle.follow_calendar();
         let back = came.so_far();
         world.pass(Duration::from_secs(10));
         let moved = came.so_far() - back;
@@ -98,7 +98,7 @@ fn a_thousand_responses_move_at_one_boundary() {
     clients.iter().for_each(|client| client.send(GET));
     world.settle();
     world.pass(Duration::from_secs(1));
-    world.handle.reach_boundary();
+    world.handle.follow_calendar();
     world.pass(Duration::from_millis(200));
     for client in &clients {
         client.read(usize::MAX);

@@ -75,7 +75,7 @@ fn at_a_boundary_a_shared_limit_holds_from_the_next_interval_and_gives_no_burst(
             world.pass(Duration::from_secs(8));
             let (before, name) = (read(&clients), format!("{of:?} {part:?} {own} to {then}"));
             assert!(before.abs_diff(own * 8) <= own / 5, "{name}: {before} in 8 s");
-            world.handle.reach_boundary();
+            world.handle.follow_calendar();
             world.pass(Duration::from_millis(200));
             let first = read(&clients);
             assert!(first <= own.max(then) / 5 + then / 5, "{name}: {first} at the boundary");
@@ -134,7 +134,7 @@ fn a_limit_that_was_set_by_hand_stays_so_until_it_is_told_to_follow_again() {
         // Both boundaries, and both times.
         for _ in 0..4 {
             world.pass(Duration::from_secs(70));
-            world.handle.reach_boundary();
+            world.handle.follow_calendar();
             assert_eq!(now(&world), Some(7_000));
         }
         follows_again(&world, &name);

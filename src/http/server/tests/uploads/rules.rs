@@ -82,7 +82,7 @@ fn at_a_boundary_an_upload_moves_within_an_interval_without_a_burst_or_a_loss() 
         client.send(&request(900_000, Framed::Length, ""));
         world.settle();
         world.pass(Duration::from_secs(140));
-        world.handle.reach_boundary();
+        world.handle.follow_calendar();
         let at_boundary = taking.taken();
         for second in 1..=10 {
             world.pass(SECOND);
