@@ -57,13 +57,13 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     read_at_most(open(path)?, most)
 }
 
-/// Reads `file`, which may have at most `most` bytes.
+/// Reads `source`, which may have at most `most` bytes.
 ///
 /// # Errors
 /// The system's, and `FileTooLarge`.
-pub(crate) fn read_at_most(file: File, most: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_at_most(source: impl Read, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes)?;
+    source.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         let text = format!("it has more than {most} bytes; this is another file by mistake");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -112,6 +112,11 @@ fn parse(text: &str) -> Result<ListenAddr, Cow<'static, str>> {
             Some((name, port)) if port.parse::<u16>().is_ok() && is_name(name) => {
                 "names are not looked up; write an IP address, such as 127.0.0.1:8080".into()
             }
+            Some((host, port)) if is_host(host) && port.parse::<u16>().is_err() => format!(
+                "the port {:?} is not a number from 0 to 65535; write {host}:8080",
+                excerpt(port, SHOWN)
+            )
+            .into(),
             _ => "write 127.0.0.1:8080, [::1]:8080 or unix:/run/sluicegate.sock".into(),
         }
     })
@@ -124,6 +129,12 @@ fn parse_mode(option: &str) -> Result<u32, &'static str> {
         .filter(|text| (3..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()));
     let mode = digits.and_then(|text| u32::from_str_radix(text, 8).ok()).filter(|mode| *mode <= 0o777);
     mode.ok_or("the only option after ? is mode; write unix:/run/sluicegate.sock?mode=660")
+}
+
+/// Whether this is an IP address as it stands before a port.
+fn is_host(text: &str) -> bool {
+    let bracketed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    bracketed.map_or(text.parse::<Ipv4Addr>().is_ok(), |text| text.parse::<Ipv6Addr>().is_ok())
 }
 
 fn is_name(text: &str) -> bool {
@@ -140,8 +151,11 @@ mod tests {
         for (text, expected) in [
             ("", "write 127.0.0.1:8080, [::1]:8080 or unix:"),
             ("8080", "write 127.0.0.1:8080, [::1]:8080 or unix:"),
-            ("127.0.0.1:99999", "write 127.0.0.1:8080, [::1]:8080 or unix:"),
-            ("127.0.0.1:8080 ", "write 127.0.0.1:8080, [::1]:8080 or unix:"),
+            ("127.0.0.1:99999", "the port \"99999\" is not a number from 0 to 65535; write 127.0.0.1:8080"),
+            ("[::1]:65536", "the port \"65536\" is not a number from 0 to 65535; write [::1]:8080"),
+            ("127.0.0.1:8080 ", "the port \"8080 \" is not a number"),
+            ("127.0.0.1:", "the port \"\" is not a number"),
+            ("::1:65536", "write 127.0.0.1:8080, [::1]:8080 or unix:"),
             (":8080", "write 127.0.0.1:8080, or for all interfaces 0.0.0.0:8080 (IPv4) and [::]:8080 (IPv6)"),
             ("10.0.0.1", "the port is missing; write 10.0.0.1:8080"),
             ("::1", "the port is missing; write [::1]:8080"),

@@ -117,6 +117,8 @@ pub(super) use tcp::Tcp;
     subcommand,
     name = "run",
     usage = "[options] [--] FILE",
+    example = "{command_name} sluicegate.toml\n\
+        {command_name} sluicegate.toml --listen 127.0.0.1:8081 --log-level debug",
     note = "SIGHUP reloads the file: limits change for transfers under way,\n\
         the rest for new requests. Flags given here stay in force.",
     help_triggers("-h", "--help", "help")
@@ -153,6 +155,9 @@ impl Flags for Run {
     subcommand,
     name = "check",
     usage = "[options] [--] FILE",
+    example = "{command_name} sluicegate.toml\n\
+        {command_name} --at '2026-12-24 23:30' sluicegate.toml\n\
+        {command_name} --offline - < sluicegate.toml",
     note = "Missing files and folders are warnings here, and errors at the start.",
     help_triggers("-h", "--help", "help")
 )]
@@ -165,7 +170,7 @@ pub(super) struct Check {
     #[argh(option, arg_name = "time")]
     pub(super) at: Option<String>,
 
-    /// the configuration file
+    /// the configuration file; - is standard input
     #[argh(positional, arg_name = "FILE")]
     pub(super) file: String,
 }
@@ -189,21 +194,40 @@ pub(super) struct Completions {
 
 /// Write man pages of the program and of each command into a folder, and print their paths.
 #[derive(ArgsInfo, FromArgs, Debug, PartialEq)]
-#[argh(subcommand, name = "man", usage = "DIR", help_triggers("-h", "--help", "help"))]
+#[argh(
+    subcommand,
+    name = "man",
+    usage = "DIR",
+    example = "{command_name} /usr/local/share/man/man1",
+    note = "SOURCE_DATE_EPOCH in the environment sets the date of the pages.",
+    help_triggers("-h", "--help", "help")
+)]
 pub(super) struct Man {
     /// the folder, which must be there
     #[argh(positional, arg_name = "DIR")]
     pub(super) dir: String,
 }
 
-/// The arguments as texts, each `--flag=value` as two, which argh does not do.
+/// The commands whose file can be `-`.
+const READ_STANDARD_INPUT: [&str; 1] = ["check"];
+
+/// The arguments as texts, each `--flag=value` as two, which argh does not do. The file `-` of a command goes behind a `--`, since
+/// argh takes it for a flag.
 ///
 /// An argument that is not UTF-8 is given back as the error.
 pub(super) fn split_equals(typed: impl Iterator<Item = OsString>) -> Result<Vec<String>, OsString> {
     let mut split = Vec::new();
     let mut flags_ended = false;
+    let mut has_dash = false;
     for arg in typed {
         let arg = arg.into_string()?;
+        if arg == "-"
+            && !flags_ended
+            && READ_STANDARD_INPUT.contains(&split.first().map_or("", String::as_str))
+        {
+            has_dash = true;
+            continue;
+        }
         flags_ended |= arg == "--";
         match arg.split_once('=') {
             Some((flag, value)) if flag.starts_with("--") && !flags_ended => {
@@ -211,6 +235,10 @@ pub(super) fn split_equals(typed: impl Iterator<Item = OsString>) -> Result<Vec<
             }
             _ => split.push(arg),
         }
+    }
+    if has_dash {
+        let end = (!flags_ended).then(|| "--".to_owned());
+        split.extend(end.into_iter().chain(["-".to_owned()]));
     }
     Ok(split)
 }

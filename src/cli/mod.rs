@@ -37,6 +37,9 @@ use args::{Command, Run, Sluicegate};
 
 const NAME: &str = "sluicegate";
 
+/// What `--version` prints.
+const VERSION: &str = concat!("sluicegate ", env!("CARGO_PKG_VERSION"), "\n");
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum CliError {
     /// A usage error: exit code 2.
@@ -110,13 +113,16 @@ pub fn main(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> u8 {
 
 fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
     let words: Vec<&str> = typed.iter().map(String::as_str).collect();
+    if let ["version" | "-v"] = words[..] {
+        return print(VERSION);
+    }
     let parsed = match Sluicegate::from_args(&[NAME], &words) {
         Ok(parsed) => parsed,
         Err(early) if early.status.is_ok() => return print(&help::text(&usage::command(typed)[1..])),
         Err(early) => return Err(CliError::Usage(usage::explain(typed, &early.output))),
     };
     if parsed.version {
-        return print(concat!("sluicegate ", env!("CARGO_PKG_VERSION"), "\n"));
+        return print(VERSION);
     }
     match parsed.command {
         Some(Command::Serve(serve)) => serve_with(&resolve::flags(&serve)?, None, start_log),
@@ -127,16 +133,17 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
         Some(Command::Check(check)) => {
             let absent = if check.offline { Absent::Unchecked } else { Absent::Warning };
             let mut config = resolve::load(&check.file, absent)?;
+            let name = resolve::named(&check.file);
             warn(&config);
             if !check.offline {
                 summary::normalise_paths(&mut config);
                 let checked = config.classes.iter().try_for_each(ClassSettings::check_keys);
-                checked.map_err(|error| CliError::Failed(format!("{}: {error}", check.file)))?;
+                checked.map_err(|error| CliError::Failed(format!("{name}: {error}")))?;
             }
             let now = rt::clock().calendar();
             let moment = summary::Moment::new(&config, check.at.as_deref(), now);
             let moment = moment.map_err(|text| CliError::flag("--at", text))?;
-            print(&summary::of(&config, &check.file, &moment))
+            print(&summary::of(&config, name, &moment))
         }
         Some(Command::Probe(typed)) => probe::run(&typed),
         Some(Command::Simulate(typed)) => simulate::run(&typed),
@@ -155,10 +162,7 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
             })?;
             print(&pages.iter().map(|page| format!("{}\n", page.display())).collect::<String>())
         }
-        None => Err(CliError::Usage(
-            "a command is missing: serve, proxy, tcp, events, run, check, simulate, probe, health, limits, connections or quota"
-                .to_owned(),
-        )),
+        None => Err(CliError::Usage(usage::missing_command())),
     }
 }
 

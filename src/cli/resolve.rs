@@ -23,9 +23,18 @@ pub(super) fn run(typed: &Run) -> Result<Config, CliError> {
     Loader::new().finish(draft).map_err(to_cli)
 }
 
-/// The configuration in `file`.
+/// The configuration in `file`; `-` is standard input.
 pub(super) fn load(file: &str, absent: Absent) -> Result<Config, CliError> {
-    Loader::new().absent(absent).load(file).map_err(to_cli)
+    let draft = match file {
+        "-" => Loader::read_from(std::io::stdin().lock(), named(file), ""),
+        file => Loader::open(file),
+    };
+    draft.and_then(|draft| Loader::new().absent(absent).finish(draft)).map_err(to_cli)
+}
+
+/// How messages call `file`.
+pub(super) fn named(file: &str) -> &str {
+    if file == "-" { "standard input" } else { file }
 }
 
 fn to_cli(error: ConfigError) -> CliError {

@@ -3,7 +3,7 @@
 use sluicegate::words::nearest;
 
 use super::NAME;
-use super::help::known;
+use super::help::{commands, known};
 
 /// Returns argh's error about `typed`, with the nearest known word for an unknown one.
 pub(super) fn explain(typed: &[String], error: &str) -> String {
@@ -20,6 +20,14 @@ pub(super) fn explain(typed: &[String], error: &str) -> String {
         // `sluicegate version`
         None if known.contains(&format!("--{word}")) => format!("{error}; did you mean --{word}?"),
         None => error.to_owned(),
+    }
+}
+
+/// Returns what is said where no command was typed.
+pub(super) fn missing_command() -> String {
+    match &commands()[..] {
+        [first @ .., last] => format!("a command is missing: {} or {last}", first.join(", ")),
+        [] => "a command is missing".to_owned(),
     }
 }
 

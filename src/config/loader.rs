@@ -1,7 +1,7 @@
 //! Reads configuration files.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use super::document::Config;
@@ -82,20 +82,19 @@ impl Loader {
     pub fn open(path: impl AsRef<Path>) -> Result<Draft, ConfigError> {
         let path = path.as_ref();
         let name = path.display().to_string();
-        let bytes = named_file::read(path, MAX_FILE).map_err(|error| {
-            ConfigError::new(match error.kind() {
-                ErrorKind::FileTooLarge => {
-                    format!("{name}: is longer than 1 MiB; this is not a configuration file")
-                }
-                _ => format!("{name}: cannot be read: {error}"),
-            })
-        })?;
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
-            ConfigError::new(format!("{name}:{line}: is not UTF-8 text; save it as UTF-8"))
-        })?;
+        let text = text(named_file::read(path, MAX_FILE), &name)?;
         let draft = Draft::from_toml(&text, &name, path.parent().unwrap_or(Path::new("")));
         Ok(draft.with_path(path))
+    }
+
+    /// Reads `source`, such as standard input, to its end as a draft that messages call `name`. Relative paths in it start
+    /// from `base`. It has no overlay unless it names one.
+    ///
+    /// # Errors
+    /// It cannot be read, is longer than [`MAX_FILE`], or is not UTF-8.
+    pub fn read_from(source: impl Read, name: &str, base: impl AsRef<Path>) -> Result<Draft, ConfigError> {
+        let text = text(named_file::read_at_most(source, MAX_FILE), name)?;
+        Ok(Draft::from_toml(&text, name, base.as_ref()))
     }
 
     /// Reads `text` as the file `name`, whose relative paths start from `base`.
@@ -114,4 +113,20 @@ impl Loader {
     pub fn finish(&self, draft: Draft) -> Result<Config, ConfigError> {
         Config::read(&draft, &self.custom_kinds, self.absent)?.overlaid(self.absent)
     }
+}
+
+/// The text of the file `name`.
+fn text(read: io::Result<Vec<u8>>, name: &str) -> Result<String, ConfigError> {
+    let bytes = read.map_err(|error| {
+        ConfigError::new(match error.kind() {
+            ErrorKind::FileTooLarge => {
+                format!("{name}: is longer than 1 MiB; this is not a configuration file")
+            }
+            _ => format!("{name}: cannot be read: {error}"),
+        })
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
+        ConfigError::new(format!("{name}:{line}: is not UTF-8 text; save it as UTF-8"))
+    })
 }

@@ -1,6 +1,7 @@
 //! What a configuration names and must be there when the server starts.
 
 use std::io::{Error, ErrorKind};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use crate::excerpt::excerpt;
@@ -40,6 +41,10 @@ impl PathKind {
         match self {
             Self::Folder => check_folder(path),
             Self::File => check_file(path),
+            Self::Socket if is_no_socket(path) => {
+                let shown = format!("{:?}", excerpt(&path.display().to_string(), 300));
+                Err(format!("{shown} is there and is no socket; move it away, or choose another path"))
+            }
             Self::MadeFile if path.is_dir() => Err(fault(path, "file", &ErrorKind::IsADirectory.into())),
             Self::Socket | Self::MadeFile => {
                 match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -49,6 +54,11 @@ impl PathKind {
             }
         }
     }
+}
+
+/// Whether something other than a socket is at `path`, in whose place none can be made.
+fn is_no_socket(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|meta| !meta.file_type().is_socket())
 }
 
 fn check_folder(path: &Path) -> Result<(), String> {
@@ -88,6 +98,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let at = |name: &str| place.path().join(name);
         std::fs::write(at("file"), "").unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
         for (kind, path, expected) in [
             (PathKind::Folder, place.path().to_owned(), None),
             (PathKind::Folder, at("none"), Some("there is no folder")),
@@ -99,6 +110,9 @@ mod tests {
             (PathKind::File, "/dev/null".into(), Some("this is a device, not a regular file")),
             (PathKind::Socket, at("s"), None),
             (PathKind::Socket, "s".into(), None),
+            (PathKind::Socket, at("socket"), None),
+            (PathKind::Socket, at("file"), Some("is there and is no socket; move it away")),
+            (PathKind::Socket, place.path().to_owned(), Some("is there and is no socket")),
             (PathKind::Socket, at("none/s"), Some("there is no folder")),
             (PathKind::MadeFile, at("log"), None),
             (PathKind::MadeFile, at("file"), None),

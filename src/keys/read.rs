@@ -311,8 +311,9 @@ impl<'a> Keys<'a> {
     }
 
     fn must_be_there(&self, at: Place, key: &'static str, path: &Path, kind: PathKind) {
-        // A file or socket that a flag names is opened next, with a message as good.
-        let is_opened_at_once = matches!(at, Place::Flag(_)) && kind != PathKind::Folder;
+        // A file that a flag names is opened next, with a message as good.
+        let is_opened_at_once =
+            matches!(at, Place::Flag(_)) && !matches!(kind, PathKind::Folder | PathKind::Socket);
         if self.reading.absent != Absent::Unchecked && !is_opened_at_once {
             kind.check(path).unwrap_or_else(|text| self.note(FaultKind::OnDisk, at, key, text));
         }

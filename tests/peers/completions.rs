@@ -26,7 +26,7 @@ fn lines(output: &Output) -> Vec<String> {
 }
 
 /// What was typed, and what may follow.
-const TYPED: [(&str, &[&str]); 6] = [
+const TYPED: [(&str, &[&str]); 9] = [
     ("sluicegate conn", &["connections"]),
     ("sluicegate limits l", &["list"]),
     // Three commands have one that is called list.
@@ -34,6 +34,9 @@ const TYPED: [(&str, &[&str]); 6] = [
     ("sluicegate quota list --se", &["--server"]),
     ("sluicegate serve --media", &["--media-type"]),
     ("sluicegate serve --tls-s", &["--tls-self-signed"]),
+    ("sluicegate serve --on-full w", &["wait"]),
+    ("sluicegate limits set server --report-only t", &["true"]),
+    ("sluicegate completions z", &["zsh"]),
 ];
 
 #[test]
@@ -46,6 +49,25 @@ fn bash_completes_commands_and_flags() {
         let mut bash = Command::new(program("bash"));
         let output = bash.args(["--norc", "-c", ask, "bash", &file]).args(typed.split(' ')).output().unwrap();
         assert_eq!(lines(&output), expected, "{typed}");
+    }
+}
+
+#[test]
+fn bash_offers_files_and_no_flags_behind_two_dashes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = script(folder.path(), "bash");
+    fs::write(folder.path().join("--media.txt"), "").unwrap();
+    fs::write(folder.path().join("site.toml"), "").unwrap();
+    let ask = "source \"$1\"; shift; COMP_WORDS=(\"$@\"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+               _sluicegate sluicegate \"${COMP_WORDS[-1]}\" \"${COMP_WORDS[-2]}\"; printf '%s\\n' \"${COMPREPLY[@]}\"";
+    for (typed, expected) in [
+        ("sluicegate serve -- --med", "--media.txt"),
+        ("sluicegate run --log-level info -- si", "site.toml"),
+        ("sluicegate serve -- --tls-s", ""),
+    ] {
+        let mut bash = Command::new(program("bash"));
+        bash.args(["--norc", "-c", ask, "bash", &file]).args(typed.split(' ')).current_dir(folder.path());
+        assert_eq!(lines(&bash.output().unwrap()), [expected], "{typed}");
     }
 }
 
@@ -81,10 +103,16 @@ fn mandoc_finds_nothing_in_the_man_pages() {
     for name in ["sluicegate.1", "sluicegate-serve.1", "sluicegate-limits-set.1", "sluicegate-quota.1"] {
         assert!(names.contains(&name), "{names:?}");
     }
-    // That a page has no date is a warning.
     let output =
         Command::new(program("mandoc")).args(["-T", "lint", "-W", "error"]).args(&pages).output().unwrap();
     assert!(output.status.success(), "{output:?}");
+    let page = folder.path().join("sluicegate.1");
+    let title = |text: String| text.lines().find(|line| line.starts_with(".TH")).unwrap().to_owned();
+    let dated = title(fs::read_to_string(&page).unwrap());
+    let mut again = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+    again.arg("man").arg(folder.path()).env("SOURCE_DATE_EPOCH", "86400").output().unwrap();
+    let then = title(fs::read_to_string(&page).unwrap());
+    assert!(then.contains("1970-01-02") && !dated.contains("1970") && dated.contains("20"), "{dated} {then}");
     let output = Command::new(program("mandoc"))
         .args(["-T", "utf8", &format!("{}/sluicegate-serve.1", folder.path().display())])
         .output();

@@ -1,7 +1,8 @@
 //! The program as it is typed: what it prints where, and how it ends.
 
 use std::fs;
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 
 use crate::typed::{fails, prints, sluicegate, words};
 use testkit::program::{Program, get};
@@ -26,7 +27,9 @@ fn help_and_version_are_answers() {
     }
     let version = format!("sluicegate {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(prints(&["--version"]), version);
-    assert_eq!(prints(&["-V"]), version);
+    for asked in ["-V", "-v", "version"] {
+        assert_eq!(prints(&[asked]), version);
+    }
     let help = prints(&["--help"]);
     for word in words("serve proxy tcp run check probe limits connections --version 1.5m 8mbit off") {
         assert!(help.contains(word), "{word} in {help}");
@@ -35,10 +38,16 @@ fn help_and_version_are_answers() {
 
 #[test]
 fn the_help_fits_a_terminal_and_says_where_one_can_listen() {
-    let asked = "--help, serve --help, proxy --help, tcp --help, events --help, run --help, check -h, probe -h, limits -h, \
-                 simulate -h, limits list -h, limits set -h, limits reset -h, connections list -h, connections close -h";
-    for typed in asked.split(", ") {
+    // What was typed, of all commands.
+    let mut asked = vec!["--help".to_owned()];
+    while let Some(typed) = asked.pop() {
+        let typed = typed.as_str();
         let help = prints(&words(typed));
+        let commands =
+            help.split("\n\n").find_map(|part| part.strip_prefix("Commands:\n")).unwrap_or_default();
+        let names = commands.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+        let above = typed.strip_suffix("--help").unwrap();
+        asked.extend(names.filter(|name| !name.is_empty()).map(|name| format!("{above}{name} --help")));
         for line in help.lines() {
             assert!(line.chars().count() <= 80, "{typed}: {line}");
             assert!(!line.ends_with("(default"), "{typed}: {line}");
@@ -46,6 +55,7 @@ fn the_help_fits_a_terminal_and_says_where_one_can_listen() {
         if help.contains("--listen") {
             let forms = match typed {
                 "tcp --help" => "127.0.0.1:7070 [::1]:7070",
+                "quota serve --help" => "127.0.0.1:9190 [::1]:9190 unix:PATH",
                 _ => "127.0.0.1:8080 [::1]:8080 unix:PATH",
             };
             for form in words(forms) {
@@ -78,11 +88,15 @@ fn every_default_is_in_the_help() {
 #[test]
 fn a_usage_error_exits_with_2() {
     for (typed, expected) in [
+        ("", "a command is missing: serve, proxy, tcp, events, run, check, "),
+        ("sreve .", "Unrecognized argument: sreve; did you mean serve?"),
+        ("limits lits", "Unrecognized argument: lits; did you mean list?"),
         (
-            "",
-            "a command is missing: serve, proxy, tcp, events, run, check, simulate, probe, health, limits, connections or quota",
+            "serve . --listen 127.0.0.1:70000",
+            "--listen: \"127.0.0.1:70000\" is not an address to listen on: the port",
         ),
-        ("sreve .", "Unrecognized argument: sreve"),
+        ("serve . --client-burst 1m", "nothing to be ahead of; set --client-rate too"),
+        ("completions powershell", "SHELL: \"powershell\" is none of bash, zsh and fish"),
         ("serve", "DIR"),
         ("serve . --rats 60", "Unrecognized argument: --rats; did you mean --rate?"),
         ("serve . --rate", "No value provided for option '--rate'"),
@@ -114,6 +128,23 @@ fn a_usage_error_exits_with_2() {
         let command = command.map_or("sluicegate".to_owned(), |command| format!("sluicegate {command}"));
         assert!(message.ends_with(&format!("\nRun `{command} --help` for usage.\n")), "{message}");
     }
+}
+
+#[test]
+fn a_socket_in_the_place_of_another_file_names_its_flag() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("notes");
+    fs::write(&file, "mine").unwrap();
+    let at = format!("unix:{}", file.display());
+    for flag in ["--listen", "--admin"] {
+        let message = fails(1, &["serve", ".", flag, &at]);
+        let expected = format!(
+            "sluicegate: {flag}: {:?} is there and is no socket; move it away, or choose another path\n",
+            file.display()
+        );
+        assert_eq!(message, expected);
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"mine");
 }
 
 #[cfg(unix)]
@@ -288,6 +319,45 @@ fn check_reports_the_faults_of_a_bad_file() {
     let message = fails(1, &["check", "none.toml"]);
     assert!(message.contains("none.toml: cannot be read: No such file"), "{message}");
     assert_eq!(fails(1, &["run", "none.toml"]), message);
+}
+
+/// The output of a command that has `input` on its standard input.
+fn with_input(args: &[&str], input: &[u8]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // It may end before it has read all.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn check_reads_standard_input_and_names_it() {
+    let good = b"[[route]]\npath = '/'\nfiles = 'fixtures/site'\n";
+    for args in [&["check", "-"][..], &["check", "-", "--offline"], &["check", "--offline", "--", "-"]] {
+        let output = with_input(args, good);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{args:?}");
+        assert!(
+            text.starts_with("standard input is valid.\n") && text.contains("files in fixtures/site"),
+            "{text}"
+        );
+    }
+    for (input, expected) in [
+        (
+            &b"[[route]]\npath = '/'\nfiles = 1\nrats = 2\n"[..],
+            "standard input:3:9: files in [[route]] \"/\": ",
+        ),
+        (b"[[route]]\npath = '/'\nfiles = 1\nrats = 2\n", "\nstandard input:4:1: unknown key \"rats\""),
+        (b"a = 1\n\xff", "standard input:2: is not UTF-8 text"),
+        (&vec![b'#'; (1 << 20) + 1], "standard input: is longer than 1 MiB"),
+    ] {
+        let output = with_input(&["check", "-"], input);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && text.contains(expected), "{text}");
+    }
+    // Only where a file is read.
+    assert!(fails(2, &["health", "-"]).contains("Unrecognized argument: -"));
 }
 
 #[test]

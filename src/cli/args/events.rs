@@ -7,7 +7,14 @@ use super::{Flags, Key, flag};
 
 one_route_command! {
     /// Serve event streams at /events/NAME: POST publishes, GET subscribes.
-    #[argh(subcommand, name = "events", usage = "[options] [--] [NAME ...]", help_triggers("-h", "--help", "help"))]
+    #[argh(
+        subcommand,
+        name = "events",
+        usage = "[options] [--] [NAME ...]",
+        example = "{command_name} news\n\
+            {command_name} news prices --event-rate 50 --rate 1m",
+        help_triggers("-h", "--help", "help")
+    )]
     Events {
         /// a stream that exists from the start; others begin with their first event
         #[argh(positional, arg_name = "NAME")]

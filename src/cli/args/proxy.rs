@@ -7,7 +7,14 @@ use super::{Flags, Key, flag};
 
 one_route_command! {
     /// Forward requests to a backend, and pace its responses.
-    #[argh(subcommand, name = "proxy", usage = "[options] [--] URL...", help_triggers("-h", "--help", "help"))]
+    #[argh(
+        subcommand,
+        name = "proxy",
+        usage = "[options] [--] URL...",
+        example = "{command_name} http://127.0.0.1:9000 --rate 1.5m --burst 256\n\
+            {command_name} unix:/run/app.sock --rate '2m for 10m, 500k'",
+        help_triggers("-h", "--help", "help")
+    )]
     Proxy {
         /// the backend: http://HOST:PORT, https://HOST:PORT or unix:SOCKET, with a path to prepend to that of requests if wanted; several share the requests
         #[argh(positional, arg_name = "URL")]

@@ -7,7 +7,15 @@ use super::{Flags, Key, flag};
 
 one_route_command! {
     /// Serve the files of a folder.
-    #[argh(subcommand, name = "serve", usage = "[options] [--] DIR", help_triggers("-h", "--help", "help"))]
+    #[argh(
+        subcommand,
+        name = "serve",
+        usage = "[options] [--] DIR",
+        example = "{command_name} site --rate 60\n\
+            {command_name} site --rate 1.5m --burst 256 --client-rate 4m\n\
+            {command_name} site --listen '[::]:8080' --access-log access.log",
+        help_triggers("-h", "--help", "help")
+    )]
     Serve {
         /// the folder that is served at /
         #[argh(positional, arg_name = "DIR")]

@@ -11,6 +11,8 @@ serving_command! {
         subcommand,
         name = "tcp",
         usage = "[options] --file FILE | --to HOST:PORT",
+        example = "{command_name} --file app.log --follow --rate 60\n\
+            {command_name} --to 127.0.0.1:5432 --rate 2m --upload-rate 1m",
         help_triggers("-h", "--help", "help")
     )]
     Tcp {

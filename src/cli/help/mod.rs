@@ -2,6 +2,7 @@
 
 mod generated;
 mod text;
+mod values;
 
 use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FromArgs, PositionalInfo};
 
@@ -107,6 +108,11 @@ fn flags(info: &CommandInfoWithArgs) -> impl Iterator<Item = &FlagInfo<'static>>
 /// A command's positional arguments. One without a description continues the one before it.
 fn positionals(info: &CommandInfoWithArgs) -> impl Iterator<Item = &PositionalInfo<'static>> {
     info.positionals.iter().filter(|positional| !positional.hidden && !positional.description.is_empty())
+}
+
+/// The commands of the program.
+pub(super) fn commands() -> Vec<&'static str> {
+    Found::new(&[]).info.commands.iter().map(|command| command.name).collect()
 }
 
 /// The flags and the subcommands of the command that `path` names.

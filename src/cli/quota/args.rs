@@ -37,7 +37,14 @@ pub(super) enum Command {
 
 /// Run a quota server.
 #[derive(ArgsInfo, FromArgs, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "serve", usage = "[options]", help_triggers("-h", "--help", "help"))]
+#[argh(
+    subcommand,
+    name = "serve",
+    usage = "[options]",
+    example = "{command_name} --limit egress=100m\n\
+        {command_name} --limit egress=8mbit --token-file token",
+    help_triggers("-h", "--help", "help")
+)]
 pub(super) struct Serve {
     /// where to listen: 127.0.0.1:9190 or [::1]:9190 for TCP, unix:PATH for a Unix socket; repeatable (default 127.0.0.1:9190)
     #[argh(option, arg_name = "addr")]
