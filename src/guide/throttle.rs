@@ -1,7 +1,31 @@
 //! Put a pace on anything that reads or writes.
 //!
-//! [`Throttle`](crate::throttle::Throttle) wraps a reader or a writer, blocking (`std::io`) or not (`futures-io`, of any reactor). Its limit is a
-//! [`Node`](crate::budget::Node): clone it, set it while bytes run, read it.
+//! One line is one limit, on the process's own clock. Nothing is to be started, and blocking code gets no runtime's threads:
+//!
+//! ```
+//! use std::{fs::File, io};
+//! use sluicegate::{limit::{Budget, Rate}, throttle::pace};
+//!
+//! fn copy(from: &str, to: &str) -> io::Result<u64> {
+//!     io::copy(&mut pace(File::open(from)?, Rate::mib_per_second(10)), &mut File::create(to)?)
+//! }
+//!
+//! /// 4 MiB at once, the rest at 1 MiB/s.
+//! fn with_a_burst(file: File) -> impl io::Read + io::Seek {
+//!     pace(file, Budget::of(Rate::mib_per_second(1)).with_burst(4 << 20))
+//! }
+//!
+//! fn from_a_setting(file: File, rate: &str) -> Result<impl io::Read, Box<dyn std::error::Error>> {
+//!     Ok(pace(file, rate.parse::<Rate>()?)) // "500k", "8mbit", "1m"
+//! }
+//! ```
+//!
+//! [`pace`](crate::throttle::pace) takes readers, writers and seekers of `std::io`, of `futures-io` and, with the feature `tokio`, of tokio;
+//! [`pace_stream`](crate::throttle::pace_stream) a `Stream` or `Sink` of `Bytes`; [`pace_body`](crate::throttle::pace_body) an HTTP body in either direction.
+//!
+//! # One limit for several streams
+//!
+//! A limit that is shared, set while bytes run, or below another is a [`Node`](crate::budget::Node), and the wrapper is [`Throttle`](crate::throttle::Throttle).
 //!
 //! ```
 //! use std::io;
@@ -10,22 +34,15 @@
 //! use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt};
 //! use sluicegate::{budget::{Each, Node}, limit::{Budget, Rate}, rt, throttle::{Incoming, Throttle}};
 //!
-//! /// Blocking code: a wait parks the thread.
-//! fn copy(from: &str, to: &str) -> io::Result<u64> {
-//!     let limit = Node::root("copy", Budget::of(Rate::new(10 << 20)?), rt::clock());
-//!     let mut reader = Throttle::new(std::fs::File::open(from)?, &limit);
-//!     io::copy(&mut reader, &mut std::fs::File::create(to)?)
-//! }
-//!
 //! /// A server of 10 MiB/s, with 1 MiB/s for each connection and 4 MiB ahead of it.
 //! async fn serve(listener: rt::Listener) -> io::Result<()> {
-//!     let server = Node::root("server", Budget::of(Rate::new(10 << 20)?), rt::clock());
-//!     let each = Each::new("connection", Budget::of(Rate::new(1 << 20)?).with_burst(4 << 20));
+//!     let server = Node::at(Rate::mib_per_second(10));
+//!     let each = Each::new("connection", Budget::of(Rate::mib_per_second(1)).with_burst(4 << 20));
 //!     let mut incoming = pin!(Incoming::new(listener.incoming(), &server, each.clone()));
 //!     while let Some(connection) = incoming.next().await {
 //!         rt::spawn(async { drop(echo(connection).await) });
 //!         if each.len() > 100 {
-//!             each.set(Budget::of(Rate::new(256 << 10)?)); // for all connections, at once
+//!             each.set(Rate::kib_per_second(256).into()); // for all connections, at once
 //!         }
 //!     }
 //!     Ok(())
@@ -49,6 +66,8 @@
 //!
 //! - Reading is limited too: what is not read stays in the socket, and TCP holds the sender back. At most 64 KiB are read ahead of the pace.
 //! - A reader that has nothing and a writer that would block hold no turn. The end of a stream needs none.
+//! - [`BufRead`](std::io::BufRead) shows as much of the inner buffer as may pass; a seek forgets what was read ahead.
+//! - Where `&IO` reads or writes, so does `&Throttle<IO>`: in an `Arc`, one thread or task reads while another writes.
 //! - Dropping a wrapper in mid-wait returns what was reserved.
 //! - [`Throttle::directional`](crate::throttle::Throttle::directional) has one node for reading and another for writing.
 //! - [`Incoming::by_client`](crate::throttle::Incoming::by_client) shares by client address.

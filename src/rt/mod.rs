@@ -44,7 +44,7 @@ mod unsent;
 mod workers;
 
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::clock::SystemClock;
 
@@ -86,8 +86,7 @@ pub use workers::{Turn, WorkerId, turn, worker};
 /// # Panics
 /// If the operating system refuses to start one thread.
 pub fn clock() -> Arc<SystemClock> {
-    static CLOCK: OnceLock<Arc<SystemClock>> = OnceLock::new();
-    Arc::clone(CLOCK.get_or_init(|| Arc::new(SystemClock::new())))
+    SystemClock::shared()
 }
 
 const BEHIND: i32 = 10;

@@ -11,7 +11,7 @@ use sluicegate::throttle::{Report, Throttle};
 use super::scene::{CleanClock, content};
 
 /// Runs `work` on a thread, and moves the clock on whenever that waits.
-fn run<T: Send + 'static>(clock: &CleanClock, work: impl FnOnce() -> T + Send + 'static) -> T {
+pub fn run<T: Send + 'static>(clock: &CleanClock, work: impl FnOnce() -> T + Send + 'static) -> T {
     let thread = thread::spawn(work);
     while !thread.is_finished() {
         if clock.0.advance_to_next().is_none() {
@@ -29,7 +29,7 @@ fn download(clock: &CleanClock) -> Node {
 fn two_hundred_kib_are_read_in_exactly_a_second() {
     let clock = CleanClock::default();
     let mut reader = Throttle::new(Cursor::new(content(0..204_800)), &download(&clock));
-    let (all, reader) = run(&clock, move || {
+    let (all, mut reader) = run(&clock, move || {
         let mut all = Vec::new();
         reader.read_to_end(&mut all).unwrap();
         (all, reader)

@@ -2,6 +2,7 @@
 
 mod blocking;
 mod bodies;
+mod buffered;
 #[cfg(feature = "tower")]
 mod layer;
 mod levels;
@@ -9,5 +10,7 @@ mod listener;
 mod properties;
 mod reading;
 mod scene;
+mod shared;
 mod sockets;
+mod streams;
 mod writing;

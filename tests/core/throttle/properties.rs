@@ -109,7 +109,7 @@ proptest! {
                 prop_assert!(u128::from(passed) * 1_000_000_000 <= most, "{} bytes", passed);
             }
         }
-        for Stream { own, io, read, written } in streams {
+        for Stream { own, mut io, read, written } in streams {
             prop_assert!(read == content(0..read.len()));
             prop_assert!(io.get_ref().taken == content(0..written));
             prop_assert_eq!(io.get_ref().given, read.len() + io.buffer().len());

@@ -37,6 +37,7 @@ mod wake_count {
 }
 mod wheel;
 
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::SystemTime;
 
@@ -72,6 +73,24 @@ pub trait Clock: Send + Sync + 'static {
     fn may_have_fired(&self, deadline: Instant) -> bool {
         let _ = deadline;
         true
+    }
+}
+
+impl SystemClock {
+    /// Returns the process's clock, started by the first call. It has one thread, needs no runtime, and never ends.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use sluicegate_core::clock::SystemClock;
+    ///
+    /// assert!(Arc::ptr_eq(&SystemClock::shared(), &SystemClock::shared()));
+    /// ```
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub fn shared() -> Arc<Self> {
+        static CLOCK: OnceLock<Arc<SystemClock>> = OnceLock::new();
+        Arc::clone(CLOCK.get_or_init(|| Arc::new(Self::new())))
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
 
-use super::{CatchUp, Interval};
+use super::{Budget, CatchUp, Interval};
 
 /// Nano-units in a unit. A rate of R per second is exactly R nano-units per nanosecond.
 pub(super) const NANO: i128 = 1_000_000_000;
@@ -76,25 +76,70 @@ impl<Unit> PerSecond<Unit> {
     /// # Errors
     /// [`ZeroRate`] for zero, at which nothing would ever pass. A caller that computed it must decide what it means; see
     /// [`or_unlimited`](Self::or_unlimited).
-    pub fn new(per_second: u64) -> Result<Self, ZeroRate> {
-        NonZeroU64::new(per_second).map(|rate| Self(rate, PhantomData)).ok_or(ZeroRate)
+    pub const fn new(per_second: u64) -> Result<Self, ZeroRate> {
+        match NonZeroU64::new(per_second) {
+            Some(rate) => Ok(Self(rate, PhantomData)),
+            None => Err(ZeroRate),
+        }
     }
 
     /// Creates a rate of `per_second`, or `None`, which is unlimited, for zero: for settings in which 0 is no limit. For what
     /// is computed, such as a share, use [`new`](Self::new).
-    pub fn or_unlimited(per_second: u64) -> Option<Self> {
-        Self::new(per_second).ok()
+    pub const fn or_unlimited(per_second: u64) -> Option<Self> {
+        match NonZeroU64::new(per_second) {
+            Some(rate) => Some(Self(rate, PhantomData)),
+            None => None,
+        }
     }
 
     /// Returns the units per second.
-    pub fn per_second(self) -> u64 {
+    pub const fn per_second(self) -> u64 {
         self.0.get()
     }
 }
 
 impl Rate {
+    /// Creates a rate of so many times 1024 bytes per second: for rates that are written in the source. Others may be zero;
+    /// see [`new`](Self::new).
+    ///
+    /// ```
+    /// use sluicegate_core::limit::Rate;
+    ///
+    /// const RATE: Rate = Rate::kib_per_second(64); // zero would not compile
+    /// assert_eq!(RATE.bytes_per_second(), 65_536);
+    /// ```
+    ///
+    /// # Panics
+    /// If it is zero, or more bytes than 64 bits count.
+    #[track_caller]
+    pub const fn kib_per_second(kib: u64) -> Self {
+        Self::of_units(kib, 1 << 10)
+    }
+
+    /// Creates a rate of so many times 1 048 576 bytes per second: for rates that are written in the source.
+    ///
+    /// ```
+    /// assert_eq!(sluicegate_core::limit::Rate::mib_per_second(3).bytes_per_second(), 3_145_728);
+    /// ```
+    ///
+    /// # Panics
+    /// If it is zero, or more bytes than 64 bits count.
+    #[track_caller]
+    pub const fn mib_per_second(mib: u64) -> Self {
+        Self::of_units(mib, 1 << 20)
+    }
+
+    #[track_caller]
+    const fn of_units(count: u64, unit: u64) -> Self {
+        let Some(bytes) = count.checked_mul(unit) else { panic!("the rate is more than 64 bits count") };
+        match Self::new(bytes) {
+            Ok(rate) => rate,
+            Err(ZeroRate) => panic!("a rate is at least 1 per second"),
+        }
+    }
+
     /// Returns the bytes per second.
-    pub fn bytes_per_second(self) -> u64 {
+    pub const fn bytes_per_second(self) -> u64 {
         self.per_second()
     }
 
@@ -135,6 +180,13 @@ impl Rate {
     /// ```
     pub fn at_once(self, interval: Interval, catch_up: Option<CatchUp>) -> u64 {
         u64::try_from(self.nano_depth(interval, catch_up) / NANO).unwrap_or(u64::MAX)
+    }
+}
+
+/// A budget of this rate, without a burst.
+impl From<Rate> for Budget {
+    fn from(rate: Rate) -> Self {
+        Self::of(rate)
     }
 }
 

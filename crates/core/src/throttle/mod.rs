@@ -1,9 +1,28 @@
-//! Limits the rate of readers, writers, listeners and HTTP bodies, by nodes of a tree of budgets.
+//! Limits the rate of readers, writers, streams, listeners and HTTP bodies.
 //!
-//! [`Throttle`] wraps anything that is [`AsyncRead`](futures_io::AsyncRead) or
-//! [`AsyncWrite`](futures_io::AsyncWrite), or [`Read`](std::io::Read) or [`Write`](std::io::Write) in blocking code;
-//! [`Incoming`] wraps a listener, [`Paced`] an HTTP body. The limits are [nodes](crate::budget::Node): handles that can be
-//! cloned, read, and set while bytes flow. A stream is limited by its node and by every node above.
+//! One line for one limit, on the process's own clock, blocking or not, in any executor:
+//!
+//! ```
+//! use std::io::{self, Cursor};
+//! use sluicegate_core::limit::Rate;
+//! use sluicegate_core::throttle::pace;
+//!
+//! let mut source = pace(Cursor::new("two lines\nof text\n"), Rate::kib_per_second(64));
+//! assert_eq!(io::copy(&mut source, &mut io::sink())?, 18);
+//! # Ok::<(), io::Error>(())
+//! ```
+//!
+//! | what | one limit of its own | below a node |
+//! |---|---|---|
+//! | reader, writer, seeker (`std::io`, `futures-io`, with the feature `tokio` tokio's) | [`pace`] | [`Throttle::new`] |
+//! | `Stream` or `Sink` of `Bytes` | [`pace_stream`] | [`PacedStream::new`] |
+//! | [`http_body::Body`], up or down | [`pace_body`] | [`Paced::new`] |
+//! | listener | | [`Incoming`] |
+//! | tower service (feature `tower`) | | `PaceLayer` |
+//!
+//! Limits are [nodes](crate::budget::Node) of a tree of budgets: handles that can be cloned, read, and set while bytes flow.
+//! A stream is limited by its node and by every node above. [`Node::at`](crate::budget::Node::at) makes one for several
+//! streams to share.
 //!
 //! 100 KiB/s with a burst of 100 KiB: the first half of 200 KiB is read at once, the second takes a second.
 //!
@@ -77,9 +96,12 @@ mod last_second;
 mod listener;
 mod meter;
 mod nonblocking;
+mod one_line;
 mod pace;
 mod parent;
 mod read;
+mod seek;
+mod stream;
 #[cfg(feature = "tower")]
 mod tower;
 mod write;
@@ -87,13 +109,16 @@ mod write;
 use std::pin::Pin;
 
 use crate::budget::{Held, Node};
+use crate::sync::Mutex;
 use pace::Pace;
 use read::Reading;
 
 pub use body::Paced;
 pub use listener::Incoming;
 pub use meter::{Meter, Report};
+pub use one_line::{pace, pace_body, pace_stream};
 pub use read::MAX_AHEAD;
+pub use stream::{ByteItem, PacedStream};
 #[cfg(feature = "tower")]
 pub use tower::{PaceFuture, PaceLayer, PaceService};
 
@@ -111,31 +136,40 @@ pin_project_lite::pin_project! {
     /// *Cancel safety*: an abandoned read or write keeps its place in the queue, and loses no bytes. Dropping the wrapper
     /// returns what was reserved.
     ///
+    /// Where `&IO` reads or writes, as a `File` or a `TcpStream` does, so does `&Throttle<IO>`: put it in an `Arc`, and read in
+    /// one thread or task while another writes. In asynchronous code one task at a time may read, and one may write: only the
+    /// latest is woken.
+    ///
+    /// [`BufRead`](std::io::BufRead) and [`AsyncBufRead`](futures_io::AsyncBufRead) show of the inner buffer as much as may pass;
+    /// what was shown is paid for. A seek forgets what was read ahead.
+    ///
     /// If `IO` blocks, so does the wrapper, through [`std::io::Read`] and [`std::io::Write`]:
     ///
     /// ```
     /// use std::io::Read;
-    /// use std::sync::Arc;
-    ///
     /// use sluicegate_core::budget::Node;
-    /// use sluicegate_core::clock::SystemClock;
-    /// use sluicegate_core::limit::{Budget, Rate};
+    /// use sluicegate_core::limit::Rate;
     /// use sluicegate_core::throttle::Throttle;
     ///
-    /// let clock = Arc::new(SystemClock::new());
-    /// let limit = Node::root("file", Budget::of(Rate::or_unlimited(1 << 20)), clock);
-    /// let mut file = Throttle::new(std::fs::File::open("Cargo.toml")?, &limit);
-    /// let mut text = String::new();
-    /// file.read_to_string(&mut text)?;
-    /// assert_eq!(file.reads().report().bytes, text.len() as u64);
+    /// // Both files together: 1 MiB/s.
+    /// let limit = Node::at(Rate::mib_per_second(1));
+    /// for name in ["Cargo.toml", "README.md"] {
+    ///     let mut file = Throttle::new(std::fs::File::open(name)?, &limit);
+    ///     let mut text = String::new();
+    ///     file.read_to_string(&mut text)?;
+    ///     assert_eq!(file.reads().report().bytes, text.len() as u64);
+    /// }
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[derive(Debug)]
     pub struct Throttle<IO> {
         #[pin]
         io: IO,
-        reading: Reading,
-        writing: Pace,
+        reading: Mutex<Reading>,
+        writing: Mutex<Pace>,
+        // Of both directions, to be had without the lock.
+        reads: (Node, Meter),
+        writes: (Node, Meter),
     }
 }
 
@@ -154,38 +188,41 @@ impl<IO> Throttle<IO> {
     }
 
     fn metered(io: IO, reads: (&Node, Meter), writes: (&Node, Meter)) -> Self {
-        let (reading, writing) = (Pace::new(reads.0, reads.1), Pace::new(writes.0, writes.1));
-        Self { io, reading: Reading::new(reading), writing }
+        let reading = Mutex::new(Reading::new(Pace::new(reads.0, reads.1.clone())));
+        let writing = Mutex::new(Pace::new(writes.0, writes.1.clone()));
+        Self { io, reading, writing, reads: (reads.0.clone(), reads.1), writes: (writes.0.clone(), writes.1) }
     }
 
     /// Returns the meter of reads.
     pub fn reads(&self) -> &Meter {
-        self.reading.pace.meter()
+        &self.reads.1
     }
 
     /// Returns the meter of writes.
     pub fn writes(&self) -> &Meter {
-        self.writing.meter()
+        &self.writes.1
     }
 
     /// Returns the node that limits reads.
     pub fn read_node(&self) -> &Node {
-        self.reading.pace.node()
+        &self.reads.0
     }
 
     /// Returns the node that limits writes.
     pub fn write_node(&self) -> &Node {
-        self.writing.node()
+        &self.writes.0
     }
 
-    /// Returns what the read waits for, or else the write; `None` if neither waits.
+    /// Returns what the read waits for, or else the write; `None` if neither waits, and of a direction that another thread is
+    /// inside of.
     pub fn held(&self) -> Option<Held> {
-        self.reading.pace.held().or_else(|| self.writing.held())
+        let read = self.reading.try_lock().and_then(|reading| reading.pace.held());
+        read.or_else(|| self.writing.try_lock()?.held())
     }
 
     /// Returns the bytes that were read and wait for their turn.
-    pub fn buffer(&self) -> &[u8] {
-        self.reading.ahead()
+    pub fn buffer(&mut self) -> &[u8] {
+        self.reading.get_mut().ahead()
     }
 
     /// Returns the reader or writer.

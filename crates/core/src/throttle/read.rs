@@ -19,11 +19,14 @@ pub(super) struct Reading {
     ahead: Vec<u8>,
     /// Bytes at the beginning of `ahead` that were passed on.
     taken: usize,
+    /// Bytes that were shown to a caller, and paid for, and not consumed: of `ahead`, or if that is empty of the reader's own
+    /// buffer.
+    shown: usize,
 }
 
 impl Reading {
     pub(super) fn new(pace: Pace) -> Self {
-        Self { pace, ahead: Vec::new(), taken: 0 }
+        Self { pace, ahead: Vec::new(), taken: 0, shown: 0 }
     }
 
     pub(super) fn ahead(&self) -> &[u8] {
@@ -40,13 +43,18 @@ impl Reading {
         if !self.ahead.is_empty() {
             return self.poll_ahead(cx, buf).map(Ok);
         }
-        let room = buf.len().min(MAX_AHEAD);
+        let is_paid = self.shown > 0;
+        let room = buf.len().min(if is_paid { self.shown } else { MAX_AHEAD });
         let read = ready!(read(cx, &mut buf[..room]))?;
         let Some(here) = buf[..room].get(..read) else {
             return Poll::Ready(Err(io::Error::other(
                 "the reader returned more than the length of the buffer",
             )));
         };
+        if is_paid {
+            self.shown -= read;
+            return Poll::Ready(Ok(read));
+        }
         if read == 0 {
             return Poll::Ready(Ok(0));
         }
@@ -64,15 +72,50 @@ impl Reading {
     }
 
     fn poll_ahead(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<usize> {
-        let wanted = buf.len().min(self.ahead().len());
-        let turn = ready!(self.pace.poll_turn(cx, wanted));
+        if buf.is_empty() {
+            return Poll::Ready(0);
+        }
+        ready!(self.poll_show(cx, self.ahead().len().min(buf.len())));
+        let turn = self.shown.min(buf.len());
         buf[..turn].copy_from_slice(&self.ahead()[..turn]);
-        self.taken += turn;
+        self.consume(turn);
+        Poll::Ready(turn)
+    }
+
+    /// Requests a turn for bytes that the caller will be shown, unless some are shown already; counts them at once. Returns
+    /// how many are shown.
+    pub(super) fn poll_show(&mut self, cx: &mut Context<'_>, here: usize) -> Poll<usize> {
+        if self.shown == 0 {
+            self.shown = ready!(self.pace.poll_turn(cx, here.min(MAX_AHEAD)));
+            self.pace.passed(self.shown);
+        }
+        Poll::Ready(self.shown)
+    }
+
+    /// Returns what was shown of the bytes read ahead.
+    pub(super) fn shown_ahead(&self) -> &[u8] {
+        &self.ahead()[..self.shown.min(self.ahead().len())]
+    }
+
+    /// Removes bytes that were shown. Returns how many of them are in the reader's own buffer.
+    pub(super) fn consume(&mut self, bytes: usize) -> usize {
+        let bytes = bytes.min(self.shown);
+        self.shown -= bytes;
+        if self.ahead.is_empty() {
+            return bytes;
+        }
+        self.taken += bytes;
         if self.ahead().is_empty() {
             self.ahead = Vec::new();
             self.taken = 0;
         }
-        self.pace.passed(turn);
-        Poll::Ready(turn)
+        0
+    }
+
+    /// Forgets what was read ahead: the reader is elsewhere.
+    pub(super) fn forget(&mut self) {
+        self.ahead = Vec::new();
+        self.taken = 0;
+        self.shown = 0;
     }
 }
