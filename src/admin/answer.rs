@@ -15,6 +15,8 @@ use super::api::{self, Api};
 use super::class_metrics::ClassMetrics;
 use super::format::Format;
 use super::limit_metrics::LimitMetrics;
+#[cfg(feature = "events")]
+use super::live::{self, Live};
 use super::process_metrics::ProcessMetrics;
 use super::server_metrics::ServerMetrics;
 use crate::http::answer;
@@ -22,6 +24,7 @@ use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http::peer::PeerAddr;
 use crate::http::server::Handle;
+use crate::http::source::Visitor;
 use crate::rt;
 use crate::token::Token;
 
@@ -35,6 +38,8 @@ pub(super) struct Pages {
     /// Checks beside those of the server itself.
     pub(super) checks: Vec<Box<Check>>,
     api: Api,
+    #[cfg(feature = "events")]
+    live: Arc<Live>,
     registry: Registry,
 }
 
@@ -54,7 +59,15 @@ impl Pages {
         own.register_collector(Box::new(ServerMetrics::new(server.clone())));
         own.register_collector(Box::new(LimitMetrics::new(server.clone())));
         own.register_collector(Box::new(ClassMetrics::new(server.clone())));
-        Self { api: Api::new(server.clone()), server, token, checks: Vec::new(), registry }
+        Self {
+            api: Api::new(server.clone()),
+            #[cfg(feature = "events")]
+            live: Arc::new(Live::new(server.clone())),
+            server,
+            token,
+            checks: Vec::new(),
+            registry,
+        }
     }
 
     pub(super) fn collect(&mut self, collector: Box<dyn Collector>) {
@@ -70,8 +83,9 @@ impl Pages {
     pub(super) async fn answer(
         self: &Arc<Self>,
         request: Request<RequestBody>,
-        peer: &PeerAddr,
+        visitor: Visitor<'_>,
     ) -> Response<Content> {
+        let peer = &visitor.client.peer;
         let (head, content) = request.into_parts();
         let path = head.uri.path();
         if let Some(token) = &self.token {
@@ -85,6 +99,10 @@ impl Pages {
         let mut response = match (admission.check(&head, is_public), path) {
             (Err(refusal), _) if of_api => api::refused(refusal),
             (Err(refusal), _) => refusal.into_response(),
+            #[cfg(feature = "events")]
+            (Ok(()), _) if live::has(path) => {
+                self.live.answer(&Request::from_parts(head.clone(), content), visitor).await
+            }
             (Ok(()), _) if of_api => self.api.answer(&head, content, peer).await,
             (Ok(()), "/" | "/healthz" | "/readyz" | "/metrics") if !is_read => not_allowed(),
             (Ok(()), "/") => answer::plain(StatusCode::OK, INDEX),

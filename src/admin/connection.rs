@@ -79,13 +79,12 @@ struct Served(Arc<Pages>);
 
 impl Source for Served {
     fn respond<'a>(&'a self, request: Request<RequestBody>, _: &'a str, visitor: Visitor<'a>) -> Answer<'a> {
-        let peer = &visitor.client.peer;
         if let Some(slot) = visitor.slot
-            && self.0.trusts(request.headers(), peer)
+            && self.0.trusts(request.headers(), &visitor.client.peer)
         {
             slot.prove();
         }
-        Box::pin(self.0.answer(request, peer))
+        Box::pin(self.0.answer(request, visitor))
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `/healthz` | 200 while the process serves |
 //! | `/readyz` | 200; 503 with the reasons when the server drains, sheds load, or a [check](Admin::ready_when) fails |
 //! | `/v1/…` | the API: lists and changes limits and live connections; `/v1/openapi.json` describes it |
+//! | `/v1/live` | what flows now, as server-sent events |
 //! | `/` | a list of these |
 //!
 //! It speaks HTTP/1 and HTTP/2 as the server itself does: inside TLS by ALPN, otherwise HTTP/2 by prior knowledge.
@@ -41,6 +42,8 @@ mod event_metrics;
 mod families;
 mod format;
 mod limit_metrics;
+#[cfg(feature = "events")]
+mod live;
 mod process_metrics;
 mod server_metrics;
 mod settings;

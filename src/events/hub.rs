@@ -3,6 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -12,9 +13,11 @@ use super::counts::{Count, EventCounts, EventGauges};
 use super::delivery_trace::Tracing;
 use super::event::{Draft, StreamName};
 use super::hub_error::HubError;
+use super::log::Located;
 use super::shared_rate::SharedRate;
 use super::slots::Slots;
-use super::stream::{RandomIds, StreamContext, SubscribeRequest, Subscribed};
+use super::stream::{RandomIds, Stream, StreamContext, SubscribeRequest, Subscribed};
+use super::subscriber::Phase;
 use crate::budget::ClientKey;
 use crate::clock::{Clock, Instant, Sleep};
 use crate::events::EventSettings;
@@ -255,6 +258,24 @@ impl Hub {
         Ok(subscribed)
     }
 
+    /// Counts the subscribers of the stream `name`: those that are connected, and those that are remembered besides.
+    pub(crate) fn readers(&self, name: &StreamName) -> (usize, usize) {
+        let count = |stream: &mut Stream| {
+            let live = stream.subscribers().filter(|(_, one)| matches!(one.phase, Phase::Live)).count();
+            (live, stream.subscribers().count() - live)
+        };
+        self.channel(name).map_or((0, 0), |channel| channel.with(count))
+    }
+
+    /// Whether a subscriber that has the event `id` can be sent all events after it.
+    pub(crate) fn can_resume(&self, name: &StreamName, id: &str) -> bool {
+        let holds = |stream: &mut Stream| match stream.log().locate(id) {
+            Located::At(seq) => seq + 1 >= stream.log().first(),
+            Located::Unknown => false,
+        };
+        self.channel(name).is_ok_and(|channel| channel.with(holds))
+    }
+
     /// Acknowledges everything up to the event `id` for the subscriber with `token`.
     ///
     /// # Errors
@@ -305,14 +326,20 @@ impl Hub {
 
     /// The state of the streams. Reads the kernel's table of connections, so it is slow: not for the path of an event.
     pub fn gauges(&self) -> EventGauges {
+        let (mut gauges, peers) = self.own_gauges();
+        gauges.unsent = rt::unsent(&peers).unwrap_or(0);
+        gauges
+    }
+
+    /// The state of the streams, apart from what the kernel holds; and the peers of their connections.
+    pub(crate) fn own_gauges(&self) -> (EventGauges, HashSet<SocketAddr>) {
         let channels: Vec<_> = self.streams.read().values().map(Arc::clone).collect();
         let mut gauges = EventGauges { streams: channels.len() as u64, ..EventGauges::default() };
         let mut peers = HashSet::new();
         for channel in &channels {
             self.with_context(|context| channel.measure(context, &mut gauges, &mut peers));
         }
-        gauges.unsent = rt::unsent(&peers).unwrap_or(0);
-        gauges
+        (gauges, peers)
     }
 }
 

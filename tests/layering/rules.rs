@@ -94,9 +94,9 @@ pub const RULES: &[Rule] = &[
         kept_by: &[("telemetry/recent.rs", "use crate::clock::Instant;")],
     },
     Rule {
-        name: "only the admin API, its client in cli, the streams of events, what both share and the log speak JSON",
+        name: "only the admin API and its live view, its client in cli, the streams of events, what both share and the log speak JSON",
         check: |source| {
-            let speaks = ["admin/api/", "cli/", "events/", "http/api/", "logging/"]
+            let speaks = ["admin/api/", "admin/live/", "cli/", "events/", "http/api/", "logging/"]
                 .iter()
                 .any(|room| source.is_in(room));
             (!speaks).then(|| any_word(source, &["serde_json"]))?

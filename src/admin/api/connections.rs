@@ -190,7 +190,12 @@ fn of_upload(server: &Handle, transfer: &TransferReport, report: &UploadReport) 
 }
 
 /// The limit that would have to be changed for what is `held`: the response of `transfer`, or its upload.
-fn binding(server: &Handle, transfer: &TransferReport, held: Option<&Held>, is_upload: bool) -> Option<Name> {
+pub(in crate::admin) fn binding(
+    server: &Handle,
+    transfer: &TransferReport,
+    held: Option<&Held>,
+    is_upload: bool,
+) -> Option<Name> {
     let (nodes, parts) = match is_upload {
         true => ([UPLOAD_SERVER, UPLOAD_CLIENT, UPLOAD_ROUTE, UPLOAD_ROUTE_CLIENT], Part::OF_UPLOADS),
         false => ([SERVER, CLIENT, ROUTE, ROUTE_CLIENT], Part::OF_RESPONSES),

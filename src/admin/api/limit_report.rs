@@ -12,7 +12,7 @@ use crate::limit::Rate;
 use crate::live_limits::{LimitBook, LimitSource, Live, Name, Part, Sources};
 
 #[derive(Serialize)]
-pub(super) struct LimitReport {
+pub(in crate::admin) struct LimitReport {
     href: String,
     /// What it limits, by the names of `held_by`.
     kind: &'static str,
@@ -117,8 +117,14 @@ impl LimitReport {
         report
     }
 
+    /// The address of the limit.
+    #[cfg(feature = "events")]
+    pub(in crate::admin) fn href(&self) -> &str {
+        &self.href
+    }
+
     /// That of the limit of this name, if there is one.
-    pub(super) fn find(server: &Handle, name: &Name) -> Option<Self> {
+    pub(in crate::admin) fn find(server: &Handle, name: &Name) -> Option<Self> {
         let book = LimitBook::of(server);
         let Name::Route(path, part) = name else {
             return Some(Self::of(server, &Live::find(server, name)?, name, book.as_ref()));

@@ -46,6 +46,14 @@ pub(super) fn client_key(server: &Handle, text: &str) -> Result<ClientKey, Probl
 
 /// All limits except those of single clients.
 pub(super) fn list(server: &Handle) -> Response<Content> {
+    json(
+        StatusCode::OK,
+        &List { client_key: server.budgets().key().to_string(), limits: limit_reports(server) },
+    )
+}
+
+/// Reports all limits except those of single clients.
+pub(in crate::admin) fn limit_reports(server: &Handle) -> Vec<LimitReport> {
     let find = |names: &[Name]| names.iter().filter_map(|name| LimitReport::find(server, name)).collect();
     let mut limits: Vec<LimitReport> = find(&[Name::Server, Name::Client, Name::Connection]);
     let routes = crate::admin::routes(server);
@@ -65,7 +73,7 @@ pub(super) fn list(server: &Handle) -> Response<Content> {
     }
     limits.extend::<Vec<_>>(find(&[Name::UploadServer, Name::UploadClient]));
     limits.extend(of_routes(Part::OF_UPLOADS));
-    json(StatusCode::OK, &List { client_key: server.budgets().key().to_string(), limits })
+    limits
 }
 
 /// A page of the limits of single clients, or of their uploads, in the order of their names.

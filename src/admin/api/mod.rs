@@ -14,6 +14,7 @@
 //! | `/v1/connections` | GET |
 //! | `/v1/connections/{id}` | GET, DELETE: resets it |
 //! | `/v1/upstreams` | GET: the backends of routes |
+//! | `/v1/live`, `/v1/live/poll` | GET: what flows, as a stream of events (`admin::live`) |
 //!
 //! A change takes effect at once, also for transfers under way, and lasts until the configuration is reloaded or the
 //! process ends. With `?save=true` it is also written to the overlay beside the configuration, and stays: it is made and saved, or
@@ -28,6 +29,13 @@ mod rules;
 mod saving;
 mod schedules;
 mod upstreams;
+
+#[cfg(feature = "events")]
+pub(super) use connections::binding;
+#[cfg(feature = "events")]
+pub(super) use limit_report::LimitReport;
+#[cfg(feature = "events")]
+pub(super) use limits::limit_reports;
 
 use http::{Method, Response, StatusCode, request::Parts};
 use http_body::Body;

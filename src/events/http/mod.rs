@@ -126,6 +126,23 @@ impl Events {
         }
     }
 
+    /// Answers a reader of the stream `name` whom the caller admitted: a subscription, or below `/poll` a poll. Whoever reads so
+    /// cannot publish.
+    pub(crate) async fn read(
+        &self,
+        request: &Request<RequestBody>,
+        name: &StreamName,
+        visitor: Visitor<'_>,
+    ) -> Result<Response<Content>, Problem> {
+        if request.method() == Method::HEAD {
+            return Ok(answer::stream(Content::Empty));
+        }
+        if request.uri().path().ends_with("/poll") {
+            return self.poll(request, name, visitor).await;
+        }
+        self.subscribe(request, name, visitor, &self.hub.settings())
+    }
+
     async fn publish(
         &self,
         request: Request<RequestBody>,

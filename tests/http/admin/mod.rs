@@ -3,5 +3,6 @@
 mod access;
 mod events;
 mod http2;
+mod live;
 mod metrics;
 mod pages;

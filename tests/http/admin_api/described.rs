@@ -2,6 +2,8 @@
 //!
 //! schemathesis looks closer, where packages can be installed (`tests/peers/admin_schemathesis.rs`).
 
+use std::io::{Read, Write};
+
 use serde_json::Value;
 use sluicegate::config::{ClassLimits, ClassMatch, ClassSettings};
 
@@ -42,6 +44,29 @@ fn conforms(value: &Value, schema: &Value, document: &Value) {
     }
     for value in value.as_array().into_iter().flatten() {
         conforms(value, &schema["items"], document);
+    }
+    if schema["additionalProperties"].is_object() {
+        for value in value.as_object().into_iter().flat_map(|object| object.values()) {
+            conforms(value, &schema["additionalProperties"], document);
+        }
+    }
+}
+
+/// The data of the first whole state of a stream, which has a transfer in it.
+fn first_frame(watched: &Watched, path: &str) -> Value {
+    let mut stream = testkit::served::connect(watched.admin);
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = testkit::sse::Answer::default();
+    let mut bytes = [0; 16 * 1024];
+    loop {
+        let read = stream.read(&mut bytes).unwrap();
+        assert!(read > 0, "the stream ended");
+        answer.push(&bytes[..read]);
+        if let Some(full) = answer.by_ref().find(|event| event.kind == "full") {
+            let state = full.json();
+            assert!(!state["transfers"].as_object().unwrap().is_empty(), "{state:#}");
+            return state;
+        }
     }
 }
 
@@ -87,10 +112,16 @@ fn described_paths_exist_and_their_answers_fit_the_schema() {
         for method in described.iter().filter(|name| **name != "parameters") {
             assert!(allow.contains(&method.to_uppercase()), "{method} {path} is not there");
         }
-        let schema = &item["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+        let content = &item["get"]["responses"]["200"]["content"];
+        if content["text/event-stream"].is_object() {
+            let schema = &document["components"]["schemas"]["LiveState"];
+            conforms(&first_frame(&watched, &real), schema, &document);
+            continue;
+        }
+        let schema = &content["application/json"]["schema"];
         conforms(&get(&watched, &real), schema, &document);
     }
-    assert_eq!(operations, 77);
+    assert_eq!(operations, 79);
     let problem: Value = serde_json::from_slice(&watched.get("/v1/none", "").body).unwrap();
     conforms(&problem, &document["components"]["schemas"]["Problem"], &document);
 }

@@ -1,0 +1,256 @@
+//! Samples what flows: the largest transfers and clients as they are, the rest as a sum.
+//!
+//! Blocks for a time that grows with the transfers under way; not for a thread that serves.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::time::UNIX_EPOCH;
+
+use super::alerts::Alerts;
+use super::rows;
+use super::state::{ClientRow, HeldBy, Rest, Row, ServerRow, State};
+use crate::admin::api::{LimitReport, limit_reports};
+use crate::budget::ClientKey;
+use crate::http::server::{ConnectionReport, Handle, Protocol, TransferReport};
+use crate::live_limits::Name;
+
+/// Transfers that are listed one by one.
+pub(super) const MAX_TRANSFERS: usize = 500;
+
+/// Clients that are listed one by one.
+pub(super) const MAX_CLIENTS: usize = 200;
+
+/// Limits that are listed.
+const MAX_LIMITS: usize = 500;
+
+/// Routes, classes and the like that are listed.
+const MAX_ROWS: usize = 200;
+
+/// Connections that are asked at a time.
+const BATCH: usize = 256;
+
+/// The order of transfers and clients: what passed lately, the last sample counting a quarter.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    bytes: u64,
+    bytes_up: u64,
+    score: u64,
+    is_listed: bool,
+    sample: u64,
+}
+
+impl Seen {
+    /// How far ahead of others it is. One that is listed stays until another is clearly larger, so that the list is calm.
+    fn rank(&self) -> u64 {
+        self.score + u64::from(self.is_listed) * (self.score / 4 + 1)
+    }
+
+    fn moved(&mut self, bytes: u64) {
+        self.score = self.score - self.score / 4 + bytes / 4;
+    }
+}
+
+/// What one transfer adds to its client.
+#[derive(Default)]
+struct ClientSum {
+    class: Option<String>,
+    transfers: u64,
+    held_by: HeldBy,
+}
+
+/// A transfer, or a stream of raw TCP, and what it moved since the last sample.
+pub(super) struct Flow {
+    pub(super) id: (u64, u64),
+    pub(super) report: Reported,
+    moved: (u64, u64),
+    rank: u64,
+}
+
+pub(super) enum Reported {
+    Transfer(Box<TransferReport>),
+    Stream(Box<ConnectionReport>),
+}
+
+pub(super) struct Sampler {
+    server: Handle,
+    flows: HashMap<(u64, u64), Seen>,
+    clients: HashMap<ClientKey, Seen>,
+    rest: Rest,
+    alerts: Alerts,
+    /// Samples so far.
+    samples: u64,
+}
+
+impl Sampler {
+    pub(super) fn new(server: Handle) -> Self {
+        Self {
+            alerts: Alerts::new(server.clone()),
+            server,
+            flows: HashMap::new(),
+            clients: HashMap::new(),
+            rest: Rest::default(),
+            samples: 0,
+        }
+    }
+
+    /// Takes a sample.
+    pub(super) fn sample(&mut self) -> State {
+        self.samples += 1;
+        let mut flows = self.collect();
+        let count = flows.len() as u64;
+        let mut clients: HashMap<ClientKey, ClientSum> = HashMap::new();
+        let (mut held_by, mut routes, mut classes) = (HeldBy::new(), BTreeMap::new(), BTreeMap::new());
+        for flow in &flows {
+            let word = rows::held_word(&flow.report);
+            *held_by.entry(word.to_owned()).or_default() += 1;
+            let (key, class, route) = rows::place(&self.server, flow);
+            let add = |row: &mut Row| {
+                row.transfers += 1;
+                *row.held_by.entry(word.to_owned()).or_default() += 1;
+            };
+            route.into_iter().for_each(|route| add(routes.entry(route).or_default()));
+            class.iter().for_each(|class| add(classes.entry(class.clone()).or_default()));
+            self.add_to_client(&key, flow.moved);
+            let sum = clients.entry(key).or_default();
+            sum.class = class;
+            sum.transfers += 1;
+            *sum.held_by.entry(word.to_owned()).or_default() += 1;
+        }
+        rows::add_totals(&self.server, &mut routes, &mut classes, MAX_ROWS);
+        let listed = self.listed(&mut flows);
+        let clients = self.listed_clients(clients);
+        let (limits, limits_left_out) = self.limits();
+        let egress = self.server.egress();
+        let at = self.server.calendar().duration_since(UNIX_EPOCH).unwrap_or_default();
+        State {
+            at: u64::try_from(at.as_millis()).unwrap_or(u64::MAX),
+            server: ServerRow {
+                version: env!("CARGO_PKG_VERSION"),
+                client_key: self.server.budgets().key().to_string(),
+                draining: self.server.is_draining(),
+                shedding: self.server.is_shedding(),
+                connections: self.server.connections() as u64,
+                transfers: count,
+                bytes: egress.bytes_written(),
+                bytes_up: egress.bytes_read(),
+                held_bytes: egress.held().total(),
+                held_by,
+            },
+            limits,
+            limits_left_out,
+            classes,
+            routes,
+            clients,
+            transfers: listed.iter().map(|flow| rows::transfer(&self.server, flow)).collect(),
+            rest: self.rest,
+            streams: rows::streams(&self.server, MAX_ROWS),
+            alerts: self.alerts.check(),
+        }
+    }
+
+    /// All that is under way, with what moved since the last sample. What was there before the first has moved nothing.
+    fn collect(&mut self) -> Vec<Flow> {
+        let mut flows = Vec::new();
+        let mut after = 0;
+        loop {
+            let reports = self.server.connections_after(after, BATCH, usize::MAX);
+            let Some(last) = reports.last() else { break };
+            after = last.id;
+            for mut report in reports {
+                for transfer in std::mem::take(&mut report.transfers) {
+                    let id = (report.id, transfer.number);
+                    let up = transfer.upload.as_ref().map_or(0, |upload| upload.bytes);
+                    flows.push(self.flow(id, (transfer.bytes, up), Reported::Transfer(transfer.into())));
+                }
+                if report.protocol == Some(Protocol::Tcp) {
+                    let (id, bytes) = ((report.id, 0), (report.bytes_written, report.bytes_read));
+                    flows.push(self.flow(id, bytes, Reported::Stream(report.into())));
+                }
+            }
+        }
+        let samples = self.samples;
+        self.flows.retain(|_, seen| seen.sample == samples);
+        flows
+    }
+
+    fn flow(&mut self, id: (u64, u64), (bytes, bytes_up): (u64, u64), report: Reported) -> Flow {
+        let first = Seen { bytes, bytes_up, ..Seen::default() };
+        let new = if self.samples == 1 { first } else { Seen::default() };
+        let seen = self.flows.entry(id).or_insert(new);
+        let moved = (bytes.saturating_sub(seen.bytes), bytes_up.saturating_sub(seen.bytes_up));
+        (seen.bytes, seen.bytes_up, seen.sample) = (bytes, bytes_up, self.samples);
+        seen.moved(moved.0 + moved.1);
+        Flow { id, report, moved, rank: seen.rank() }
+    }
+
+    fn add_to_client(&mut self, key: &ClientKey, moved: (u64, u64)) {
+        let seen = match self.clients.get_mut(key) {
+            Some(seen) => seen,
+            None => self.clients.entry(key.clone()).or_default(),
+        };
+        seen.bytes += moved.0;
+        seen.bytes_up += moved.1;
+        seen.moved(moved.0 + moved.1);
+        seen.sample = self.samples;
+    }
+
+    /// Leaves the largest flows, and adds the others to the rest.
+    fn listed(&mut self, flows: &mut Vec<Flow>) -> Vec<Flow> {
+        let order = |flow: &Flow| (Reverse(flow.rank), flow.id);
+        if flows.len() > MAX_TRANSFERS {
+            flows.select_nth_unstable_by_key(MAX_TRANSFERS, order);
+        }
+        let left_out = flows.split_off(flows.len().min(MAX_TRANSFERS));
+        for flow in &left_out {
+            self.rest.bytes += flow.moved.0;
+            self.rest.bytes_up += flow.moved.1;
+        }
+        self.rest.transfers = left_out.len() as u64;
+        for (flows, is_listed) in [(&*flows, true), (&left_out, false)] {
+            for flow in flows {
+                if let Some(seen) = self.flows.get_mut(&flow.id) {
+                    seen.is_listed = is_listed;
+                }
+            }
+        }
+        std::mem::take(flows)
+    }
+
+    /// The largest clients of `sums`.
+    fn listed_clients(&mut self, sums: HashMap<ClientKey, ClientSum>) -> BTreeMap<String, ClientRow> {
+        let samples = self.samples;
+        self.clients.retain(|_, seen| seen.sample == samples);
+        let mut order: Vec<(u64, ClientKey)> =
+            self.clients.iter().map(|(key, seen)| (seen.rank(), key.clone())).collect();
+        order.sort_unstable_by_key(|(rank, key)| (Reverse(*rank), key.to_string()));
+        self.rest.clients = order.len().saturating_sub(MAX_CLIENTS) as u64;
+        order.iter().enumerate().for_each(|(at, (_, key))| {
+            if let Some(seen) = self.clients.get_mut(key) {
+                seen.is_listed = at < MAX_CLIENTS;
+            }
+        });
+        order.truncate(MAX_CLIENTS);
+        let mut sums = sums;
+        let row = |(_, key): (u64, ClientKey)| {
+            let (seen, sum) = (self.clients.get(&key)?, sums.remove(&key)?);
+            let ClientSum { class, transfers, held_by } = sum;
+            let row = Row { transfers, held_by, bytes: seen.bytes, bytes_up: seen.bytes_up };
+            Some((key.to_string(), ClientRow { class, row }))
+        };
+        order.into_iter().filter_map(row).collect()
+    }
+
+    /// All limits, as many as are listed, and those of single clients.
+    fn limits(&self) -> (BTreeMap<String, LimitReport>, u64) {
+        let mut reports = limit_reports(&self.server);
+        let budgets = self.server.budgets();
+        let own = budgets.clients().overrides().into_iter().map(|(key, _)| Name::Own(key));
+        let own_uploads = budgets.uploads().overrides().into_iter().map(|(key, _)| Name::UploadOwn(key));
+        let room = MAX_LIMITS.saturating_sub(reports.len());
+        let names: Vec<Name> = own.chain(own_uploads).collect();
+        let left_out = (reports.len() + names.len()).saturating_sub(MAX_LIMITS) as u64;
+        reports.extend(names.iter().take(room).filter_map(|name| LimitReport::find(&self.server, name)));
+        reports.truncate(MAX_LIMITS);
+        (reports.into_iter().map(|report| (report.href().to_owned(), report)).collect(), left_out)
+    }
+}
