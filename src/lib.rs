@@ -74,6 +74,7 @@ pub mod probe;
 pub mod proxy_protocol;
 pub mod quota;
 pub mod rt;
+mod saved_file;
 pub mod schedule;
 #[cfg(feature = "probe")]
 pub mod simulate;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use super::document::Config;
 use crate::keys::{Absent, ConfigError, Keys};
 use crate::live_limits::{ClientLimit, Given, LimitSources, Name, Part, Setting};
-use crate::overlay::{self, Overlay, Saved};
+use crate::overlay::{self, Overlay};
+use crate::saved_file::Saved;
 use crate::words::shorten;
 
 /// The overlay of a configuration: its file, what is in it, and what it was put over.
@@ -77,7 +78,7 @@ impl Config {
         let Some(file) = self.overlay.file.clone().filter(|_| absent != Absent::Unchecked) else {
             return Ok(self);
         };
-        let saved = Saved::open(&file).map_err(|error| ConfigError::new(error.to_string()))?;
+        let saved = Saved::open(&file, &overlay::REMEDIES).map_err(|error| ConfigError::new(error.to_string()))?;
         let overlay = Overlay::parse(saved.text(), &file.display().to_string())?;
         // Clients' own limits go over that of each, wherever it stands.
         let (own, others): (Vec<_>, Vec<_>) =

@@ -4,21 +4,23 @@
 //! What a table does not say is as in the configuration.
 
 mod edit;
-mod file;
 mod read;
 
 use std::path::{Path, PathBuf};
 
 use crate::live_limits::{LimitChange, Name, Sources};
+use crate::saved_file::Remedies;
 
 pub(crate) use edit::{with_change, without, without_all};
-pub(crate) use file::{SaveError, Saved};
+
+/// What a user can do about the file of an overlay.
+pub(crate) static REMEDIES: Remedies = Remedies {
+    name_another: "name another file with overlay in the configuration",
+    shorten: "take limits out with limits reset --save",
+};
 
 /// The most clients with saved limits of their own.
 pub(crate) const MAX_CLIENTS: usize = 1000;
-
-/// The largest overlay: 1 MiB, as of a configuration.
-pub(crate) const MAX_FILE: u64 = 1 << 20;
 
 /// The limits of an overlay, in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -6,6 +6,8 @@
 #[cfg(feature = "quota")]
 pub mod book;
 #[cfg(feature = "quota")]
+mod by_hand;
+#[cfg(feature = "quota")]
 pub mod client;
 #[cfg(feature = "quota")]
 pub mod egress;

@@ -9,3 +9,4 @@ mod fleet;
 mod histories;
 mod program;
 mod simulation;
+mod store;

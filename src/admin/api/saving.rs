@@ -12,7 +12,8 @@ use crate::http::api::Problem;
 use crate::http::peer::PeerAddr;
 use crate::http::server::Handle;
 use crate::live_limits::{LimitBook, LimitChange, Live, Name};
-use crate::overlay::{self, MAX_CLIENTS, Overlay, SaveError, Saved};
+use crate::overlay::{self, MAX_CLIENTS, Overlay};
+use crate::saved_file::{SaveError, Saved};
 
 /// Changes a limit and saves it. Blocks.
 pub(super) fn change(
@@ -92,7 +93,7 @@ fn with_overlay<T>(
     let book = LimitBook::of(server).ok_or_else(none)?;
     book.saving(|path, configuration| {
         let path = path.ok_or_else(none)?;
-        let saved = Saved::open(path).map_err(|error| unsaved(&error))?;
+        let saved = Saved::open(path, &overlay::REMEDIES).map_err(|error| unsaved(&error))?;
         save(&book, &saved, path, configuration)
     })
 }

@@ -29,8 +29,10 @@ pub(in crate::cli) struct Quota {
 pub(super) enum Command {
     Serve(Serve),
     List(List),
+    Get(Get),
     Set(Set),
     Delete(Delete),
+    Reset(Reset),
     Clients(Clients),
     Watch(Watch),
 }
@@ -61,6 +63,10 @@ pub(super) struct Serve {
     /// the time zone of --schedule, such as Europe/Berlin (default UTC)
     #[argh(option, arg_name = "name")]
     pub(super) time_zone: Option<String>,
+
+    /// where limits that are set by hand are kept: memory, until a restart, or file:PATH (default memory)
+    #[argh(option, arg_name = "store")]
+    pub(super) store: Option<String>,
 
     /// how long a client lives, and a lease lasts, after a heartbeat (default 30s)
     #[argh(option, arg_name = "time")]
@@ -156,13 +162,23 @@ asking_command! {
 }
 
 asking_command! {
-    /// Set a limit, or make one, until the quota server restarts.
+    /// Show one limit.
+    #[argh(subcommand, name = "get", usage = "[options] [--] RESOURCE", help_triggers("-h", "--help", "help"))]
+    Get {
+        /// the resource
+        #[argh(positional, arg_name = "RESOURCE")]
+        pub(super) resource: String,
+    }
+}
+
+asking_command! {
+    /// Set a limit, or make one.
     #[argh(
         subcommand,
         name = "set",
         usage = "[options] [--] RESOURCE=LIMIT",
-        note = "Nothing is stored: at a restart the limits are those that\n\
-            `quota serve --limit` names. Set it there too, if it is to stay.",
+        note = "It holds until the quota server restarts; for good if that has\n\
+            `quota serve --store file:PATH`. It goes over --limit and --schedule.",
         help_triggers("-h", "--help", "help")
     )]
     Set {
@@ -173,7 +189,17 @@ asking_command! {
 }
 
 asking_command! {
-    /// Delete a limit, until the quota server restarts.
+    /// Take back what was set or deleted by hand: what the flags of the quota server say holds again.
+    #[argh(subcommand, name = "reset", usage = "[options] [--] RESOURCE", help_triggers("-h", "--help", "help"))]
+    Reset {
+        /// the resource
+        #[argh(positional, arg_name = "RESOURCE")]
+        pub(super) resource: String,
+    }
+}
+
+asking_command! {
+    /// Delete a limit, for as long as one that is set holds.
     #[argh(subcommand, name = "delete", usage = "[options] [--] RESOURCE", help_triggers("-h", "--help", "help"))]
     Delete {
         /// the resource

@@ -10,7 +10,7 @@ use sluicegate::quota::{LimitError, NamedLimit};
 use sluicegate::rt;
 use tonic::{Request, Status};
 
-use super::args::{Clients, Delete, List, Set, Watch};
+use super::args::{Clients, Delete, Get, List, Reset, Set, Watch};
 use super::{CliError, show};
 use crate::cli::print;
 
@@ -38,24 +38,52 @@ pub(super) fn set(typed: &Set) -> Result<(), CliError> {
     let limit = wire::RateLimit::from(named.limit);
     let message =
         wire::SetResourceLimitRequest { resource_id: named.resource.to_string(), rate_limit: Some(limit) };
-    asking(&typed.connector()?, async |calls: &mut Calls| {
+    let (text, source) = asking_of(&typed.connector()?, async |calls: &mut Calls| {
         let resource = calls.set_resource_limit(within(message)).await?.into_inner();
-        Ok(show::resources(&[resource], typed.json))
+        Ok((show::resources(std::slice::from_ref(&resource), typed.json), resource.source()))
     })?;
-    let kept = format!(
-        "until the quota server restarts: `quota serve --limit {}` sets it at each start\n",
-        typed.limit
-    );
+    print(&text)?;
+    let kept = match source {
+        wire::LimitSource::Store => "kept in the store of the quota server\n".to_owned(),
+        _ => format!(
+            "until the quota server restarts: `quota serve --limit {}` sets it at each start\n",
+            typed.limit
+        ),
+    };
     tell(&kept, typed.json)
 }
 
-pub(super) fn delete(typed: &Delete) -> Result<(), CliError> {
+pub(super) fn get(typed: &Get) -> Result<(), CliError> {
     asking(&typed.connector()?, async |calls: &mut Calls| {
+        let message = wire::GetResourceRequest { resource_id: typed.resource.clone() };
+        let resource = calls.get_resource(within(message)).await?.into_inner();
+        Ok(show::resources(&[resource], typed.json))
+    })
+}
+
+pub(super) fn reset(typed: &Reset) -> Result<(), CliError> {
+    asking(&typed.connector()?, async |calls: &mut Calls| {
+        let message = wire::ResetResourceLimitRequest { resource_id: typed.resource.clone() };
+        let answer = calls.reset_resource_limit(within(message)).await?.into_inner();
+        Ok(match answer.resource {
+            Some(resource) => show::resources(&[resource], typed.json),
+            None => show::deleted(&typed.resource, typed.json),
+        })
+    })
+}
+
+pub(super) fn delete(typed: &Delete) -> Result<(), CliError> {
+    let (text, is_lasting) = asking_of(&typed.connector()?, async |calls: &mut Calls| {
         let message = wire::DeleteResourceLimitRequest { resource_id: typed.resource.clone() };
-        calls.delete_resource_limit(within(message)).await?;
-        Ok(show::deleted(&typed.resource, typed.json))
+        let answer = calls.delete_resource_limit(within(message)).await?.into_inner();
+        Ok((show::deleted(&typed.resource, typed.json), answer.is_lasting))
     })?;
-    tell("until the quota server restarts: what its --limit flags say comes back then\n", typed.json)
+    print(&text)?;
+    let kept = match is_lasting {
+        true => "kept in the store of the quota server\n",
+        false => "until the quota server restarts: what its --limit flags say comes back then\n",
+    };
+    tell(kept, typed.json)
 }
 
 /// Prints a note after a response: to standard output with text, to standard error with JSON.
@@ -106,15 +134,22 @@ fn asking(
     connector: &Connector,
     ask: impl AsyncFnOnce(&mut Calls) -> Result<String, Status>,
 ) -> Result<(), CliError> {
-    let text = rt::block_on(async {
+    print(&asking_of(connector, ask)?)
+}
+
+/// Connects, calls, and returns the response.
+fn asking_of<T>(
+    connector: &Connector,
+    ask: impl AsyncFnOnce(&mut Calls) -> Result<T, Status>,
+) -> Result<T, CliError> {
+    rt::block_on(async {
         let mut calls = connect(connector).await?;
         let late = async {
             Sleep::lasting(rt::clock(), TIMEOUT).await;
             Err(Status::deadline_exceeded("it does not answer in time"))
         };
         ask(&mut calls).or(late).await.map_err(|status| refused(&status))
-    })?;
-    print(&text)
+    })
 }
 
 async fn connect(connector: &Connector) -> Result<Calls, CliError> {

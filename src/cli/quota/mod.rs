@@ -20,14 +20,16 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:9190";
 
 pub(super) fn run(typed: &Quota, start_log: StartLog) -> Result<(), CliError> {
     let Some(command) = &typed.command else {
-        let text = "a command is missing after quota: serve, list, set, delete, clients or watch";
+        let text = "a command is missing after quota: serve, list, get, set, delete, reset, clients or watch";
         return Err(CliError::Usage(text.to_owned()));
     };
     match command {
         Command::Serve(serve) => serve::run(serve, start_log),
         Command::List(list) => ask::list(list),
+        Command::Get(get) => ask::get(get),
         Command::Set(set) => ask::set(set),
         Command::Delete(delete) => ask::delete(delete),
+        Command::Reset(reset) => ask::reset(reset),
         Command::Clients(clients) => ask::clients(clients),
         Command::Watch(watch) => ask::watch(watch),
     }

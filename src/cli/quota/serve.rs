@@ -1,7 +1,6 @@
 //! `sluicegate quota serve`: runs a quota server until it is told to stop.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use sluicegate::duration;
 use sluicegate::logging;
 use sluicegate::quota::NamedLimit;
 use sluicegate::quota::server::{
-    QuotaSchedule, QuotaServer, QuotaServerHandle, QuotaServerSettings, permitted,
+    QuotaSchedule, QuotaServer, QuotaServerHandle, QuotaServerSettings, QuotaStore, permitted,
 };
 use sluicegate::rt::{self, Signals};
 use sluicegate::schedule::{During, Timetable, Zone};
@@ -49,7 +48,7 @@ pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
         .collect::<Result<_, _>>()
         .map_err(CliError::failed)?;
     let server = QuotaServer::new(settings.clone(), listeners).map_err(CliError::failed)?;
-    logging::announce(log::Level::Info, &started(&addresses, server.local_addrs(), &settings));
+    logging::announce(log::Level::Info, &started(&addresses, &server, &settings));
     let program_log = begin_log(start_log, log_level)?;
     let needed = settings.max_connections as u64 + OWN_DESCRIPTORS;
     if let Some(limit) = descriptors.filter(|limit| *limit < needed) {
@@ -122,6 +121,7 @@ fn settings(typed: &Serve) -> Result<QuotaServerSettings, CliError> {
         settings.limits.push(named);
     }
     settings.schedules = schedules(typed, &settings.limits)?;
+    settings.store = value("--store", &typed.store, str::parse)?.unwrap_or_default();
     settings.drain = value("--drain", &typed.drain, duration::parse)?.unwrap_or(settings.drain);
     settings.token = token(typed.token_file.as_deref())?;
     let identity = identity(typed.tls_cert.as_deref(), typed.tls_key.as_deref())?;
@@ -183,9 +183,9 @@ fn count(text: &str) -> Result<usize, String> {
 }
 
 /// The lines that the server prints when it starts.
-fn started(addresses: &[ListenAddr], bound: Vec<SocketAddr>, settings: &QuotaServerSettings) -> String {
+fn started(addresses: &[ListenAddr], server: &QuotaServer, settings: &QuotaServerSettings) -> String {
     let mut text = String::new();
-    let mut bound = bound.into_iter();
+    let mut bound = server.local_addrs().into_iter();
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     for addr in addresses {
         // Writing to a string does not fail.
@@ -203,6 +203,18 @@ fn started(addresses: &[ListenAddr], bound: Vec<SocketAddr>, settings: &QuotaSer
             let _ = writeln!(text, "  {}={limit} during {during}", schedule.resource);
         }
     }
+    for (resource, limit) in server.set_by_hand() {
+        let _ = match limit {
+            Some(limit) => writeln!(text, "  {resource}={limit}, set by hand"),
+            None => writeln!(text, "  {resource} deleted by hand"),
+        };
+    }
+    let _ = match &settings.store {
+        QuotaStore::Memory => {
+            writeln!(text, "what is set by hand holds until a restart; --store file:PATH keeps it")
+        }
+        store => writeln!(text, "what is set by hand is kept in {store}"),
+    };
     let timeout = duration::spell(settings.book.heartbeat_timeout);
     let learning = match settings.book.learning {
         time if time.is_zero() => String::new(),

@@ -16,6 +16,7 @@ pub(super) fn resources(resources: &[Resource], json: bool) -> String {
                 "limit": limit.per_second,
                 "clients": resource.clients,
                 "granted": rate(resource.granted_micros),
+                "source": source(resource),
             })
         }));
     }
@@ -24,9 +25,22 @@ pub(super) fn resources(resources: &[Resource], json: bool) -> String {
         let spelt = |micros| spelt(limit.unit(), micros);
         let used = resource.clients.to_string();
         let limit = spelt(limit.per_second.saturating_mul(MICRO));
-        [resource.resource_id.clone(), limit, used, spelt(resource.granted_micros)]
+        let granted = spelt(resource.granted_micros);
+        [resource.resource_id.clone(), limit, used, granted, source(resource).to_owned()]
     });
-    table(["resource", "limit", "clients", "granted"], rows.collect(), "there are no limits")
+    let headings = ["LIMIT", ">RATE", ">CLIENTS", ">GRANTED", "SOURCE"];
+    table(headings, rows.collect(), "there are no limits")
+}
+
+/// Where a limit comes from, in the words of `limits list`.
+fn source(resource: &Resource) -> &'static str {
+    match resource.source() {
+        wire::LimitSource::Unspecified => "-",
+        wire::LimitSource::Flag => "flag",
+        wire::LimitSource::Schedule => "schedule",
+        wire::LimitSource::Api => "api",
+        wire::LimitSource::Store => "store",
+    }
 }
 
 pub(super) fn deleted(resource: &str, json: bool) -> String {
@@ -59,7 +73,7 @@ pub(super) fn clients(clients: &[wire::Client], json: bool) -> String {
             rows.push([client.client_id.clone(), expires.clone(), resource, rate, target, wants]);
         }
     }
-    let headings = ["client", "expires in", "resource", "share", "fair", "wants"];
+    let headings = ["CLIENT", ">EXPIRES IN", "LIMIT", ">SHARE", ">FAIR", ">WANTS"];
     table(headings, rows, "there are no clients")
 }
 

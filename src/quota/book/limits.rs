@@ -17,17 +17,7 @@ impl Book {
         resource: &Id,
         limit: ResourceLimit,
     ) -> Result<ResourceView, BookError> {
-        self.advance(now);
-        match self.resources.get(resource).and_then(Resource::limit) {
-            Some(old) if old.unit() != limit.unit() => {
-                return Err(BookError::OtherUnit { resource: resource.clone(), unit: old.unit() });
-            }
-            Some(_) => {}
-            None if self.limits() >= self.settings.most_resources => {
-                return Err(BookError::TooManyResources(self.settings.most_resources));
-            }
-            None => {}
-        }
+        self.check_limit(now, resource, limit)?;
         self.put_limit(resource, Some(limit));
         // Clients that used the resource before it had a limit.
         for (key, client) in &self.clients {
@@ -40,6 +30,28 @@ impl Book {
         }
         self.freed += 1;
         self.view(resource).ok_or_else(|| BookError::NoLimit(resource.clone()))
+    }
+
+    /// Checks whether [`set_limit`](Self::set_limit) would succeed.
+    ///
+    /// # Errors
+    /// Those of `set_limit`.
+    pub fn check_limit(
+        &mut self,
+        now: Instant,
+        resource: &Id,
+        limit: ResourceLimit,
+    ) -> Result<(), BookError> {
+        self.advance(now);
+        match self.resources.get(resource).and_then(Resource::limit) {
+            Some(old) if old.unit() != limit.unit() => {
+                Err(BookError::OtherUnit { resource: resource.clone(), unit: old.unit() })
+            }
+            None if self.limits() >= self.settings.most_resources => {
+                Err(BookError::TooManyResources(self.settings.most_resources))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Deletes a resource's limit. Running leases are kept, in case it gets another one.

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use super::client::{ClientView, ResourceView, ShareView};
 use super::fair::UNBOUNDED;
-use super::{Book, Id};
+use super::{Book, BookError, Id};
 use crate::clock::Instant;
 
 impl Book {
@@ -39,6 +39,15 @@ impl Book {
         let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
         let limited = self.resources.range((behind, Bound::Unbounded));
         limited.filter_map(|(resource, _)| self.view(resource)).take(most).collect()
+    }
+
+    /// One resource with a limit.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn resource(&mut self, now: Instant, resource: &Id) -> Result<ResourceView, BookError> {
+        self.advance(now);
+        self.view(resource).ok_or_else(|| BookError::NoLimit(resource.clone()))
     }
 
     /// At most `most` live clients, by id, those behind `after`.

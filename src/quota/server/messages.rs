@@ -2,6 +2,7 @@
 
 use tonic::Status;
 
+use super::limits::Source;
 use super::status;
 use crate::quota::book::{Allocation, ClientView, Interest, ResourceView, ShareView};
 use crate::quota::id::{Id, IdError};
@@ -49,8 +50,15 @@ pub(super) fn allocation(allocation: &Allocation) -> wire::Allocation {
     }
 }
 
-pub(super) fn resource(view: &ResourceView) -> wire::Resource {
+pub(super) fn resource(view: &ResourceView, source: Source) -> wire::Resource {
+    let source = match source {
+        Source::Flag => wire::LimitSource::Flag,
+        Source::Schedule => wire::LimitSource::Schedule,
+        Source::Api => wire::LimitSource::Api,
+        Source::Store => wire::LimitSource::Store,
+    };
     wire::Resource {
+        source: source.into(),
         resource_id: view.resource.to_string(),
         rate_limit: Some(view.limit.into()),
         clients: u32::try_from(view.clients).unwrap_or(u32::MAX),

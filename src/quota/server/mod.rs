@@ -1,4 +1,4 @@
-//! The quota server: gRPC over HTTP/2, in memory, one instance.
+//! The quota server: gRPC over HTTP/2, one instance. Leases are in memory, and so are limits, unless a store keeps them.
 //!
 //! ```no_run
 //! use sluicegate::quota::server::{QuotaServer, QuotaServerSettings};
@@ -12,6 +12,7 @@
 
 mod connection;
 mod deadline;
+mod limits;
 mod messages;
 mod preface;
 mod reflection;
@@ -20,8 +21,10 @@ mod schedules;
 mod service;
 mod shared_book;
 mod status;
+mod store;
 mod watch;
 
+use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,15 +33,18 @@ use std::time::Duration;
 use futures_lite::FutureExt;
 
 use super::book::{Book, BookSettings};
-use super::limit::NamedLimit;
+use super::id::Id;
+use super::limit::{NamedLimit, ResourceLimit};
 use crate::clock::Clock;
 use crate::rt::serve::{Stage, Stages, Tasks};
 use crate::rt::{self, Listener, Slots};
 use crate::tls::ServerTls;
 use crate::token::Token;
+use limits::Limits;
 use router::Router;
 pub use schedules::QuotaSchedule;
 use shared_book::SharedBook;
+pub use store::{QuotaStore, QuotaStoreError};
 
 /// Settings of a quota server.
 #[derive(Clone, Debug)]
@@ -49,6 +55,8 @@ pub struct QuotaServerSettings {
     pub limits: Vec<NamedLimit>,
     /// Those of them that follow the time of the week. Default none.
     pub schedules: Vec<QuotaSchedule>,
+    /// Where limits that are set by hand are kept. They go over `limits` and `schedules`. Default in memory.
+    pub store: QuotaStore,
     /// The token that callers must send; the health service needs none. Default none.
     pub token: Option<Token>,
     /// Default none: plain HTTP/2.
@@ -69,6 +77,7 @@ impl Default for QuotaServerSettings {
             book,
             limits: Vec::new(),
             schedules: Vec::new(),
+            store: QuotaStore::default(),
             token: None,
             tls: None,
             drain: Duration::from_secs(5),
@@ -126,10 +135,10 @@ pub fn permitted(
 }
 
 impl QuotaServer {
-    /// Creates a server on `listeners`. Connections queue from now on.
+    /// Creates a server on `listeners`. Connections queue from now on. Reads the store, and blocks meanwhile.
     ///
     /// # Errors
-    /// A listener is reachable from other machines without protection, or a limit is invalid.
+    /// A listener is reachable from other machines without protection, a limit is invalid, or the store cannot be read.
     pub fn new(settings: QuotaServerSettings, listeners: Vec<Listener>) -> Result<Self, QuotaServerError> {
         for addr in listeners.iter().filter_map(Listener::local_addr) {
             permitted(addr, settings.token.as_ref(), settings.tls.as_ref())?;
@@ -138,12 +147,13 @@ impl QuotaServer {
         let now = clock.now();
         // The standard library's source of randomness.
         let epoch = RandomState::new().build_hasher().finish();
+        let failed = |error: &dyn fmt::Display| QuotaServerError(error.to_string());
+        let by_hand = settings.store.load().map_err(|error| failed(&error))?;
+        let limits = Limits::new(settings.limits, settings.store, by_hand);
         let mut book = Book::new(settings.book, epoch, now);
-        for named in &settings.limits {
-            let set = book.set_limit(now, &named.resource, named.limit);
-            set.map_err(|error| QuotaServerError(error.to_string()))?;
-        }
-        let book = Arc::new(SharedBook::new(book, clock).with_schedules(settings.schedules));
+        limits.fill(&mut book, now).map_err(|error| failed(&error))?;
+        let book = SharedBook::new(book, clock).with_limits(limits).with_schedules(settings.schedules);
+        let book = Arc::new(book);
         book.apply_schedules(book.clock().calendar());
         let asks_clients = settings.tls.as_ref().is_some_and(ServerTls::asks_clients);
         let trusts_connections = settings.token.is_none() || asks_clients;
@@ -167,6 +177,11 @@ impl QuotaServer {
     /// The TCP addresses listened on, with their actual ports.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.listeners.iter().filter_map(Listener::local_addr).collect()
+    }
+
+    /// Limits that were set by hand, and those that were deleted (`None`), as the store has them.
+    pub fn set_by_hand(&self) -> Vec<(Id, Option<ResourceLimit>)> {
+        self.shared.book.limits.set_by_hand()
     }
 
     /// A handle that stops this server.

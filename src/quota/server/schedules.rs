@@ -32,21 +32,35 @@ struct Followed {
     schedule: QuotaSchedule,
     /// Which of its times its limit was set to last, or its own; `None` before the first time.
     set_to: Option<Option<usize>>,
-    /// Somebody set or deleted the limit: it stays so.
-    is_by_hand: bool,
 }
 
 impl Schedules {
     pub(super) fn new(schedules: Vec<QuotaSchedule>) -> Self {
-        let follow = |schedule| Followed { schedule, set_to: None, is_by_hand: false };
+        let follow = |schedule| Followed { schedule, set_to: None };
         Self(Mutex::new(schedules.into_iter().map(follow).collect()))
     }
 
-    /// Notes that somebody set or deleted a limit. Call it while the book is locked.
-    pub(super) fn set_by_hand(&self, resource: &Id) {
-        for followed in self.0.lock().iter_mut().filter(|followed| followed.schedule.resource == *resource) {
-            followed.is_by_hand = true;
-        }
+    /// Whether the limit of `resource` was set to one of its times.
+    pub(super) fn holds(&self, resource: &Id) -> bool {
+        let followed = self.0.lock();
+        followed.iter().any(|followed| followed.schedule.resource == *resource && followed.nth().is_some())
+    }
+
+    /// The limit of `resource` at `at`, which the caller sets; `None` if it follows no schedule.
+    pub(super) fn limit(&self, resource: &Id, at: SystemTime) -> Option<ResourceLimit> {
+        let mut followed = self.0.lock();
+        let followed = followed.iter_mut().find(|followed| followed.schedule.resource == *resource)?;
+        let QuotaSchedule { own, times, .. } = &followed.schedule;
+        let (nth, limit) = times.at(at).holds.map_or((None, own), |(nth, limit)| (Some(nth), limit));
+        followed.set_to = Some(nth);
+        Some(*limit)
+    }
+}
+
+impl Followed {
+    /// Which of its times its limit was set to last.
+    fn nth(&self) -> Option<usize> {
+        self.set_to.flatten()
     }
 }
 
@@ -55,7 +69,10 @@ impl SharedBook {
     pub(super) fn apply_schedules(&self, at: SystemTime) -> Option<SystemTime> {
         self.with(|book, now| {
             let mut next: Option<SystemTime> = None;
-            for followed in self.schedules.0.lock().iter_mut().filter(|followed| !followed.is_by_hand) {
+            let mut schedules = self.schedules.0.lock();
+            // What somebody set or deleted stays so.
+            let by_hand = |followed: &&mut Followed| self.limits.is_by_hand(&followed.schedule.resource);
+            for followed in schedules.iter_mut().filter(|followed| !by_hand(followed)) {
                 let QuotaSchedule { resource, own, times } = &followed.schedule;
                 let held = times.at(at);
                 next = [next, held.until].into_iter().flatten().min();
@@ -93,6 +110,8 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use crate::quota::book::{Book, BookSettings};
+    use crate::quota::server::limits::{Change, Source};
+    use crate::rt;
     use crate::schedule::{During, Zone};
 
     #[test]
@@ -106,7 +125,7 @@ mod tests {
         let schedule = QuotaSchedule { resource: resource.clone(), own: limit("100m"), times };
         let clock = Arc::new(ManualClock::new());
         let book = Book::new(BookSettings::default(), 1, crate::clock::Instant::ZERO);
-        let shared = SharedBook::new(book, clock).with_schedules(vec![schedule]);
+        let shared = Arc::new(SharedBook::new(book, clock).with_schedules(vec![schedule]));
         let now = || {
             let view = shared.with(|book, now| book.resources(now, None, 10));
             view.first().map(|view| view.limit.to_string())
@@ -123,11 +142,12 @@ mod tests {
             assert_eq!(shared.apply_schedules(at(moment)), Some(at(next)), "{moment}");
             assert_eq!(now().as_deref(), Some(expected), "{moment}");
         }
-        shared.with(|book, now| {
-            book.set_limit(now, &resource, limit("7m")).unwrap();
-            shared.schedules.set_by_hand(&resource);
-        });
+        assert_eq!(shared.source(&resource), Source::Schedule);
+        rt::block_on(shared.change(resource.clone(), Change::Set(limit("7m")))).unwrap();
         assert_eq!(shared.apply_schedules(at("2026-11-23 18:00")), None);
-        assert_eq!(now().as_deref(), Some("7m"));
+        assert_eq!((now().as_deref(), shared.source(&resource)), (Some("7m"), Source::Api));
+        rt::block_on(shared.change(resource.clone(), Change::Reset)).unwrap();
+        assert_eq!(shared.apply_schedules(at("2026-11-23 08:00")), Some(at("2026-11-23 18:00")));
+        assert_eq!(now().as_deref(), Some("40m"));
     }
 }

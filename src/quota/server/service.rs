@@ -6,10 +6,11 @@ use std::sync::Arc;
 use futures_lite::Stream;
 use tonic::{Request, Response, Status};
 
+use super::limits::{Change, ChangeError};
 use super::shared_book::SharedBook;
 use super::watch::{self, Slots};
 use super::{messages, status};
-use crate::quota::book::Beat;
+use crate::quota::book::{Beat, BookError, ResourceView};
 use crate::quota::id::Id;
 use crate::quota::wire::{self, quota_server::Quota};
 
@@ -30,6 +31,24 @@ impl Service {
         let clients = book.with(|book, _| book.settings().most_clients);
         // A reconnected client may have a second stream before the first is known to be dead.
         Self { book, watchers: Slots::new(clients * 2), observers: Slots::new(MAX_OBSERVERS) }
+    }
+}
+
+impl Service {
+    /// Makes a change by hand. Returns the limit after it, if there is one.
+    async fn changed(&self, resource: &Id, change: Change) -> Result<Option<wire::Resource>, Status> {
+        let changed = self.book.change(resource.clone(), change).await;
+        let view = changed.map_err(|error| {
+            if let ChangeError::Store(error) = &error {
+                log::warn!(resource:%, error:%; "a limit cannot be kept: it stays as it is");
+            }
+            status::of_change(&error)
+        })?;
+        Ok(view.map(|view| self.resource(&view)))
+    }
+
+    fn resource(&self, view: &ResourceView) -> wire::Resource {
+        messages::resource(view, self.book.source(&view.resource))
     }
 }
 
@@ -97,14 +116,16 @@ impl Quota for Service {
         let request = request.into_inner();
         let resource = messages::id("resource_id", &request.resource_id)?;
         let limit = messages::limit(request.rate_limit)?;
-        let view = self.book.with(|book, now| {
-            let view = book.set_limit(now, &resource, limit)?;
-            self.book.schedules.set_by_hand(&resource);
-            Ok(view)
-        });
-        let view = view.map_err(|error| status::of_book(&error))?;
+        let view = self.changed(&resource, Change::Set(limit)).await?;
         log::info!(resource:%, limit:%; "limit set");
-        Ok(Response::new(messages::resource(&view)))
+        view.map(Response::new).ok_or_else(|| status::of_book(&BookError::NoLimit(resource)))
+    }
+
+    async fn get_resource(&self, request: Request<wire::GetResourceRequest>) -> Reply<wire::Resource> {
+        let resource = messages::id("resource_id", &request.into_inner().resource_id)?;
+        let view = self.book.with(|book, now| book.resource(now, &resource));
+        let view = view.map_err(|error| status::of_book(&error))?;
+        Ok(Response::new(self.resource(&view)))
     }
 
     async fn unregister_client(
@@ -128,7 +149,7 @@ impl Quota for Service {
         let next = resources.last().filter(|_| resources.len() == most);
         Ok(Response::new(wire::ListResourcesResponse {
             next_page_token: next.map_or_else(String::new, |last| last.resource.to_string()),
-            resources: resources.iter().map(messages::resource).collect(),
+            resources: resources.iter().map(|view| self.resource(view)).collect(),
         }))
     }
 
@@ -151,14 +172,20 @@ impl Quota for Service {
         request: Request<wire::DeleteResourceLimitRequest>,
     ) -> Reply<wire::DeleteResourceLimitResponse> {
         let resource = messages::id("resource_id", &request.into_inner().resource_id)?;
-        let deleted = self.book.with(|book, now| {
-            book.delete_limit(now, &resource)?;
-            self.book.schedules.set_by_hand(&resource);
-            Ok(())
-        });
-        deleted.map_err(|error| status::of_book(&error))?;
+        self.changed(&resource, Change::Delete).await?;
         log::info!(resource:%; "limit deleted");
-        Ok(Response::new(wire::DeleteResourceLimitResponse {}))
+        let is_lasting = self.book.limits.is_lasting();
+        Ok(Response::new(wire::DeleteResourceLimitResponse { is_lasting }))
+    }
+
+    async fn reset_resource_limit(
+        &self,
+        request: Request<wire::ResetResourceLimitRequest>,
+    ) -> Reply<wire::ResetResourceLimitResponse> {
+        let resource = messages::id("resource_id", &request.into_inner().resource_id)?;
+        let view = self.changed(&resource, Change::Reset).await?;
+        log::info!(resource:%; "limit reset");
+        Ok(Response::new(wire::ResetResourceLimitResponse { resource: view }))
     }
 
     type WatchAllocationsStream = Pin<Box<dyn Stream<Item = Result<wire::AllocationChanges, Status>> + Send>>;

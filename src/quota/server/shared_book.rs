@@ -5,6 +5,7 @@ use std::sync::Arc;
 use event_listener::{Event, EventListener};
 use futures_lite::FutureExt;
 
+use super::limits::Limits;
 use super::schedules::{QuotaSchedule, Schedules};
 use crate::clock::{Clock, Instant, Sleep};
 use crate::quota::book::Book;
@@ -13,6 +14,7 @@ use crate::sync::Mutex;
 pub(super) struct SharedBook {
     book: Mutex<Book>,
     clock: Arc<dyn Clock>,
+    pub(super) limits: Limits,
     pub(super) schedules: Schedules,
     /// Notified when a client may get another share.
     freed: Event,
@@ -22,8 +24,13 @@ pub(super) struct SharedBook {
 
 impl SharedBook {
     pub(super) fn new(book: Book, clock: Arc<dyn Clock>) -> Self {
-        let schedules = Schedules::default();
-        Self { book: Mutex::new(book), clock, schedules, freed: Event::new(), ending: Event::new() }
+        let (limits, schedules) = (Limits::default(), Schedules::default());
+        Self { book: Mutex::new(book), clock, limits, schedules, freed: Event::new(), ending: Event::new() }
+    }
+
+    /// Has its limits come from `limits`, which have filled the book.
+    pub(super) fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Has limits follow `schedules`, from the first call of [`apply_schedules`](Self::apply_schedules) on.

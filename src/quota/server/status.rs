@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use super::limits::ChangeError;
 use crate::quota::book::BookError;
 
 /// The domain of the reasons.
@@ -38,6 +39,20 @@ pub(super) fn of_book(error: &BookError) -> Status {
         _ => {}
     }
     Status::with_error_details(code, text, details)
+}
+
+/// The status of a refused change of a limit.
+pub(super) fn of_change(error: &ChangeError) -> Status {
+    match error {
+        ChangeError::Book(error) => of_book(error),
+        ChangeError::NotByHand(resource) => {
+            let text = format!("resource {resource} is as the flags of the server say; there is nothing to reset");
+            of_reason(Code::NotFound, "NOT_SET_BY_HAND", &text)
+        }
+        ChangeError::Store(error) => {
+            of_reason(Code::Unavailable, "STORE", &format!("nothing is changed: {error}"))
+        }
+    }
 }
 
 /// The status of a refused registration.

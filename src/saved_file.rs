@@ -1,4 +1,4 @@
-//! The file of an overlay: read, and replaced as a whole.
+//! A small file that the program itself writes: read, and replaced as a whole.
 //!
 //! The new text goes into a file beside it, which is on the disk before it takes the name. Whatever happens, the name stands for the
 //! old text or for the new one.
@@ -9,16 +9,28 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use super::MAX_FILE;
 use crate::named_file;
+
+/// The largest file: 1 MiB, as of a configuration.
+pub(crate) const MAX_FILE: u64 = 1 << 20;
 
 /// Mode of a new file: it may name clients.
 const MODE: u32 = 0o640;
 
-/// Why an overlay cannot be read or written.
+/// What a user can do about a file of this kind.
+#[derive(Debug)]
+pub(crate) struct Remedies {
+    /// How another file is named: "name another file with …".
+    pub(crate) name_another: &'static str,
+    /// How it gets shorter: "take limits out with …".
+    pub(crate) shorten: &'static str,
+}
+
+/// Why a file cannot be read or written.
 #[derive(Debug)]
 pub(crate) struct SaveError {
     path: PathBuf,
+    remedies: &'static Remedies,
     is_write: bool,
     error: io::Error,
 }
@@ -29,16 +41,17 @@ impl SaveError {
         self.is_write
     }
 
-    fn remedy(&self) -> &'static str {
-        match self.error.kind() {
+    fn remedy(&self) -> String {
+        let first = match self.error.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem if self.is_write => {
-                "let the server's user write into that folder (with systemd also by ReadWritePaths=), or name \
-                 another file with overlay in the configuration"
+                "let the server's user write into that folder (with systemd also by ReadWritePaths=)"
             }
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on its disk",
-            ErrorKind::NotFound => "make its folder, or name another file with overlay in the configuration",
-            _ => "look at it, or name another file with overlay in the configuration",
-        }
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => return "make room on its disk".to_owned(),
+            ErrorKind::FileTooLarge if self.is_write => return self.remedies.shorten.to_owned(),
+            ErrorKind::NotFound => "make its folder",
+            _ => "look at it",
+        };
+        format!("{first}, or {}", self.remedies.name_another)
     }
 }
 
@@ -49,29 +62,30 @@ impl fmt::Display for SaveError {
     }
 }
 
-/// An overlay on the disk.
+/// A file on the disk.
 pub(crate) struct Saved {
     /// Where links lead to.
     path: PathBuf,
+    remedies: &'static Remedies,
     text: String,
     /// Mode, user and group of the file; `None` if there is none yet.
     owned: Option<(u32, u32, u32)>,
 }
 
 impl Saved {
-    /// Reads the overlay at `path`, which need not be there. Blocks.
+    /// Reads the file at `path`, which need not be there. Blocks.
     ///
     /// # Errors
     /// It cannot be read, is longer than [`MAX_FILE`], is not UTF-8, or a link to nothing.
-    pub(crate) fn open(path: &Path) -> Result<Self, SaveError> {
-        let failed = |error| SaveError { path: path.to_owned(), is_write: false, error };
+    pub(crate) fn open(path: &Path, remedies: &'static Remedies) -> Result<Self, SaveError> {
+        let failed = |error| SaveError { path: path.to_owned(), remedies, is_write: false, error };
         let resolved = match fs::canonicalize(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 if fs::symlink_metadata(path).is_ok() {
                     let text = "it is a link to nothing";
                     return Err(failed(io::Error::other(text)));
                 }
-                return Ok(Self { path: path.to_owned(), text: String::new(), owned: None });
+                return Ok(Self { path: path.to_owned(), remedies, text: String::new(), owned: None });
             }
             resolved => resolved.map_err(failed)?,
         };
@@ -81,7 +95,7 @@ impl Saved {
         let text = String::from_utf8(bytes);
         let text = text.map_err(|_| failed(io::Error::other("it is not UTF-8 text")))?;
         let owned = Some((owner.mode() & 0o7777, owner.uid(), owner.gid()));
-        Ok(Self { path: resolved, text, owned })
+        Ok(Self { path: resolved, remedies, text, owned })
     }
 
     /// Its text; empty if there is no file.
@@ -100,9 +114,9 @@ impl Saved {
     /// # Errors
     /// It cannot be written; the file is as it was.
     pub(crate) fn replace(&self, text: &str) -> Result<(), SaveError> {
-        let failed = |error| SaveError { path: self.path.clone(), is_write: true, error };
+        let failed = |error| self.unwritten(error);
         if text.len() as u64 > MAX_FILE {
-            let text = "it would have more than 1 MiB; take limits out with limits reset --save";
+            let text = "it would have more than 1 MiB";
             return Err(failed(io::Error::new(ErrorKind::FileTooLarge, text)));
         }
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -126,12 +140,12 @@ impl Saved {
     pub(crate) fn restore(&self) -> Result<(), SaveError> {
         match self.owned {
             Some(_) => self.replace(&self.text),
-            None => fs::remove_file(&self.path).map_err(|error| SaveError {
-                path: self.path.clone(),
-                is_write: true,
-                error,
-            }),
+            None => fs::remove_file(&self.path).map_err(|error| self.unwritten(error)),
         }
+    }
+
+    fn unwritten(&self, error: io::Error) -> SaveError {
+        SaveError { path: self.path.clone(), remedies: self.remedies, is_write: true, error }
     }
 
     fn write(&self, new: &Path, text: &str) -> io::Result<()> {
@@ -161,6 +175,8 @@ mod tests {
 
     use super::*;
 
+    static REMEDIES: Remedies = Remedies { name_another: "name another", shorten: "take limits out" };
+
     fn folder() -> tempfile::TempDir {
         tempfile::tempdir().unwrap()
     }
@@ -177,12 +193,12 @@ mod tests {
         let folder = folder();
         let path = folder.path().join("a.toml");
         let mode = || fs::metadata(&path).unwrap().mode() & 0o7777;
-        let saved = Saved::open(&path).unwrap();
+        let saved = Saved::open(&path, &REMEDIES).unwrap();
         assert_eq!((saved.text(), saved.is_there()), ("", false));
         saved.replace("a = 1\n").unwrap();
         assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode()), ("a = 1\n", 0o640));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
-        let saved = Saved::open(&path).unwrap();
+        let saved = Saved::open(&path, &REMEDIES).unwrap();
         saved.replace("a = 2\n").unwrap();
         assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode()), ("a = 2\n", 0o604));
         saved.restore().unwrap();
@@ -197,7 +213,7 @@ mod tests {
         fs::write(&path, "a = 1\n").unwrap();
         for left in ["", "a = 2", "a = 2\n"] {
             fs::write(folder.path().join(".a.toml.new"), left).unwrap();
-            let saved = Saved::open(&path).unwrap();
+            let saved = Saved::open(&path, &REMEDIES).unwrap();
             assert_eq!(saved.text(), "a = 1\n");
             saved.replace("a = 1\n").unwrap();
             assert_eq!(names(&folder), ["a.toml"]);
@@ -206,7 +222,7 @@ mod tests {
         let other = folder.path().join("other");
         fs::write(&other, "other").unwrap();
         symlink(&other, folder.path().join(".a.toml.new")).unwrap();
-        Saved::open(&path).unwrap().replace("a = 3\n").unwrap();
+        Saved::open(&path, &REMEDIES).unwrap().replace("a = 3\n").unwrap();
         assert_eq!(fs::read_to_string(&other).unwrap(), "other");
         assert_eq!(fs::read_to_string(&path).unwrap(), "a = 3\n");
     }
@@ -217,10 +233,10 @@ mod tests {
         let (path, end) = (folder.path().join("link.toml"), folder.path().join("below/end.toml"));
         fs::create_dir(folder.path().join("below")).unwrap();
         symlink("below/end.toml", &path).unwrap();
-        let error = Saved::open(&path).err().unwrap().to_string();
+        let error = Saved::open(&path, &REMEDIES).err().unwrap().to_string();
         assert!(error.contains("link.toml cannot be read: it is a link to nothing"), "{error}");
         fs::write(&end, "a = 1\n").unwrap();
-        Saved::open(&path).unwrap().replace("a = 2\n").unwrap();
+        Saved::open(&path, &REMEDIES).unwrap().replace("a = 2\n").unwrap();
         assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&end).unwrap(), "a = 2\n");
     }
@@ -233,17 +249,17 @@ mod tests {
             ("/proc/a.toml", "cannot be written: No such file or directory"),
         ] {
             let path = folder.path().join(path);
-            let error = Saved::open(&path).unwrap().replace("a = 1\n").unwrap_err();
+            let error = Saved::open(&path, &REMEDIES).unwrap().replace("a = 1\n").unwrap_err();
             assert!(error.is_write() && error.to_string().contains(expected), "{error}");
         }
         let path = folder.path().join("a.toml");
         fs::write(&path, "a = 1\n").unwrap();
-        let error = Saved::open(&path).unwrap().replace(&"#".repeat(MAX_FILE as usize + 1)).unwrap_err();
+        let error = Saved::open(&path, &REMEDIES).unwrap().replace(&"#".repeat(MAX_FILE as usize + 1)).unwrap_err();
         assert!(error.to_string().contains("more than 1 MiB"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "a = 1\n");
         fs::write(&path, b"\xff").unwrap();
-        assert!(Saved::open(&path).err().unwrap().to_string().contains("not UTF-8"));
+        assert!(Saved::open(&path, &REMEDIES).err().unwrap().to_string().contains("not UTF-8"));
         fs::write(&path, "#".repeat(MAX_FILE as usize + 1)).unwrap();
-        assert!(Saved::open(&path).err().unwrap().to_string().contains("more than"));
+        assert!(Saved::open(&path, &REMEDIES).err().unwrap().to_string().contains("more than"));
     }
 }

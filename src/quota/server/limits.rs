@@ -1,0 +1,187 @@
+//! The limits of a quota server: what its flags say, and over that what was set by hand.
+//!
+//! A change by hand is checked, kept in the store, and made, in this order and one after the other: what is answered holds
+//! after a restart too, and what is refused has changed nothing.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::shared_book::SharedBook;
+use super::store::{QuotaStore, QuotaStoreError};
+use crate::clock::Instant;
+use crate::quota::book::{Book, BookError, ResourceView};
+use crate::quota::by_hand::{ByHand, Setting};
+use crate::quota::id::Id;
+use crate::quota::limit::{NamedLimit, ResourceLimit};
+use crate::rt;
+use crate::sync::Mutex;
+
+/// Where limits come from.
+#[derive(Default)]
+pub(super) struct Limits {
+    /// Of flags.
+    own: Vec<NamedLimit>,
+    store: QuotaStore,
+    by_hand: Mutex<ByHand>,
+    /// Held by the change that is being made.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// A change by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Set(ResourceLimit),
+    Delete,
+    /// What flags say holds again.
+    Reset,
+}
+
+/// Why a change is refused. It has changed nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ChangeError {
+    Book(BookError),
+    /// Nobody has set or deleted it.
+    NotByHand(Id),
+    Store(QuotaStoreError),
+}
+
+/// Where the value of a limit comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Flag,
+    Schedule,
+    /// Set by hand, until the server restarts.
+    Api,
+    /// Set by hand, and kept.
+    Store,
+}
+
+impl Limits {
+    pub(super) fn new(own: Vec<NamedLimit>, store: QuotaStore, by_hand: ByHand) -> Self {
+        Self { own, store, by_hand: Mutex::new(by_hand), turn: tokio::sync::Mutex::default() }
+    }
+
+    /// Whether somebody set or deleted it.
+    pub(super) fn is_by_hand(&self, resource: &Id) -> bool {
+        self.by_hand.lock().get(resource).is_some()
+    }
+
+    /// Whether a change by hand holds after a restart.
+    pub(super) fn is_lasting(&self) -> bool {
+        self.store.is_lasting()
+    }
+
+    pub(super) fn set_by_hand(&self) -> Vec<(Id, Option<ResourceLimit>)> {
+        let limit = |setting| match setting {
+            Setting::Set(limit) => Some(limit),
+            Setting::Deleted => None,
+        };
+        self.by_hand.lock().iter().map(|(resource, setting)| (resource.clone(), limit(setting))).collect()
+    }
+
+    fn of_flags(&self, resource: &Id) -> Option<ResourceLimit> {
+        self.own.iter().find(|named| named.resource == *resource).map(|named| named.limit)
+    }
+
+    /// Sets the limits of a new book.
+    ///
+    /// # Errors
+    /// There are too many.
+    pub(super) fn fill(&self, book: &mut Book, now: Instant) -> Result<(), BookError> {
+        let by_hand = self.by_hand.lock();
+        for NamedLimit { resource, limit } in &self.own {
+            if by_hand.get(resource).is_none() {
+                book.set_limit(now, resource, *limit)?;
+            }
+        }
+        for (resource, setting) in by_hand.iter() {
+            if let Setting::Set(limit) = setting {
+                book.set_limit(now, resource, limit)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SharedBook {
+    /// Where the limit of `resource` comes from.
+    pub(super) fn source(&self, resource: &Id) -> Source {
+        match self.limits.is_by_hand(resource) {
+            true if self.limits.is_lasting() => Source::Store,
+            true => Source::Api,
+            false if self.schedules.holds(resource) => Source::Schedule,
+            false => Source::Flag,
+        }
+    }
+
+    /// Makes a change by hand. Returns the limit after it, if there is one.
+    ///
+    /// Cancel safe: once called, the change is made or refused as a whole, whether or not somebody waits for that.
+    ///
+    /// # Errors
+    /// It is not valid, or the store cannot keep it.
+    pub(super) async fn change(
+        self: &Arc<Self>,
+        resource: Id,
+        change: Change,
+    ) -> Result<Option<ResourceView>, ChangeError> {
+        let (done, result) = oneshot::channel();
+        let shared = Arc::clone(self);
+        rt::spawn(async move {
+            // The caller may have gone.
+            let _ = done.send(shared.change_in_turn(&resource, change).await);
+        });
+        result.await.unwrap_or_else(|_| {
+            let text = "the change failed in an unknown way; look at the log of the quota server";
+            Err(ChangeError::Store(QuotaStoreError(text.to_owned())))
+        })
+    }
+
+    async fn change_in_turn(
+        &self,
+        resource: &Id,
+        change: Change,
+    ) -> Result<Option<ResourceView>, ChangeError> {
+        let _turn = self.limits.turn.lock().await;
+        self.with(|book, now| match change {
+            Change::Set(limit) => book.check_limit(now, resource, limit).map_err(ChangeError::Book),
+            Change::Delete => book.resource(now, resource).map(drop).map_err(ChangeError::Book),
+            Change::Reset if self.limits.is_by_hand(resource) => Ok(()),
+            Change::Reset => Err(ChangeError::NotByHand(resource.clone())),
+        })?;
+        let setting = match change {
+            Change::Set(limit) => Some(Setting::Set(limit)),
+            // One that no flag names does not come back by itself.
+            Change::Delete => self.limits.of_flags(resource).map(|_| Setting::Deleted),
+            Change::Reset => None,
+        };
+        self.limits.store.put(resource, setting).await.map_err(ChangeError::Store)?;
+        self.with(|book, now| {
+            let limit = match change {
+                Change::Set(limit) => Some(limit),
+                Change::Delete => None,
+                Change::Reset => {
+                    self.schedules.limit(resource, self.clock().calendar()).or(self.limits.of_flags(resource))
+                }
+            };
+            let replaced = replace(book, now, resource, limit).map_err(ChangeError::Book)?;
+            self.limits.by_hand.lock().put(resource, setting);
+            Ok(replaced)
+        })
+    }
+}
+
+/// Gives `resource` this limit, or none, whatever it counted before.
+fn replace(
+    book: &mut Book,
+    now: Instant,
+    resource: &Id,
+    limit: Option<ResourceLimit>,
+) -> Result<Option<ResourceView>, BookError> {
+    let unit = book.resource(now, resource).ok().map(|view| view.limit.unit());
+    if unit.is_some() && unit != limit.map(ResourceLimit::unit) {
+        book.delete_limit(now, resource)?;
+    }
+    limit.map(|limit| book.set_limit(now, resource, limit)).transpose()
+}
