@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use rustix::process::Signal;
 use testkit::program::{self, Program};
+use testkit::skip::skipped;
 
 /// A quota server on a file.
 struct Quota {
