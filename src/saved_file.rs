@@ -254,7 +254,8 @@ mod tests {
         }
         let path = folder.path().join("a.toml");
         fs::write(&path, "a = 1\n").unwrap();
-        let error = Saved::open(&path, &REMEDIES).unwrap().replace(&"#".repeat(MAX_FILE as usize + 1)).unwrap_err();
+        let error =
+            Saved::open(&path, &REMEDIES).unwrap().replace(&"#".repeat(MAX_FILE as usize + 1)).unwrap_err();
         assert!(error.to_string().contains("more than 1 MiB"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "a = 1\n");
         fs::write(&path, b"\xff").unwrap();

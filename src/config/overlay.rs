@@ -78,7 +78,8 @@ impl Config {
         let Some(file) = self.overlay.file.clone().filter(|_| absent != Absent::Unchecked) else {
             return Ok(self);
         };
-        let saved = Saved::open(&file, &overlay::REMEDIES).map_err(|error| ConfigError::new(error.to_string()))?;
+        let saved =
+            Saved::open(&file, &overlay::REMEDIES).map_err(|error| ConfigError::new(error.to_string()))?;
         let overlay = Overlay::parse(saved.text(), &file.display().to_string())?;
         // Clients' own limits go over that of each, wherever it stands.
         let (own, others): (Vec<_>, Vec<_>) =

@@ -100,10 +100,7 @@ fn limits_are_listed_set_and_deleted_and_clients_shown() {
     assert!(String::from_utf8(json.stderr).unwrap().contains("until the quota server restarts"));
     serde_json::from_slice::<serde_json::Value>(&json.stdout).unwrap();
     let list = program.says(&["list", "--json"]);
-    assert!(
-        list.contains(r#""limit":1000000,"resource":"egress","source":"api","unit":"bytes""#),
-        "{list}"
-    );
+    assert!(list.contains(r#""limit":1000000,"resource":"egress","source":"api","unit":"bytes""#), "{list}");
     let get = program.says(&["get", "egress", "--json"]);
     assert_eq!(Some(get.trim_end()), list.lines().find(|line| line.contains("egress")));
     assert!(program.says(&["reset", "egress"]).lines().nth(1).unwrap().contains("100m"));
@@ -213,8 +210,7 @@ fn sigusr2_has_a_new_quota_server_take_the_address_over() {
 fn take_over(store: &str, [rate, source]: [&str; 2]) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let addr = port.to_string();
-    let args =
-        ["serve", "--learning", "0s", "--listen", &addr, "--limit", "egress=100m", "--store", store];
+    let args = ["serve", "--learning", "0s", "--listen", &addr, "--limit", "egress=100m", "--store", store];
     let mut old = Program::start_where_told(command(&args));
     let asked = |args: &[&str]| {
         let output = command(args).args(["--server", &format!("http://{addr}")]).output().unwrap();

@@ -65,8 +65,7 @@ fn what_was_set_by_hand_holds_after_a_kill_and_goes_over_the_flags() {
     let deleted = quota.says(&["delete", "gone"]);
     assert_eq!(deleted, "gone has no limit any more\nkept in the store of the quota server\n");
     quota.says(&["delete", "api"]);
-    let after =
-        rows(&[["egress", "8mbit", "store"], ["more", "5m", "store"], ["own", "1m", "flag"]]);
+    let after = rows(&[["egress", "8mbit", "store"], ["more", "5m", "store"], ["own", "1m", "flag"]]);
     let shown = |list: Vec<[String; 3]>| -> Vec<[String; 3]> {
         // 8mbit is shown in bytes.
         let spelt = |rate: String| if rate == "976.562k" { "8mbit".to_owned() } else { rate };
@@ -122,7 +121,12 @@ fn a_file_that_cannot_be_used_is_an_error_at_the_start_that_says_what_to_do() {
     ] {
         let store = format!("file:{}", path(name).display());
         let output = Command::output(&mut program::command(&[
-            "quota", "serve", "--listen", "127.0.0.1:0", "--store", &store,
+            "quota",
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--store",
+            &store,
         ]))
         .unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
@@ -181,7 +185,10 @@ fn a_full_disk_refuses_a_change_and_takes_it_when_there_is_room() {
     let output = quota.ask(&["set", "r=2m"]);
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{error}");
-    assert!(error.contains("nothing is changed: store file ") && error.contains("make room on its disk"), "{error}");
+    assert!(
+        error.contains("nothing is changed: store file ") && error.contains("make room on its disk"),
+        "{error}"
+    );
     assert_eq!(quota.list(), rows(&[["r", "1m", "flag"]]));
     // The system shows the program's disk.
     let seen = format!("/proc/{}/root{}", quota.program.id(), path.display());

@@ -46,7 +46,8 @@ pub(super) fn of_change(error: &ChangeError) -> Status {
     match error {
         ChangeError::Book(error) => of_book(error),
         ChangeError::NotByHand(resource) => {
-            let text = format!("resource {resource} is as the flags of the server say; there is nothing to reset");
+            let text =
+                format!("resource {resource} is as the flags of the server say; there is nothing to reset");
             of_reason(Code::NotFound, "NOT_SET_BY_HAND", &text)
         }
         ChangeError::Store(error) => {
