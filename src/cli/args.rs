@@ -43,6 +43,7 @@ pub(super) enum Command {
     Events(Events),
     Run(Run),
     Check(Check),
+    Config(Config),
     Simulate(super::simulate::Simulate),
     Probe(super::probe::Probe),
     Quota(super::quota::Quota),
@@ -157,7 +158,7 @@ impl Flags for Run {
     usage = "[options] [--] FILE",
     example = "{command_name} sluicegate.toml\n\
         {command_name} --at '2026-12-24 23:30' sluicegate.toml\n\
-        {command_name} --offline - < sluicegate.toml",
+        sluicegate config --example | {command_name} --offline -",
     note = "Missing files and folders are warnings here, and errors at the start.",
     help_triggers("-h", "--help", "help")
 )]
@@ -173,6 +174,28 @@ pub(super) struct Check {
     /// the configuration file; - is standard input
     #[argh(positional, arg_name = "FILE")]
     pub(super) file: String,
+}
+
+/// Print an example of a configuration file, or the schema by which editors complete its keys.
+#[derive(ArgsInfo, FromArgs, Debug, PartialEq)]
+#[argh(
+    subcommand,
+    name = "config",
+    usage = "--example | --schema",
+    example = "{command_name} --example > sluicegate.toml\n\
+        {command_name} --schema > sluicegate.schema.json",
+    note = "With `#:schema ./sluicegate.schema.json` at its top, a file is completed and\n\
+        checked by editors that use Taplo.",
+    help_triggers("-h", "--help", "help")
+)]
+pub(super) struct Config {
+    /// print a file with a comment on each key, most of them left out
+    #[argh(switch)]
+    pub(super) example: bool,
+
+    /// print the JSON Schema of configuration files
+    #[argh(switch)]
+    pub(super) schema: bool,
 }
 
 /// Print what a shell needs to complete commands and flags.

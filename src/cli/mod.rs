@@ -12,6 +12,7 @@ mod help;
 mod limits;
 mod probe;
 mod quota;
+mod reference;
 mod reload;
 mod resolve;
 mod server;
@@ -145,6 +146,7 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
             let moment = moment.map_err(|text| CliError::flag("--at", text))?;
             print(&summary::of(&config, name, &moment))
         }
+        Some(Command::Config(typed)) => print(&reference::text(&typed)?),
         Some(Command::Probe(typed)) => probe::run(&typed),
         Some(Command::Simulate(typed)) => simulate::run(&typed),
         Some(Command::Quota(quota)) => quota::run(&quota, start_log),

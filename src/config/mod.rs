@@ -23,6 +23,7 @@ mod listen;
 mod loader;
 mod overlay;
 mod pace;
+pub mod reference;
 mod reload;
 mod route;
 mod schedules;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::declared::Shape;
 use crate::excerpt::excerpt;
 use crate::words::shorten;
 
@@ -118,8 +119,8 @@ pub(crate) struct Entry {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
-    /// The keys that were asked for, which are all that the table can have, and whether each is a table.
-    pub(super) known: Vec<(&'static str, bool)>,
+    /// The keys that were asked for, which are all that the table can have.
+    pub(super) known: Vec<(&'static str, Shape)>,
     /// A known key that messages do not list.
     pub(super) hidden: Option<&'static str>,
     /// Whether it can have any key.
@@ -131,9 +132,9 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn knows(&mut self, key: &'static str, is_table: bool) {
+    pub(super) fn knows(&mut self, key: &'static str, shape: Shape) {
         if !self.known.iter().any(|(known, _)| *known == key) {
-            self.known.push((key, is_table));
+            self.known.push((key, shape));
         }
     }
 }

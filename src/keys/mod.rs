@@ -4,6 +4,7 @@
 //! that nobody asks for is unknown. What cannot be read is noted and left out, so that one pass finds all
 //! faults; a check of several keys says nothing about one that could not be read.
 
+mod declared;
 mod draft;
 mod on_disk;
 mod read;
@@ -13,6 +14,7 @@ mod toml_file;
 
 use std::fmt;
 
+pub(crate) use declared::{Declared, Shape};
 pub use draft::Draft;
 pub(crate) use draft::{Entry, Given, Node, Place, Step, Value};
 pub use on_disk::Absent;

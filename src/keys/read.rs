@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::declared::Shape;
 use super::draft::{Node, Place, Value};
 use super::on_disk::{Absent, PathKind};
 use super::report::FaultKind;
@@ -60,7 +61,7 @@ impl<'a> Keys<'a> {
         key: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        self.read(key, "a string", |value| match value {
+        self.read(key, Shape::Text, "a string", |value| match value {
             Value::Text(text) => Some(parse(text).map_err(|error| error.to_string())),
             _ => None,
         })
@@ -73,7 +74,7 @@ impl<'a> Keys<'a> {
         expected: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        self.read(key, expected, |value| match value {
+        self.read(key, Shape::Text, expected, |value| match value {
             Value::Text(text) => Some(parse(text)),
             _ => None,
         })
@@ -85,7 +86,18 @@ impl<'a> Keys<'a> {
         key: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        self.read(key, AMOUNT, |value| Some(parse(&amount_text(value)?).map_err(|error| error.to_string())))
+        self.amount_of(key, Shape::Amount, parse)
+    }
+
+    fn amount_of<T, E: fmt::Display>(
+        &self,
+        key: &'static str,
+        shape: Shape,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        self.read(key, shape, AMOUNT, |value| {
+            Some(parse(&amount_text(value)?).map_err(|error| error.to_string()))
+        })
     }
 
     /// Reads a rate, or a list of rates that follow one another; `off` is unlimited.
@@ -102,7 +114,7 @@ impl<'a> Keys<'a> {
     }
 
     fn rates_by(&self, key: &'static str, one: impl FnOnce(&str) -> Result<Rates, String>) -> Option<Rates> {
-        self.read(key, AMOUNT, |value| {
+        self.read(key, Shape::Amounts, AMOUNT, |value| {
             let texts: Vec<_> = match value {
                 Value::List(items) => {
                     items.iter().map(|item| amount_text(&item.value)).collect::<Option<_>>()?
@@ -123,7 +135,7 @@ impl<'a> Keys<'a> {
 
     /// Reads a size within `bounds`.
     pub(crate) fn size(&self, key: &'static str, bounds: RangeInclusive<Size>) -> Option<usize> {
-        self.amount(key, |text| {
+        self.amount_of(key, Shape::Size, |text| {
             let size: Size = text.parse().map_err(|error: UnitError| error.to_string())?;
             let bytes = usize::try_from(size.bytes()).ok().filter(|_| bounds.contains(&size));
             bytes.ok_or_else(|| format!("{size} is not a size from {} to {}", bounds.start(), bounds.end()))
@@ -132,7 +144,7 @@ impl<'a> Keys<'a> {
 
     /// Reads a number within `bounds`.
     pub(crate) fn number(&self, key: &'static str, bounds: RangeInclusive<usize>) -> Option<usize> {
-        let node = self.take(key, false)?;
+        let node = self.take(key, Shape::Number(*bounds.start(), *bounds.end()))?;
         let range = format!("a number from {} to {}", bounds.start(), bounds.end());
         let (number, given) = match &node.value {
             Value::Integer(number) => (usize::try_from(*number).ok(), number.to_string()),
@@ -155,17 +167,17 @@ impl<'a> Keys<'a> {
 
     /// Reads a duration, which may be zero.
     pub(crate) fn duration(&self, key: &'static str) -> Option<Duration> {
-        self.amount(key, duration::parse)
+        self.amount_of(key, Shape::Duration, duration::parse)
     }
 
     /// Reads a duration above zero.
     pub(crate) fn timeout(&self, key: &'static str) -> Option<Duration> {
-        self.amount(key, |text| duration::parse(text).and_then(duration::positive))
+        self.amount_of(key, Shape::Duration, |text| duration::parse(text).and_then(duration::positive))
     }
 
     /// Reads `true` or `false`.
     pub(crate) fn switch(&self, key: &'static str) -> Option<bool> {
-        self.read(key, "true or false", |value| match value {
+        self.read(key, Shape::Switch, "true or false", |value| match value {
             Value::Bool(on) => Some(Ok(*on)),
             _ => None,
         })
@@ -173,7 +185,7 @@ impl<'a> Keys<'a> {
 
     /// Reads a text, or a list of them, each with its place. Those that cannot be read are left out.
     pub(crate) fn list<T: FromStr<Err: fmt::Display>>(&self, key: &'static str) -> Option<Vec<(Place, T)>> {
-        let node = self.take(key, false)?;
+        let node = self.take(key, Shape::Texts)?;
         let items = match &node.value {
             Value::List(items) => &items[..],
             Value::Text(_) => std::slice::from_ref(node),
@@ -200,7 +212,7 @@ impl<'a> Keys<'a> {
         key: &'static str,
         like: &str,
     ) -> Option<Vec<(Place, Item<'a, T>)>> {
-        let node = self.take(key, false)?;
+        let node = self.take(key, Shape::Items)?;
         let items = match &node.value {
             Value::List(items) => &items[..],
             _ => std::slice::from_ref(node),
@@ -244,7 +256,7 @@ impl<'a> Keys<'a> {
 
     /// Reads a text or a number, or a list of them.
     pub(crate) fn amounts<T: FromStr<Err: fmt::Display>>(&self, key: &'static str) -> Option<Vec<T>> {
-        self.read(key, "a string or a number, or a list of them", |value| {
+        self.read(key, Shape::Amounts, "a string or a number, or a list of them", |value| {
             let texts: Vec<_> = match value {
                 Value::List(items) => {
                     items.iter().map(|item| amount_text(&item.value)).collect::<Option<_>>()?
@@ -357,10 +369,11 @@ impl<'a> Keys<'a> {
     fn read<T>(
         &self,
         key: &'static str,
+        shape: Shape,
         expected: &str,
         read: impl FnOnce(&Value) -> Option<Result<T, String>>,
     ) -> Option<T> {
-        let node = self.take(key, false)?;
+        let node = self.take(key, shape)?;
         match read(&node.value) {
             Some(Ok(value)) => Some(value),
             wrong => {

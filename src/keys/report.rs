@@ -164,7 +164,7 @@ impl<'a> Reading<'a> {
     fn unknown(&self, key: &str, header: &str, table: &Table) -> String {
         let top = self.draft.root.seen.borrow();
         let place = if header.is_empty() { "at the top level".to_owned() } else { format!("in {header}") };
-        if top.known.contains(&(key, false)) && !header.is_empty() {
+        if top.known.iter().any(|(known, shape)| *known == key && !shape.is_table()) && !header.is_empty() {
             return format!("{key} cannot stand {place}; write it at the top, before the first [table]");
         }
         let seen = table.seen.borrow();

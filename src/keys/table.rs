@@ -1,5 +1,6 @@
 //! The keys of one table: which there are, where, and what is wrong with them.
 
+use super::declared::Shape;
 use super::draft::{Entry, Node, Place, Table, Value};
 use super::report::{FaultKind, Reading};
 use crate::words::shorten;
@@ -129,7 +130,7 @@ impl<'a> Keys<'a> {
             None if self.name.starts_with("[[") => format!("{key} of {}", self.name),
             None => format!("{}.{key}]", self.name.trim_end_matches(']')),
         };
-        let (table, at) = match self.take(key, true) {
+        let (table, at) = match self.take(key, Shape::Table) {
             None => (None, self.at.clone()),
             Some(Node { at, value: Value::Table(table) }) => (Some(table), at.clone()),
             Some(node) => {
@@ -142,7 +143,7 @@ impl<'a> Keys<'a> {
 
     /// The tables `[[key]]`.
     pub(crate) fn tables(&self, key: &'static str) -> Vec<Self> {
-        let items = match self.take(key, true) {
+        let items = match self.take(key, Shape::Tables) {
             None => &[],
             Some(Node { value: Value::List(items), .. }) => &items[..],
             Some(node) => {
@@ -211,9 +212,9 @@ impl<'a> Keys<'a> {
     }
 
     /// Returns the value of `key` if it is there, is TOML, and has an effect here.
-    pub(super) fn take(&self, key: &'static str, is_table: bool) -> Option<&'a Node> {
+    pub(super) fn take(&self, key: &'static str, shape: Shape) -> Option<&'a Node> {
         let table = self.table?;
-        table.seen.borrow_mut().knows(key, is_table);
+        table.seen.borrow_mut().knows(key, shape);
         let node = &table.get(key)?.node;
         if matches!(node.value, Value::Bad) {
             self.fail(key);

@@ -361,6 +361,17 @@ fn check_reads_standard_input_and_names_it() {
 }
 
 #[test]
+fn the_printed_example_is_checked_and_the_schema_is_json() {
+    let example = prints(&["config", "--example"]);
+    assert!(with_input(&["check", "-"], example.as_bytes()).status.success());
+    let schema: serde_json::Value = serde_json::from_str(&prints(&["config", "--schema"])).unwrap();
+    assert_eq!(schema["properties"]["route"]["items"]["required"], serde_json::json!(["path"]));
+    for typed in ["config", "config --example --schema"] {
+        assert!(fails(2, &words(typed)).contains("give one of --example and --schema"), "{typed}");
+    }
+}
+
+#[test]
 fn a_warning_is_reported_and_does_no_harm() {
     let folder = workplace();
     let file = folder.path().join("warn.toml");

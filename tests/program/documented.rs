@@ -165,13 +165,14 @@ fn every_flag_of_a_serving_command_sets_the_key_of_its_name_or_of_the_table() {
 
 #[test]
 fn every_flag_of_the_other_commands_is_documented() {
-    const COMMANDS: [&str; 14] = [
+    const COMMANDS: [&str; 15] = [
         "serve",
         "proxy",
         "tcp",
         "events",
         "run",
         "check",
+        "config",
         "simulate",
         "probe",
         "quota",
@@ -183,7 +184,7 @@ fn every_flag_of_the_other_commands_is_documented() {
     ];
     assert_eq!(help("").1, COMMANDS, "a command is documented by one of these tests");
     for (page, table, commands) in [
-        (PAGE, 1, &["run", "check"][..]),
+        (PAGE, 1, &["run", "check", "config"][..]),
         (include_str!("../../docs/limits.md"), 0, &["limits", "connections"]),
         // The last two have none.
         (include_str!("../../docs/operations.md"), 0, &["health", "completions", "man"]),
