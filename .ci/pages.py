@@ -143,7 +143,7 @@ cargo install
         ("cargo run -- run gate.toml", "server"),
         ("cargo run -- check gate.toml", "ends"),
         ("cargo run --example custom_filter", "ends"),
-        ("cargo run --manifest-path examples/axum/Cargo.toml", "done"),
+        ("cargo run --manifest-path examples/tokio/Cargo.toml --bin axum", "done"),
         ("curl -s x | head", "ends"),
         ("curl -N x &   # beside", "beside"),
         ("sluicegate quota serve --limit a=1m", "server"),

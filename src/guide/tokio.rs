@@ -3,60 +3,79 @@
 //! Nothing in [`throttle`](crate::throttle), [`budget`](crate::budget), [`filter`](crate::filter), [`body`](crate::body) or [`clock`](crate::clock) spawns a task or needs this crate's runtime. A
 //! [`SystemClock`](crate::clock::SystemClock) has a thread of its own that wakes the tasks that are due; the tasks are yours.
 //!
-//! # A chain as a response body
+//! Every example here is compiled; `examples/tokio` has whole programs that run: `axum` (downloads and uploads by API key), `hyper_chain` and `clients`
+//! (reqwest, sockets). `cargo run --manifest-path examples/tokio/Cargo.toml --bin axum`.
 //!
-//! [`PacedBody`](crate::body::PacedBody) is an `http_body::Body` that pulls a chain of filters, for hyper or anything else that takes one. Files in it are read by
-//! a [`ReadFile`](crate::body::ReadFile) that you pass to [`with_files`](crate::body::PacedBody::with_files): one method, on your runtime's pool of blocking
-//! threads.
+//! # Readers and writers
+//!
+//! With the feature `tokio` a [`Throttle`](crate::throttle::Throttle) has tokio's `AsyncRead`, `AsyncWrite`, `AsyncBufRead` and `AsyncSeek`: `pace(socket, rate)` goes
+//! wherever the socket would. Only the traits are compiled, and nothing of tokio's runtime.
+//!
+//! # Bodies and streams of reqwest
+//!
+//! ```
+//! use bytes::Bytes;
+//! use futures_lite::Stream;
+//! use http_body::Body;
+//! use sluicegate::limit::Rate;
+//! use sluicegate::throttle::{pace_body, pace_stream};
+//!
+//! /// `download(response.bytes_stream())`
+//! fn download<E>(pieces: impl Stream<Item = Result<Bytes, E>>) -> impl Stream<Item = Result<Bytes, E>> {
+//!     pace_stream(pieces, Rate::mib_per_second(1))
+//! }
+//!
+//! /// `client.put(url).body(reqwest::Body::wrap(upload(file)))`
+//! fn upload(file: Bytes) -> impl Body<Data = Bytes> + Send + Sync {
+//!     pace_body(http_body_util::Full::new(file), Rate::mib_per_second(1))
+//! }
+//! ```
+//!
+//! # A chain on bodies of hyper
+//!
+//! [`BodyGenerator`](crate::generator::BodyGenerator) takes any `http_body::Body`, and [`PacedBody`](crate::body::PacedBody) is one: `Send + Sync`, so that `.boxed()` takes it.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http_body_util::{BodyExt, combinators::BoxBody};
+//! use sluicegate::body::{BodyError, PacedBody};
+//! use sluicegate::clock::SystemClock;
+//! use sluicegate::filter::{Chain, RateFilter};
+//! use sluicegate::generator::BodyGenerator;
+//! use sluicegate::limit::{Limit, Rate};
+//!
+//! fn paced(body: hyper::body::Incoming) -> BoxBody<Bytes, BodyError> {
+//!     let chain = Chain::new().then(RateFilter::new(Limit::new(Rate::kib_per_second(60))));
+//!     PacedBody::new(BodyGenerator::new(body), chain, SystemClock::shared()).boxed()
+//! }
+//! ```
+//!
+//! Files in a chain are read by a [`ReadFile`](crate::body::ReadFile) that you pass to [`with_files`](crate::body::PacedBody::with_files): one method, on your runtime's pool
+//! of blocking threads.
 //!
 //! # axum and other tower services
 //!
-//! The feature `tower` has `throttle::PaceLayer`, which paces response bodies: each by itself, those of a client together, and all together.
+//! The feature `tower` has `throttle::PaceLayer`, which paces response bodies, and `PaceRequestLayer`, which paces what clients send: each by itself, those of a
+//! client together, and all together.
 #![cfg_attr(
     feature = "tower",
     doc = r##"
 ```
-use std::sync::Arc;
-
 use sluicegate::budget::{ClientKey, Clients, Each, Node};
-use sluicegate::{clock::SystemClock, limit::{Budget, Rate}, throttle::PaceLayer};
+use sluicegate::{limit::{Budget, Rate}, throttle::{PaceLayer, PaceRequestLayer}};
 
-let clock = Arc::new(SystemClock::new()); // with a thread that wakes the tasks that are due
-
-let server = Node::root("server", Budget::of(Rate::new(10 << 20)?), clock);
-let clients = Clients::new(server, "client", Budget::of(Rate::new(1 << 20)?));
-let each = Each::new("response", Budget::of(Rate::new(200 << 10)?).with_burst(100 << 10));
+let server = Node::at(Rate::mib_per_second(10));
+let clients = Clients::new(server, "client", Rate::mib_per_second(1).into());
+let each = Each::new("response", Budget::of(Rate::kib_per_second(200)).with_burst(100 << 10));
 let key = |request: &http::request::Parts| match request.headers.get("x-api-key") {
     Some(key) => ClientKey::header(key.as_bytes()).unwrap_or(ClientKey::Local),
     None => ClientKey::Local,
 };
-let layer = PaceLayer::by_client(&clients, key, each);
-// axum::Router::new().route("/", get(page)).layer(layer)
-# drop(layer);
-# Ok::<(), sluicegate::limit::ZeroRate>(())
+let downloads = PaceLayer::by_client(&clients, key, each);
+// What a client sends and what it gets is limited together: both are below the client's node.
+let uploads = PaceRequestLayer::by_client(&clients, key, Each::new("upload", Budget::default()));
+// axum::Router::new().route("/file", get(load).put(store)).layer(uploads).layer(downloads)
+# drop((downloads, uploads));
 ```
 "##
 )]
-//!
-//! `examples/axum` is a whole program on its own tokio runtime: `cargo run --manifest-path examples/axum/Cargo.toml`.
-//!
-//! # Bodies, readers and writers
-//!
-//! [`Paced`](crate::throttle::Paced) wraps any `http_body::Body`, and so goes into hyper without a layer. [`Throttle`](crate::throttle::Throttle) takes the traits of `futures-io`; `tokio_util::compat` turns
-//! tokio's into these.
-//!
-//! ```
-//! use std::sync::Arc;
-//! use futures_lite::{AsyncReadExt, future, io::Cursor};
-//! use sluicegate::budget::Node;
-//! use sluicegate::clock::SystemClock;
-//! use sluicegate::limit::{Budget, Rate};
-//! use sluicegate::throttle::Throttle;
-//!
-//! let limit = Node::root("download", Budget::of(Rate::new(1 << 20)?), Arc::new(SystemClock::new()));
-//! let mut reader = Throttle::new(Cursor::new("bytes"), &limit);
-//! let mut text = String::new();
-//! future::block_on(reader.read_to_string(&mut text))?; // any executor will do
-//! assert_eq!(text, "bytes");
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```

@@ -69,7 +69,7 @@ impl Crowd {
 /// A rate filter that calls `meddle` with the number of each step, before it returns.
 struct Meddling<F>(RateFilter, Limit, Arc<AtomicUsize>, F);
 
-impl<F: FnMut(usize) + Send> Filter for Meddling<F> {
+impl<F: FnMut(usize) + Send + Sync> Filter for Meddling<F> {
     fn filter(
         &mut self,
         now: Instant,
@@ -94,7 +94,7 @@ impl<F: FnMut(usize) + Send> Filter for Meddling<F> {
 fn counted(
     clock: &Arc<ManualClock>,
     limit: &Limit,
-    meddle: impl FnMut(usize) + Send + 'static,
+    meddle: impl FnMut(usize) + Send + Sync + 'static,
 ) -> (Reading<Brigade>, Arc<AtomicUsize>) {
     let steps = Arc::<AtomicUsize>::default();
     let filter = Meddling(RateFilter::new(limit.clone()), limit.clone(), Arc::clone(&steps), meddle);

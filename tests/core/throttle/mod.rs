@@ -13,4 +13,6 @@ mod scene;
 mod shared;
 mod sockets;
 mod streams;
+#[cfg(feature = "tokio")]
+mod tokio;
 mod writing;

@@ -68,7 +68,7 @@ pub use weight::weight_of;
 ///     }
 /// }
 /// ```
-pub trait Filter: Send {
+pub trait Filter: Send + Sync {
     /// Moves what can be moved at `now` from `input` to `output`.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Generators: sources of buckets.
 
 mod activity;
+mod body;
 mod pieces;
 mod read;
 mod upstream;
@@ -10,6 +11,7 @@ use std::task::{Context, Poll};
 use crate::brigade::{Brigade, Bucket};
 
 pub use activity::Activity;
+pub use body::BodyGenerator;
 pub use pieces::Pieces;
 pub use read::ReadGenerator;
 pub use upstream::UpstreamBody;

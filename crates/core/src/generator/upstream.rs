@@ -14,10 +14,10 @@ use crate::brigade::{Brigade, Bucket, SourceError};
 use crate::clock::{Clock, Instant, Sleep};
 
 /// Bytes that are copied to leave in one piece with what follows them.
-const MAX_KEPT: u64 = 256;
+pub(super) const MAX_KEPT: u64 = 256;
 
 /// An error with its causes, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

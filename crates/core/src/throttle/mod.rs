@@ -18,7 +18,7 @@
 //! | `Stream` or `Sink` of `Bytes` | [`pace_stream`] | [`PacedStream::new`] |
 //! | [`http_body::Body`], up or down | [`pace_body`] | [`Paced::new`] |
 //! | listener | | [`Incoming`] |
-//! | tower service (feature `tower`) | | `PaceLayer` |
+//! | tower service (feature `tower`) | | `PaceLayer`, for uploads `PaceRequestLayer` |
 //!
 //! Limits are [nodes](crate::budget::Node) of a tree of budgets: handles that can be cloned, read, and set while bytes flow.
 //! A stream is limited by its node and by every node above. [`Node::at`](crate::budget::Node::at) makes one for several
@@ -102,8 +102,12 @@ mod parent;
 mod read;
 mod seek;
 mod stream;
+#[cfg(feature = "tokio")]
+mod tokio;
 #[cfg(feature = "tower")]
 mod tower;
+#[cfg(feature = "tower")]
+mod tower_request;
 mod write;
 
 use std::pin::Pin;
@@ -121,6 +125,8 @@ pub use read::MAX_AHEAD;
 pub use stream::{ByteItem, PacedStream};
 #[cfg(feature = "tower")]
 pub use tower::{PaceFuture, PaceLayer, PaceService};
+#[cfg(feature = "tower")]
+pub use tower_request::{PaceRequestLayer, PaceRequestService};
 
 pin_project_lite::pin_project! {
     /// Limits the rate of a reader, a writer, or both.

@@ -16,25 +16,21 @@ use super::parent::Parent;
 use super::{Meter, Paced};
 use crate::budget::{ClientKey, Clients, Each, Node};
 
-/// Limits the rate of the response bodies of a service.
+/// Limits the rate of the response bodies of a service; for uploads there is
+/// [`PaceRequestLayer`](super::PaceRequestLayer).
 ///
 /// Each response has a node of its own, so that all have equal shares of the node above; [by client](Self::by_client), the
 /// responses of one client share that client's node. Counts bytes of bodies as they leave the service. Clones share limits
 /// and counts: layered on many routes, the layer limits them together.
 ///
 /// ```
-/// use std::sync::Arc;
 /// use sluicegate_core::budget::{ClientKey, Clients, Each, Node};
-/// use sluicegate_core::clock::SystemClock;
 /// use sluicegate_core::limit::{Budget, Rate};
 /// use sluicegate_core::throttle::PaceLayer;
 ///
-/// // A clock with a thread that wakes tasks that are due.
-/// let clock = Arc::new(SystemClock::new());
-///
-/// let server = Node::root("server", Budget::of(Rate::or_unlimited(10 << 20)), clock);
-/// let clients = Clients::new(server, "client", Budget::of(Rate::or_unlimited(1 << 20)));
-/// let each = Each::new("response", Budget::of(Rate::or_unlimited(200 << 10)).with_burst(64 << 10));
+/// let server = Node::at(Rate::mib_per_second(10));
+/// let clients = Clients::new(server, "client", Rate::mib_per_second(1).into());
+/// let each = Each::new("response", Budget::of(Rate::kib_per_second(200)).with_burst(64 << 10));
 /// let layer = PaceLayer::by_client(&clients, |request| {
 ///     let key = request.headers.get("x-api-key").and_then(|key| ClientKey::header(key.as_bytes()));
 ///     key.unwrap_or(ClientKey::Local)
@@ -67,6 +63,11 @@ impl PaceLayer {
     fn below(parent: Parent<Parts>, each: Each) -> Self {
         let meter = Meter::new(parent.clock());
         Self { parent, each, meter }
+    }
+
+    /// Creates a node below the parent that `request` has.
+    pub(super) fn node_of(&self, request: &Parts) -> Node {
+        self.each.child_of(&self.parent.node(request))
     }
 
     /// Returns the meter of all responses together.

@@ -10,7 +10,9 @@ use sluicegate::filter::{Filter, FilterError, Verdict};
 /// A filter from a closure.
 struct By<F>(F);
 
-impl<F: FnMut(Instant, &mut Brigade, &mut Brigade) -> Result<Verdict, FilterError> + Send> Filter for By<F> {
+impl<F: FnMut(Instant, &mut Brigade, &mut Brigade) -> Result<Verdict, FilterError> + Send + Sync> Filter
+    for By<F>
+{
     fn filter(
         &mut self,
         now: Instant,
@@ -22,13 +24,15 @@ impl<F: FnMut(Instant, &mut Brigade, &mut Brigade) -> Result<Verdict, FilterErro
 }
 
 /// A filter that runs `f` at each step.
-pub fn by(mut f: impl FnMut(Instant, &mut Brigade, &mut Brigade) -> Verdict + Send + 'static) -> impl Filter {
+pub fn by(
+    mut f: impl FnMut(Instant, &mut Brigade, &mut Brigade) -> Verdict + Send + Sync + 'static,
+) -> impl Filter {
     By(move |now, input: &mut Brigade, output: &mut Brigade| Ok(f(now, input, output)))
 }
 
 /// A filter that runs `f` at each step, and may fail.
 pub fn by_result(
-    f: impl FnMut(Instant, &mut Brigade, &mut Brigade) -> Result<Verdict, FilterError> + Send + 'static,
+    f: impl FnMut(Instant, &mut Brigade, &mut Brigade) -> Result<Verdict, FilterError> + Send + Sync + 'static,
 ) -> impl Filter {
     By(f)
 }
