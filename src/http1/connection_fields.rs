@@ -1,5 +1,7 @@
 //! The fields that frame a message or concern one connection (RFC 9110, section 7.6.1), in one list.
 
+use std::sync::LazyLock;
+
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
@@ -35,6 +37,17 @@ static FIELDS: [(HeaderName, About); 12] = [
     (TRAILER, About::Content),
 ];
 
+/// The lengths of their names, a bit each. Comparing every field of a message with the whole list would cost a small message more
+/// than writing it.
+static LENGTHS: LazyLock<u32> =
+    LazyLock::new(|| FIELDS.iter().fold(0, |lengths, (name, _)| lengths | 1 << name.as_str().len()));
+
+/// Whether a field may be one of the list: false for most others.
+pub(super) fn may_be_listed(name: &HeaderName) -> bool {
+    let length = name.as_str().len();
+    length < 32 && *LENGTHS >> length & 1 == 1
+}
+
 fn about(wanted: &'static [About]) -> impl Iterator<Item = &'static HeaderName> {
     FIELDS.iter().filter(|(_, about)| wanted.contains(about)).map(|(name, _)| name)
 }
@@ -52,7 +65,7 @@ pub(crate) fn forbidden_by_http2() -> impl Iterator<Item = &'static HeaderName> 
 
 /// Whether a field goes no further than one hop, whether `Connection` lists it or not.
 pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
-    FIELDS.iter().any(|(field, about)| field == name && *about != About::Content)
+    may_be_listed(name) && FIELDS.iter().any(|(field, about)| field == name && *about != About::Content)
 }
 
 /// Whether a field, its name in lower case, is any of the list, in any spelling.
@@ -85,9 +98,13 @@ mod tests {
              proxy-authorization proxy-connection te transfer-encoding upgrade"
         );
         for (name, _) in &FIELDS {
+            assert!(may_be_listed(name), "{name}");
             let other = name.as_str().replace('-', "_");
             assert!(is_of_connection(name.as_str()) && is_of_connection(&other), "{name}");
         }
         assert!(!is_of_connection("x-te") && !is_hop_by_hop(&HeaderName::from_static("te_")));
+        for other in ["host".to_owned(), "x".to_owned(), "x".repeat(32 + 2)] {
+            assert!(!may_be_listed(&other.parse().unwrap()), "{other}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use http::header::{
 };
 
 use super::Malformed;
-use super::connection_fields::framing_fields;
+use super::connection_fields::{framing_fields, may_be_listed};
 
 /// Which of the fields that decide a request's framing and treatment its head has.
 ///
@@ -47,7 +47,7 @@ const UNREADABLE: Malformed = Malformed("a field about framing or the connection
 /// One is not.
 pub(crate) fn check_framing_fields(fields: &HeaderMap) -> Result<(), Malformed> {
     let is_unreadable = |(name, value): (&HeaderName, &HeaderValue)| {
-        value.to_str().is_err() && framing_fields().any(|field| field == name)
+        may_be_listed(name) && value.to_str().is_err() && framing_fields().any(|field| field == name)
     };
     if fields.iter().any(is_unreadable) { Err(UNREADABLE) } else { Ok(()) }
 }

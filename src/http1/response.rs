@@ -3,11 +3,11 @@
 use std::mem::MaybeUninit;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONNECTION, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Response, StatusCode, Version, response};
 
 use super::framing::{Framing, Malformed};
-use super::{content_length, has_token, tokens};
+use super::{FramingFields, content_length, has_token, tokens};
 
 /// Most fields of a head, unless another bound is set.
 pub(crate) const MAX_FIELDS: usize = 128;
@@ -94,11 +94,15 @@ pub(crate) fn is_interim(status: StatusCode) -> bool {
     status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
 
-/// Decides how the content of a response to `method` is framed (RFC 9112, section 6.3).
+/// Decides how the content of a response to `method` is framed (RFC 9112, section 6.3). `has`: what its head has.
 ///
 /// # Errors
 /// A length is invalid, lengths differ, or the transfer coding is unreadable.
-pub(crate) fn framing_of(head: &response::Parts, method: &Method) -> Result<Framing, Malformed> {
+pub(crate) fn framing_of(
+    head: &response::Parts,
+    has: FramingFields,
+    method: &Method,
+) -> Result<Framing, Malformed> {
     let status = head.status;
     let bare = status.is_informational()
         || status == StatusCode::NO_CONTENT
@@ -107,26 +111,23 @@ pub(crate) fn framing_of(head: &response::Parts, method: &Method) -> Result<Fram
     if bare {
         return Ok(Framing::Whole);
     }
-    if head.headers.contains_key(TRANSFER_ENCODING) {
+    if has.transfer_encoding {
         let chunked = is_chunked(head)?;
         return Ok(if chunked { Framing::chunked() } else { Framing::UntilClose });
     }
-    Ok(match content_length(&head.headers)? {
-        Some(length) => Framing::Length(length),
-        None => Framing::UntilClose,
-    })
+    let length = if has.content_length { content_length(&head.headers)? } else { None };
+    Ok(length.map_or(Framing::UntilClose, Framing::Length))
 }
 
-/// Whether the connection can be reused after the content.
-pub(crate) fn keeps_connection(head: &response::Parts) -> bool {
+/// Whether the connection can be reused after the content. `has`: what the response's head has.
+pub(crate) fn keeps_connection(head: &response::Parts, has: FramingFields) -> bool {
     // Not if the end of the content is in doubt.
-    try_keeps_connection(head).unwrap_or(false)
+    try_keeps_connection(head, has).unwrap_or(false)
 }
 
-fn try_keeps_connection(head: &response::Parts) -> Result<bool, Malformed> {
-    let said = |word| has_token(&head.headers, &CONNECTION, word);
-    let coded = head.headers.contains_key(TRANSFER_ENCODING);
-    let measured = head.headers.contains_key(CONTENT_LENGTH);
+fn try_keeps_connection(head: &response::Parts, has: FramingFields) -> Result<bool, Malformed> {
+    let said = |word| if has.connection { has_token(&head.headers, &CONNECTION, word) } else { Ok(false) };
+    let (coded, measured) = (has.transfer_encoding, has.content_length);
     if head.version == Version::HTTP_10 {
         // HTTP/1.0 has no transfer codings: the sender may mean something else by one.
         return Ok(said("keep-alive")? && !coded && measured);
@@ -223,20 +224,26 @@ mod tests {
             (&get, "1.1 103", "a: b", "Whole true"),
         ] {
             let head = head(&format!("HTTP/{start} X\r\n{fields}\r\n\r\n"));
-            let framing = format!("{:?}", framing_of(&head, method).unwrap());
+            let has = FramingFields::of(&head.headers);
+            let framing = format!("{:?}", framing_of(&head, has, method).unwrap());
             let kind = framing.split_once("(Chunked").map_or(framing.as_str(), |(kind, _)| kind);
-            assert_eq!(format!("{kind} {}", keeps_connection(&head)), expected, "{method} {start} {fields}");
+            assert_eq!(
+                format!("{kind} {}", keeps_connection(&head, has)),
+                expected,
+                "{method} {start} {fields}"
+            );
         }
         for length in ["x", "", "5,", "+5", "-1", "5, 6", "5\r\ncontent-length: 6", "99999999999999999999"] {
             let head = head(&format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n"));
-            assert!(framing_of(&head, &get).is_err(), "{length:?}");
+            assert!(framing_of(&head, FramingFields::of(&head.headers), &get).is_err(), "{length:?}");
         }
         for (field, faulty) in
             [("transfer-encoding: gzip\u{ff}, chunked", true), ("connection: \u{ff}", false)]
         {
             let head = head(&format!("HTTP/1.1 200 OK\r\n{field}\r\n\r\n"));
+            let has = FramingFields::of(&head.headers);
             assert_eq!(
-                (framing_of(&head, &get).is_err(), keeps_connection(&head)),
+                (framing_of(&head, has, &get).is_err(), keeps_connection(&head, has)),
                 (faulty, false),
                 "{field}"
             );

@@ -11,7 +11,8 @@ use http::header::LOCATION;
 use http::{Method, StatusCode, response};
 
 use crate::http1::{
-    Framing, HeadError, HeadScan, MAX_FIELDS, Malformed, framing_of, is_interim, keeps_connection, read_head,
+    Framing, FramingFields, HeadError, HeadScan, MAX_FIELDS, Malformed, framing_of, is_interim,
+    keeps_connection, read_head,
 };
 
 /// Largest head, in bytes.
@@ -125,8 +126,9 @@ impl Response {
             let place = head.headers.get(LOCATION).map(|place| String::from_utf8_lossy(place.as_bytes()));
             return Err(ResponseError::Status(status.as_u16(), place.map(Into::into)));
         }
-        let framing = framing_of(head, &Method::GET)?;
-        self.keeps = keeps_connection(head) && !matches!(framing, Framing::UntilClose);
+        let has = FramingFields::of(&head.headers);
+        let framing = framing_of(head, has, &Method::GET)?;
+        self.keeps = keeps_connection(head, has) && !matches!(framing, Framing::UntilClose);
         self.framing = Some(framing);
         Ok(())
     }

@@ -40,35 +40,35 @@ pub(super) fn tell(fields: &mut HeaderMap, client: &Client, claims: &Claims, hos
         }
     };
 
-    let mut own = String::with_capacity(24);
-    match client.peer.ip() {
-        Some(ip) => push_ip(&mut own, ip),
-        None => own.push_str("unknown"),
-    }
-    let (mut forwarded, mut addresses) = (String::with_capacity(160), String::with_capacity(24));
+    // Room for one element, as most have it.
+    let (mut forwarded, mut addresses) = (String::with_capacity(128), String::with_capacity(16));
     for (at, hop) in claims.hops.iter().enumerate() {
         push_hop(&mut forwarded, hop);
         push_untold(&mut forwarded, at);
         forwarded.push_str(", ");
-        // Writing to a String cannot fail.
         let _ = match &hop.node {
             Node::Ip(ip) => write!(addresses, "{ip}, "),
             Node::Hidden(name) => write!(addresses, "{name}, "),
         };
     }
-    push_pair(&mut forwarded, "for", &bracketed(&own));
+    let own = addresses.len();
+    match client.peer.ip() {
+        Some(ip) => push_ip(&mut addresses, ip),
+        None => addresses.push_str("unknown"),
+    }
+    push_pair(&mut forwarded, "for", &bracketed(&addresses[own..]));
     if let Some(local) = client.local {
-        let mut by = String::with_capacity(24);
+        // Always quoted: a colon is no part of a token.
+        forwarded.push_str(";by=\"");
         match local.ip().to_canonical() {
-            IpAddr::V4(ip) => push_ip(&mut by, ip.into()),
-            IpAddr::V6(_) => _ = write!(by, "[{}]", local.ip()),
+            IpAddr::V4(ip) => push_ip(&mut forwarded, ip.into()),
+            IpAddr::V6(_) => _ = write!(forwarded, "[{}]", local.ip()),
         }
-        by.push(':');
-        push_number(&mut by, local.port());
-        push_pair(&mut forwarded, "by", &by);
+        forwarded.push(':');
+        push_number(&mut forwarded, local.port());
+        forwarded.push('"');
     }
     push_untold(&mut forwarded, last);
-    addresses.push_str(&own);
     insert(fields, FORWARDED, forwarded);
     insert(fields, X_FORWARDED_FOR, addresses);
     match proto {
@@ -132,12 +132,12 @@ fn push_pair(to: &mut String, name: &str, value: &str) {
         return;
     }
     to.push('"');
-    for character in value.chars() {
-        if matches!(character, '\\' | '"') {
-            to.push('\\');
-        }
-        to.push(character);
+    let mut rest = value;
+    while let Some(at) = rest.find(['\\', '"']) {
+        to.extend([&rest[..at], "\\", &rest[at..=at]]);
+        rest = &rest[at + 1..];
     }
+    to.push_str(rest);
     to.push('"');
 }
 

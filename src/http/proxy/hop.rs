@@ -10,12 +10,13 @@ use crate::http1::{Malformed, check_framing_fields, has_token, is_hop_by_hop, to
 /// One of them, or another that frames the message, cannot be read; nothing was removed.
 pub(super) fn strip(fields: &mut HeaderMap) -> Result<(), Malformed> {
     check_framing_fields(fields)?;
-    // The usual option, whose field is removed in any case.
-    let named = tokens(fields, &CONNECTION)?.filter(|token| !token.eq_ignore_ascii_case("keep-alive"));
-    let named = named.filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok());
     // Usually there is nothing to remove, and looking each name up would cost more than forwarding the rest.
-    let unfit: Vec<HeaderName> =
-        fields.keys().filter(|name| is_hop_by_hop(name)).cloned().chain(named).collect();
+    let mut unfit: Vec<HeaderName> = fields.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
+    if unfit.contains(&CONNECTION) {
+        // The usual option, whose field is removed in any case.
+        let named = tokens(fields, &CONNECTION)?.filter(|token| !token.eq_ignore_ascii_case("keep-alive"));
+        unfit.extend(named.filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok()));
+    }
     for name in unfit {
         fields.remove(name);
     }

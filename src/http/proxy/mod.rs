@@ -57,7 +57,7 @@ use crate::http::interim::Interim;
 use crate::http::log_bound::LogBound;
 use crate::http::source::{self, Paths, Source, Visitor};
 use crate::http::upgrade::Upgrade;
-use crate::http1::{framing_of, keeps_connection};
+use crate::http1::{FramingFields, framing_of, keeps_connection};
 use crate::limit::Buffers;
 use crate::tls::{ClientTls, TlsError};
 
@@ -232,10 +232,12 @@ impl Proxy {
         let Answer { head, connection, upload, lease } =
             answered.map_err(|(failure, _)| fail(failure, &name))?;
         let upstream = lease.upstream();
-        let framing = framing_of(&head, method).map_err(|error| fail(Failure::broken(error), &name))?;
-        let keeps = keeps_connection(&head);
-        let mut returning = response::returning(head, upgrade, &self.source, &upstream.url, &self.route)
-            .map_err(|failure| fail(failure, &name))?;
+        let has = FramingFields::of(&head.headers);
+        let framing = framing_of(&head, has, method).map_err(|error| fail(Failure::broken(error), &name))?;
+        let keeps = keeps_connection(&head, has);
+        let mut returning =
+            response::returning((head, has), upgrade, &self.source, &upstream.url, &self.route)
+                .map_err(|failure| fail(failure, &name))?;
         if returning.head.status == StatusCode::SWITCHING_PROTOCOLS {
             let tunnel = Tunnel::new(client.clone(), (connection, lease), self.source.tunnel_timeout);
             returning.head.extensions.insert(tunnel);

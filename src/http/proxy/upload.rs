@@ -53,10 +53,11 @@ pub(super) enum UploadError {
 impl Upload {
     /// A request that has not begun. Its head says how the body is framed.
     pub(super) fn new(head: &request::Parts, body: Option<TrackedBody>) -> Self {
-        let framing = match content_length(&head.headers) {
-            Ok(Some(length)) => Framing::Length(length),
+        let framing = match body.as_ref().map(|_| content_length(&head.headers)) {
+            None => Framing::Length(0),
+            Some(Ok(Some(length))) => Framing::Length(length),
             // An invalid length was refused before.
-            Ok(None) | Err(_) => Framing::ChunkEncoder(ChunkEncoder::behind(&head.headers)),
+            Some(Ok(None) | Err(_)) => Framing::ChunkEncoder(ChunkEncoder::behind(&head.headers)),
         };
         let head = written(head);
         let gathered = body.is_none();

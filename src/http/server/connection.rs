@@ -215,6 +215,13 @@ impl Connection {
         self.charges.pass_content(bytes);
     }
 
+    /// Counts all content of `transfer`, which was passed on as soon as its request was there: in no more time than a look at the
+    /// clock takes.
+    pub(super) fn pass_at_once(&self, transfer: &Transfer, bytes: u64) {
+        transfer.pass(bytes, transfer.began);
+        self.charges.pass_content(bytes);
+    }
+
     /// Ends an exchange whose last byte was passed on, or which broke off. Over HTTP/1 it is concluded when that byte
     /// went to the socket, with the next flush; over HTTP/2 it cannot be told from others there.
     pub(super) fn end(&self, account: Account) {

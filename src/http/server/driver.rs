@@ -98,12 +98,16 @@ impl Silence {
         mut serving: Pin<&mut S>,
         connection: &Connection,
     ) -> Poll<io::Result<()>> {
-        if connection.exchanges.are_in_flight() && self.alarm.is_set_for(cx.waker()) {
+        let is_set = self.alarm.is_set_for(cx.waker());
+        if is_set && connection.exchanges.are_in_flight() {
             return Poll::Pending;
         }
         let due = connection.silent_too_long_at();
-        if let Some(due) = due.filter(|due| *due < self.alarm.deadline()) {
-            self.alarm.reset(due);
+        match due.filter(|due| *due < self.alarm.deadline()) {
+            Some(due) => self.alarm.reset(due),
+            // It wakes early enough, and need not be asked.
+            None if is_set => return Poll::Pending,
+            None => {}
         }
         while Pin::new(&mut self.alarm).poll(cx).is_ready() {
             let now = connection.now();

@@ -100,7 +100,7 @@ impl SmallFile {
         let room = self.buffer.space(self.content);
         self.begin = self.cached.lines().write_ok(asked.version, asked.keeps, date, room);
         let connection = self.exchange.connection();
-        connection.pass(self.exchange.transfer(), (self.end - self.content) as u64);
+        connection.pass_at_once(self.exchange.transfer(), (self.end - self.content) as u64);
         self.exchange.account.ended = true;
     }
 
