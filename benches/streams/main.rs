@@ -53,7 +53,7 @@ struct Options {
     #[argh(option)]
     streams: Vec<usize>,
 
-    /// only this: floor, relay, file, shared, proxied or unpaced; repeatable
+    /// only this: floor, relay, splice (measured only if named), file, shared, proxied or unpaced; repeatable
     #[argh(option)]
     only: Vec<String>,
 
@@ -81,7 +81,7 @@ struct Load {
 }
 
 /// What is measured under the loads of which all is measured.
-const ALL: &[Kind] = &[Kind::Floor, Kind::File, Kind::Shared, Kind::Relay, Kind::Proxied];
+const ALL: &[Kind] = &[Kind::Floor, Kind::File, Kind::Shared, Kind::Relay, Kind::Splice, Kind::Proxied];
 
 const LOADS: [Load; 4] = [
     Load { streams: 1_000, rate: 64 * 1024, kinds: ALL },
@@ -152,7 +152,10 @@ fn measure_all(
     timing: Timing,
     summary: &mut Summary,
 ) -> Outcome<()> {
-    let wanted = |part: &str| options.only.is_empty() || options.only.iter().any(|only| only == part);
+    let wanted = |part: &str| {
+        (options.only.is_empty() && part != Kind::Splice.name())
+            || options.only.iter().any(|only| only == part)
+    };
     let mut failed = Vec::new();
     for reading in 1..=options.readings {
         for &load in loads {

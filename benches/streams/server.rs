@@ -14,6 +14,8 @@ pub enum Kind {
     Floor,
     /// The bare loop before the fast backend.
     Relay,
+    /// The same, without the bytes coming to user space: `splice` through a pipe.
+    Splice,
     /// Sluicegate, from the file.
     File,
     /// Sluicegate, from the file, all streams under one limit of the whole server.
@@ -30,6 +32,7 @@ impl Kind {
         match self {
             Self::Floor => "floor",
             Self::Relay => "relay",
+            Self::Splice => "splice",
             Self::File => "file",
             Self::Shared => "shared",
             Self::Proxied => "proxied",
@@ -43,6 +46,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Floor => "floor: bare loop, sendfile",
             Self::Relay => "bare loop before the backend",
+            Self::Splice => "bare loop before the backend, splice",
             Self::File => "sluicegate, file",
             Self::Shared => "sluicegate, file, one shared limit",
             Self::Proxied => "sluicegate, proxied",
@@ -89,11 +93,12 @@ impl Running {
                     load.map_or("off".to_owned(), |load| format!("{}B", load.rate * load.streams as u64));
                 vec![sluicegate("serve", folder, "--server-rate", &all)?]
             }
-            Kind::Relay => {
+            Kind::Relay | Kind::Splice => {
                 let (backend, port) = backend()?;
                 upstream = Some(port);
                 let rate = load.map_or(0, |load| load.rate);
-                let orders = [port.to_string(), connections.to_string(), rate.to_string()];
+                let way = if kind == Kind::Splice { roles::SPLICE } else { roles::COPY };
+                let orders = [port.to_string(), connections.to_string(), rate.to_string(), way.to_owned()];
                 vec![Process::role(roles::RELAY, &orders)?, backend]
             }
             Kind::Proxied => {

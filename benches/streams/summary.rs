@@ -7,7 +7,7 @@ use crate::server::Kind;
 use crate::{Load, paced, unpaced};
 
 /// What `--only` takes.
-pub const PARTS: [&str; 6] = ["floor", "relay", "file", "shared", "proxied", "unpaced"];
+pub const PARTS: [&str; 7] = ["floor", "relay", "splice", "file", "shared", "proxied", "unpaced"];
 
 /// The readings so far.
 pub struct Summary {
@@ -23,11 +23,14 @@ struct Goal {
     kib: f64,
 }
 
-fn goal(kind: Kind) -> Option<Goal> {
+fn goal(kind: Kind, load: Load) -> Option<Goal> {
+    // Where chunks are large they cost the floor more too.
+    let is_large = load.rate >= 64 * 1024;
     match kind {
-        Kind::File | Kind::Shared => Some(Goal { cpu_ratio: 1.3, kib: 9.6 }),
-        Kind::Proxied => Some(Goal { cpu_ratio: 3.0, kib: 24.0 }),
-        Kind::Floor | Kind::Relay | Kind::Nginx => None,
+        Kind::File => Some(Goal { cpu_ratio: if is_large { 1.4 } else { 1.2 }, kib: 6.0 }),
+        Kind::Shared => Some(Goal { cpu_ratio: 1.5, kib: 6.0 }),
+        Kind::Proxied => Some(Goal { cpu_ratio: if is_large { 3.0 } else { 2.5 }, kib: 8.0 }),
+        Kind::Floor | Kind::Relay | Kind::Splice | Kind::Nginx => None,
     }
 }
 
@@ -83,7 +86,7 @@ impl Summary {
         for (load, kind, readings) in &self.paced {
             let all = |figure: fn(&paced::Reading) -> f64| readings.iter().map(figure).collect::<Vec<_>>();
             let one = |figure| median(&all(figure)).map_or("–".to_owned(), |median| format!("{median:.3}"));
-            let goal = goal(*kind);
+            let goal = goal(*kind, *load);
             table.row([
                 format!("{load}: {kind}"),
                 show(&all(|reading| reading.cpu_per_gb), 2),

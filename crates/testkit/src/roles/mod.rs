@@ -37,10 +37,15 @@ pub const FAST: &str = "fast";
 pub const HANDSHAKES: &str = "handshakes";
 /// The least work that sends the bytes: file, streams, and bytes a second of each.
 pub const FLOOR: &str = "floor";
-/// The least work that brings them from a backend: its port, streams, and bytes a second of each.
+/// The least work that brings them from a backend: its port, streams, bytes a second of each, and [`COPY`] or [`SPLICE`].
 pub const RELAY: &str = "relay";
 /// Readers of 1 KiB a second: port, path, and how many.
 pub const SLOW: &str = "slow";
+
+/// Bytes are read and written.
+pub const COPY: &str = "copy";
+/// Bytes go through a pipe, and not through the program.
+pub const SPLICE: &str = "splice";
 
 /// Handshakes with a certificate.
 pub const FULL: &str = "full";
@@ -90,7 +95,9 @@ pub fn run(name: &str, args: &[String]) -> Outcome<()> {
         (HANDSHAKES, [port, path, kind, window_ms]) => {
             handshakes::run(port.parse()?, path, kind == RESUMED, millis(window_ms)?)
         }
-        (RELAY, [port, streams, rate]) => relay::run(port.parse()?, streams.parse()?, rate.parse()?),
+        (RELAY, [port, streams, rate, way]) => {
+            relay::run(port.parse()?, streams.parse()?, rate.parse()?, way == SPLICE)
+        }
         (SLOW, [port, path, readers]) => slow::run(address(port)?, path, readers.parse()?),
         _ => Err(format!("no such role with {} arguments", args.len()).into()),
     }
