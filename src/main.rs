@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod cli;
+mod import;
 
 use std::process::ExitCode;
 

@@ -44,6 +44,7 @@ pub(super) enum Command {
     Run(Run),
     Check(Check),
     Config(Config),
+    Import(super::import::Import),
     Simulate(super::simulate::Simulate),
     Probe(super::probe::Probe),
     Quota(super::quota::Quota),
@@ -232,7 +233,7 @@ pub(super) struct Man {
 }
 
 /// The commands whose file can be `-`.
-const READ_STANDARD_INPUT: [&str; 1] = ["check"];
+const READ_STANDARD_INPUT: [&str; 2] = ["check", "import"];
 
 /// The arguments as texts, each `--flag=value` as two, which argh does not do. The file `-` of a command goes behind a `--`, since
 /// argh takes it for a flag.

@@ -9,6 +9,7 @@ mod args;
 mod connections;
 mod health;
 mod help;
+mod import;
 mod limits;
 mod probe;
 mod quota;
@@ -147,6 +148,7 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
             print(&summary::of(&config, name, &moment))
         }
         Some(Command::Config(typed)) => print(&reference::text(&typed)?),
+        Some(Command::Import(typed)) => import::run(&typed),
         Some(Command::Probe(typed)) => probe::run(&typed),
         Some(Command::Simulate(typed)) => simulate::run(&typed),
         Some(Command::Quota(quota)) => quota::run(&quota, start_log),

@@ -94,11 +94,19 @@ pub const RULES: &[Rule] = &[
         kept_by: &[("telemetry/recent.rs", "use crate::clock::Instant;")],
     },
     Rule {
-        name: "only the admin API and its live view, its client in cli, the streams of events, what both share and the log speak JSON",
+        name: "only the admin API and its live view, its client in cli, the streams of events, what both share, the log and the schema speak JSON",
         check: |source| {
-            let speaks = ["admin/api/", "admin/live/", "cli/", "events/", "http/api/", "logging/"]
-                .iter()
-                .any(|room| source.is_in(room));
+            let speaks = [
+                "admin/api/",
+                "admin/live/",
+                "cli/",
+                "config/reference/",
+                "events/",
+                "http/api/",
+                "logging/",
+            ]
+            .iter()
+            .any(|room| source.is_in(room));
             (!speaks).then(|| any_word(source, &["serde_json"]))?
         },
         broken_by: &[("admin/answer.rs", "fn f(v: serde_json::Value) {}")],

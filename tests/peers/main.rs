@@ -23,6 +23,7 @@ mod cycles;
 mod deployment;
 mod events;
 mod haproxy;
+mod import;
 mod load;
 mod nginx;
 mod pace;

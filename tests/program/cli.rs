@@ -372,6 +372,32 @@ fn the_printed_example_is_checked_and_the_schema_is_json() {
 }
 
 #[test]
+fn import_prints_a_configuration_and_tells_what_it_leaves_out() {
+    let file = "fixtures/import/nginx.conf";
+    let output = sluicegate(&["import", "nginx", file]);
+    let (toml, notes) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(
+        output.status.success() && with_input(&["check", "--offline", "-"], toml.as_bytes()).status.success()
+    );
+    assert!(notes.starts_with(&format!("sluicegate: {file}:2: user www-data: left out\n")), "{notes}");
+    let output = with_input(&["import", "apache", "-"], b"Listen 80\nDocumentRoot /srv\nLogLevel warn\n");
+    assert!(output.status.success() && output.stdout.starts_with(b"# Imported from standard input."));
+    assert_eq!(output.stderr, b"sluicegate: standard input:3: loglevel warn: left out\n");
+    // What comes of it must be corrected: there is nothing to serve.
+    let output = with_input(&["import", "nginx", "-"], b"user a;");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && told.ends_with("Correct that before you run it.\n"), "{told}");
+    for (code, typed, expected) in [
+        (2, "import lighttpd a", "SERVER: \"lighttpd\" is neither nginx nor apache"),
+        (1, "import nginx none.conf", "none.conf: cannot be read: No such file"),
+        (1, "import nginx src", "src: cannot be read: it is not a regular file"),
+    ] {
+        assert!(fails(code, &words(typed)).contains(expected), "{typed}");
+    }
+}
+
+#[test]
 fn a_warning_is_reported_and_does_no_harm() {
     let folder = workplace();
     let file = folder.path().join("warn.toml");

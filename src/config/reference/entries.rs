@@ -8,7 +8,7 @@ pub(super) struct Entry {
     /// The dotted key; that of a table by name is `*`: `tls.*.cert`.
     pub(super) path: String,
     /// The number of its line, from 0.
-    #[cfg(test)]
+    #[cfg_attr(not(test), allow(dead_code, reason = "by it tests change the example"))]
     pub(super) line: usize,
     /// The comment above it, in one line. Empty if there is none.
     pub(super) about: String,
@@ -43,34 +43,22 @@ pub(super) fn left_out(line: &str) -> Option<&str> {
 pub(super) fn entries() -> Vec<Entry> {
     let mut entries = Vec::new();
     let (mut about, mut table) = (Vec::new(), String::new());
-    for (_number, line) in EXAMPLE.lines().enumerate() {
-        if let Some(text) = line.strip_prefix("# ") {
+    for (line, whole) in EXAMPLE.lines().enumerate() {
+        if let Some(text) = whole.strip_prefix("# ") {
             about.push(text);
             continue;
         }
-        let text = left_out(line).unwrap_or(line);
+        let text = left_out(whole).unwrap_or(whole);
         let comment = std::mem::take(&mut about).join(" ");
         if let Some(header) = text.strip_prefix('[') {
             table = by_name(header.trim_matches(['[', ']']));
             let path = table.clone();
-            entries.push(Entry {
-                path,
-                #[cfg(test)]
-                line: _number,
-                about: comment,
-                value: None,
-            });
+            entries.push(Entry { path, line, about: comment, value: None });
         } else if let Some((key, value)) =
             text.parse::<toml::Table>().ok().and_then(|line| line.into_iter().next())
         {
             let path = if table.is_empty() { key } else { format!("{table}.{key}") };
-            entries.push(Entry {
-                path,
-                #[cfg(test)]
-                line: _number,
-                about: comment,
-                value: Some(value),
-            });
+            entries.push(Entry { path, line, about: comment, value: Some(value) });
         }
     }
     entries

@@ -1,0 +1,127 @@
+//! Files that configurations include.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::Notes;
+use super::syntax::{self, Directive};
+
+/// The most bytes of a file, and of all together.
+const MAX_FILE: u64 = 1 << 20;
+
+/// The most files that are read, so that one that includes itself ends.
+const MAX_FILES: usize = 100;
+
+/// Where included files are looked for.
+#[derive(Clone, Debug, Default)]
+pub struct Files {
+    /// Where relative names start; without it nothing is read.
+    pub base: Option<PathBuf>,
+}
+
+impl Files {
+    /// The files that `pattern` names, in order: one, or those of a folder if it ends in `*` with or without an extension.
+    fn named(&self, pattern: &str) -> Option<Vec<PathBuf>> {
+        let path = self.base.as_ref()?.join(pattern);
+        let (folder, name) = (path.parent()?, path.file_name()?.to_str()?);
+        let Some((before, after)) = name.split_once('*') else { return Some(vec![path]) };
+        if after.contains(['*', '?', '[']) || folder.to_string_lossy().contains(['*', '?', '[']) {
+            return None;
+        }
+        let entries =
+            std::fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut names: Vec<String> =
+            entries.filter(|name| name.starts_with(before) && name.ends_with(after)).collect();
+        names.retain(|name| !name.starts_with('.'));
+        names.sort();
+        Some(names.iter().map(|name| folder.join(name)).collect())
+    }
+
+    /// The text of a regular file.
+    fn read(path: &Path) -> Option<String> {
+        // Opening a FIFO would wait for its writer.
+        if !std::fs::metadata(path).ok()?.is_file() {
+            return None;
+        }
+        let mut text = String::new();
+        File::open(path).ok()?.take(MAX_FILE + 1).read_to_string(&mut text).ok()?;
+        (text.len() as u64 <= MAX_FILE).then_some(text)
+    }
+}
+
+type Parse = fn(&str, usize, &Rc<str>) -> Result<Vec<Directive>, String>;
+
+/// What is being read, and how much was.
+struct Including<'a> {
+    files: &'a Files,
+    notes: &'a mut Notes,
+    parse: Parse,
+    names: &'static [&'static str],
+    read: usize,
+}
+
+/// The directives of a file of nginx, with those of the files that it includes.
+pub(super) fn nginx(
+    name: &str,
+    text: &str,
+    files: &Files,
+    notes: &mut Notes,
+) -> Result<Vec<Directive>, String> {
+    let including = Including { files, notes, parse: syntax::nginx, names: &["include"], read: 0 };
+    including.file(name, text)
+}
+
+/// The directives of a file of Apache, with those of the files that it includes.
+pub(super) fn apache(
+    name: &str,
+    text: &str,
+    files: &Files,
+    notes: &mut Notes,
+) -> Result<Vec<Directive>, String> {
+    let names = &["include", "includeoptional"];
+    let including = Including { files, notes, parse: syntax::apache, names, read: 0 };
+    including.file(name, text)
+}
+
+impl Including<'_> {
+    fn file(mut self, name: &str, text: &str) -> Result<Vec<Directive>, String> {
+        let directives = (self.parse)(text, 0, &name.into())?;
+        self.expanded(directives)
+    }
+
+    /// The directives with included ones in the place of what includes them.
+    fn expanded(&mut self, directives: Vec<Directive>) -> Result<Vec<Directive>, String> {
+        let mut all = Vec::new();
+        for mut directive in directives {
+            if self.names.contains(&directive.name.as_str()) && directive.block.is_none() {
+                self.include(&directive, &mut all)?;
+                continue;
+            }
+            directive.block = directive.block.map(|block| self.expanded(block)).transpose()?;
+            all.push(directive);
+        }
+        Ok(all)
+    }
+
+    fn include(&mut self, directive: &Directive, all: &mut Vec<Directive>) -> Result<(), String> {
+        let Some(paths) = self.files.named(directive.arg(0)) else {
+            self.notes.left_out_since(directive, "only a file, or *.conf in a folder, is read");
+            return Ok(());
+        };
+        for path in paths {
+            let text = if self.read < MAX_FILES { Files::read(&path) } else { None };
+            let Some(text) = text else {
+                let why = format!("{} cannot be read", path.display());
+                self.notes.left_out_since(directive, &why);
+                continue;
+            };
+            self.read += 1;
+            let name: Rc<str> = path.display().to_string().into();
+            let directives = (self.parse)(&text, self.read, &name)?;
+            all.extend(self.expanded(directives)?);
+        }
+        Ok(())
+    }
+}
