@@ -10,6 +10,19 @@
 //! such bodies. [`throttle`] puts a pace on anything else that reads or writes. On a [`clock::ManualClock`] all of it
 //! runs without waiting.
 //!
+//! A pace in one line, on anything that reads or writes:
+//!
+//! ```
+//! use std::io::{self, Cursor};
+//! use sluicegate::{limit::Rate, throttle::pace};
+//!
+//! let mut source = pace(Cursor::new("some bytes"), Rate::kib_per_second(64));
+//! assert_eq!(io::copy(&mut source, &mut io::sink())?, 10);
+//! # Ok::<(), io::Error>(())
+//! ```
+//!
+//! A chain, which anybody may step:
+//!
 //! ```
 //! use sluicegate::brigade::{Brigade, Bucket};
 //! use sluicegate::clock::Instant;
@@ -34,7 +47,26 @@
 //! assert_eq!(timeline, [(0, 12_288), (200, 12_288), (400, 13_824)]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Features
+//!
+//! A program that needs readers, writers, bodies and chains alone depends on this crate with `default-features = false`, or on `sluicegate-core`.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `cli` (default) | the program, with all of the server |
+//! | `events` | streams of events |
+//! | `quota` | the fleet quota: its server and clients; with it `tls` |
+//! | `otlp` | spans of traced events, exported |
+//! | `probe` | measures the pace of any HTTP server; with it `tls` |
+//! | `service` | sockets handed on by a service manager, and the new program of SIGUSR2 |
+//! | `tls` | TLS on listeners, the quota, the probe |
+//! | `tokio` | tokio's `AsyncRead`, `AsyncWrite`, `AsyncBufRead` and `AsyncSeek` on [`throttle::Throttle`]; no runtime is compiled |
+//! | `tower` | `throttle::PaceLayer` and `throttle::PaceRequestLayer` |
+//!
+//! `sluicegate-core` says what may change, and which crates' types are in public signatures; [`foreign`] has these crates.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 // Helpers of single features. The default build, which has all, finds unused ones.
 #![cfg_attr(not(all(feature = "events", feature = "probe")), allow(dead_code, unused_imports))]
@@ -59,6 +91,11 @@ pub mod events {
     mod settings;
 
     pub use settings::{EventRate, EventSettings, EventUnit, Suspend};
+}
+/// The crates whose types are in public signatures, in the versions that fit.
+pub mod foreign {
+    pub use futures_lite;
+    pub use sluicegate_core::foreign::*;
 }
 #[cfg(any(doc, doctest))]
 pub mod guide;

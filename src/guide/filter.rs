@@ -64,3 +64,9 @@
 //! ```
 //!
 //! `cargo run --example custom_filter` masks digits across bucket borders, and `cargo run --example custom_server` serves with such a filter.
+//!
+//! # Content that changes
+//!
+//! A filter that makes other bytes invalidates what the head says of them: length, ranges, validators, digests. [`rewrite`](crate::filter::rewrite) has the three calls
+//! that a [`FilterFactory`](crate::filter::FilterFactory) needs: `want_whole_content` on the request, `forget_content` on the response, which also says whether
+//! the content can be changed at all, and `forget_digests` on trailers. `cargo run --example banner` inserts a banner into pages with them.

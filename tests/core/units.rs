@@ -99,6 +99,33 @@ fn any_bytes() -> impl Strategy<Value = u64> {
     ]
 }
 
+#[test]
+fn what_serde_writes_it_reads_as_the_same() {
+    let rate = Rate::kib_per_second(64);
+    for (text, value) in [
+        ("\"64k\"", RateOrOff(Some(rate))),
+        ("\"off\"", RateOrOff(None)),
+        ("\"1m\"", RateOrOff(Some(Rate::mib_per_second(1)))),
+        ("\"7B\"", RateOrOff(Rate::or_unlimited(7))),
+    ] {
+        assert_eq!(serde_json::to_string(&value).unwrap(), text);
+        assert_eq!(serde_json::from_str::<RateOrOff>(text).unwrap(), value);
+    }
+    let whole = serde_json::to_string(&(rate, Burst::new(1 << 20), Size::new(1_000))).unwrap();
+    assert_eq!(whole, "[\"64k\",\"1m\",\"1000B\"]");
+    let read: (Rate, Burst, Size) = serde_json::from_str(&whole).unwrap();
+    assert_eq!(read, (rate, Burst::new(1 << 20), Size::new(1_000)));
+}
+
+#[test]
+fn rates_in_the_source_are_constants_and_never_zero() {
+    const RATE: Rate = Rate::mib_per_second(3);
+    assert_eq!((RATE.bytes_per_second(), Rate::kib_per_second(64)), (3 << 20, Rate::new(65_536).unwrap()));
+    for wrong in [0, u64::MAX] {
+        assert!(std::panic::catch_unwind(|| Rate::kib_per_second(wrong)).is_err(), "{wrong}");
+    }
+}
+
 proptest! {
     #[test]
     fn printed_values_read_back_to_the_same(bytes in any_bytes()) {

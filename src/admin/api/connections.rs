@@ -215,7 +215,7 @@ pub(in crate::admin) fn binding(
         HeldBy::Pace if is_routes => return of_route(pace),
         HeldBy::ConnectionRate if !is_upload => return Some(Name::Connection),
         HeldBy::Budget(node) => &**node,
-        HeldBy::Pace | HeldBy::ConnectionRate | HeldBy::Source | HeldBy::Reader => return None,
+        _ => return None,
     };
     if let Some((known, part)) = of_class.into_iter().find(|(known, _)| *known == node) {
         // Its own limit is that of the client's node, wherever it is.

@@ -9,6 +9,7 @@ mod read_file;
 mod turn;
 mod waits;
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -344,5 +345,16 @@ impl<G: Generator + Unpin, R: ReadFile + Unpin> http_body::Body for PacedBody<G,
 
     fn is_end_stream(&self) -> bool {
         self.ended || matches!(self.output.front(), Some(Bucket::Eos))
+    }
+}
+
+impl<G: Generator, R: ReadFile> fmt::Debug for PacedBody<G, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PacedBody")
+            .field("chain", &self.chain)
+            .field("due", &self.due)
+            .field("held", &self.held())
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
     }
 }

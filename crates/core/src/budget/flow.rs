@@ -200,3 +200,9 @@ impl fmt::Debug for Flow {
         f.debug_struct("Flow").field("node", self.node()).field("turn", &self.turn).finish_non_exhaustive()
     }
 }
+
+impl fmt::Debug for FlowWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlowWatch").field("held", &self.held()).finish_non_exhaustive()
+    }
+}

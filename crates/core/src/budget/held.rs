@@ -16,6 +16,7 @@ pub struct Held {
 
 /// What a stream waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HeldBy {
     /// The rate of the stream, or another filter that sleeps.
     Pace,

@@ -1,6 +1,7 @@
 //! One bound for the clients that several [`Clients`](super::Clients) remember.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -60,5 +61,11 @@ impl IdleBound {
             }
         };
         member.drop_idle();
+    }
+}
+
+impl fmt::Debug for IdleBound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdleBound").field("known", &self.known()).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
 //! A clock that only tests and simulations move.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
@@ -119,6 +120,15 @@ impl Clock for ManualClock {
 
     fn may_have_fired(&self, deadline: Instant) -> bool {
         deadline.as_nanos() <= self.latest.load(Ordering::SeqCst)
+    }
+}
+
+impl fmt::Debug for ManualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ManualClock")
+            .field("now", &self.now())
+            .field("sleepers", &self.sleepers())
+            .finish_non_exhaustive()
     }
 }
 

@@ -37,6 +37,7 @@ mod wake_count {
 }
 mod wheel;
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::SystemTime;
@@ -91,6 +92,21 @@ impl SystemClock {
     pub fn shared() -> Arc<Self> {
         static CLOCK: OnceLock<Arc<SystemClock>> = OnceLock::new();
         Arc::clone(CLOCK.get_or_init(|| Arc::new(Self::new())))
+    }
+}
+
+impl fmt::Debug for SystemClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SystemClock")
+            .field("now", &self.now())
+            .field("sleepers", &self.sleepers())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LocalWheel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalWheel").finish_non_exhaustive()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod input;
 
+use std::fmt;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -373,5 +374,15 @@ impl Link {
     fn fail(&mut self, cause: SourceError) {
         self.input.clear();
         self.input.push(Bucket::Error(cause));
+    }
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chain")
+            .field("filters", &self.links.len())
+            .field("due", &self.due)
+            .field("finished", &self.finished)
+            .finish_non_exhaustive()
     }
 }

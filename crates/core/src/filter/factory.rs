@@ -11,7 +11,7 @@ use crate::excerpt::excerpt;
 ///
 /// A route has factories. For each exchange [`prepare`](Self::prepare) is called before the source gets the request, and
 /// [`attach`](Self::attach) when there is a response head. Both may change heads: a filter that changes the length of a body
-/// must remove `Content-Length` in `attach`.
+/// must remove `Content-Length` in `attach`; [`rewrite`](super::rewrite) does it for one that changes content.
 ///
 /// `attach` is called also for responses without a body (HEAD, 304), so that their heads are the same; the filter is then
 /// dropped unused.
@@ -26,6 +26,7 @@ pub trait FilterFactory: Send + Sync {
 
 /// Why the options of a filter are invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OptionError {
     /// The text to search for is empty: it would match everywhere.
     EmptyFrom,

@@ -13,8 +13,8 @@ const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-md5"),
 ];
 
-/// Removes digests, from a head or from trailers.
-pub(super) fn remove_digests(fields: &mut HeaderMap) {
+/// Removes digests of the content, from a head or from trailers: `Content-Digest`, `Repr-Digest`, `Digest`, `Content-MD5`.
+pub fn forget_digests(fields: &mut HeaderMap) {
     for name in DIGESTS {
         fields.remove(name);
     }
@@ -24,7 +24,7 @@ pub(super) fn remove_digests(fields: &mut HeaderMap) {
 pub(super) fn forget_bytes(headers: &mut HeaderMap) {
     headers.remove(CONTENT_LENGTH);
     headers.remove(ACCEPT_RANGES);
-    remove_digests(headers);
+    forget_digests(headers);
 }
 
 /// Whether the content has a coding.

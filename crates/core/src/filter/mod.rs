@@ -12,6 +12,7 @@ mod gzip;
 mod media;
 mod rate;
 mod replace;
+pub mod rewrite;
 mod weight;
 
 use std::fmt;
@@ -148,6 +149,7 @@ impl Verdict {
 
 /// Why a filter failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FilterError {
     /// The content cannot be transformed. The text says why.
     Failed(String),

@@ -1,5 +1,6 @@
 //! A generator that polls the body of a message, usually an upstream's response.
 
+use std::fmt;
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::Pin;
@@ -199,6 +200,16 @@ where
 /// The room of `brigade`, at least one byte.
 fn room(brigade: &Brigade) -> usize {
     usize::try_from(brigade.room().max(1)).unwrap_or(usize::MAX)
+}
+
+impl<B> fmt::Debug for UpstreamBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamBody")
+            .field("name", &self.name)
+            .field("rest", &self.rest.len())
+            .field("waiting", &self.waiting)
+            .finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 
 use serde_core::de::{self, Deserialize, Deserializer};
+use serde_core::ser::{Serialize, Serializer};
 
 use super::notation::{Fault, Quantity, UnitError, spell};
 use super::per_second::{Rate, ZeroRate};
@@ -39,12 +40,12 @@ pub struct Burst(u64);
 
 impl Burst {
     /// Creates a burst of `bytes`.
-    pub fn new(bytes: u64) -> Self {
+    pub const fn new(bytes: u64) -> Self {
         Self(bytes)
     }
 
     /// Returns the bytes.
-    pub fn bytes(self) -> u64 {
+    pub const fn bytes(self) -> u64 {
         self.0
     }
 }
@@ -60,7 +61,7 @@ impl Size {
     }
 
     /// Returns the bytes.
-    pub fn bytes(self) -> u64 {
+    pub const fn bytes(self) -> u64 {
         self.0
     }
 }
@@ -171,14 +172,21 @@ impl<T: FromStr<Err = UnitError>> de::Visitor<'_> for Spelling<T> {
     }
 }
 
-macro_rules! deserialize_as_spelled {
+macro_rules! serde_as_spelled {
     ($($type:ty),*) => {$(
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 deserializer.deserialize_any(Spelling(PhantomData))
             }
         }
+
+        /// The text that [`Display`](fmt::Display) writes, which is read as the same value.
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
     )*};
 }
 
-deserialize_as_spelled!(Rate, RateOrOff, Burst, Size);
+serde_as_spelled!(Rate, RateOrOff, Burst, Size);

@@ -8,7 +8,7 @@ use std::fmt;
 use bytes::{Buf, Bytes};
 use flate2::{Compress, Compression, FlushCompress, Status};
 
-use super::fields::remove_digests;
+use super::fields::forget_digests;
 use super::{Filter, FilterError, OptionError, Verdict};
 use crate::brigade::{Brigade, Bucket};
 use crate::clock::Instant;
@@ -188,7 +188,7 @@ impl Filter for Gzip {
                         return Err(FilterError::Failed("gzip: a file slice that was not read".to_owned()));
                     }
                     Some(Bucket::Trailers(mut fields)) => {
-                        remove_digests(&mut fields);
+                        forget_digests(&mut fields);
                         output.push(Bucket::Trailers(fields));
                     }
                     Some(mark) => output.push(mark),
@@ -210,5 +210,14 @@ impl Filter for Gzip {
 
     fn has_header(&self) -> bool {
         !self.magic_written && self.coder.is_none() && !self.finished
+    }
+}
+
+impl fmt::Debug for Gzip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gzip")
+            .field("level", &self.level)
+            .field("finished", &self.finished)
+            .finish_non_exhaustive()
     }
 }

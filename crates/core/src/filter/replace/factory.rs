@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE};
-use http::{HeaderValue, Method, request, response};
+use http::{request, response};
 
 use super::{Pattern, Replace};
-use crate::filter::fields::{forget_bytes, is_coded, is_whole};
 use crate::filter::media::content_type;
+use crate::filter::rewrite::{forget_content, want_whole_content};
 use crate::filter::{Filter, FilterFactory, MediaTypes, OptionError};
 
 /// Replaces a text by another in responses of the listed types.
@@ -20,7 +19,7 @@ use crate::filter::{Filter, FilterFactory, MediaTypes, OptionError};
 ///
 /// Responses that are coded, partial or of other types pass unchanged. `no-transform` is ignored: it binds intermediaries, and
 /// this is configured for the origin. Text is compared as bytes, whatever its charset.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ReplaceFactory {
     pattern: Arc<Pattern>,
     types: MediaTypes,
@@ -45,21 +44,13 @@ impl ReplaceFactory {
 
 impl FilterFactory for ReplaceFactory {
     fn prepare(&self, request: &mut request::Parts) {
-        for name in [RANGE, IF_RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE] {
-            request.headers.remove(name);
-        }
-        request.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        want_whole_content(request);
     }
 
     fn attach(&self, request: &request::Parts, response: &mut response::Parts) -> Option<Box<dyn Filter>> {
-        let headers = &mut response.headers;
-        let whole = is_whole(response.status) && request.method != Method::CONNECT;
-        if !whole || is_coded(headers) || !self.types.matches(content_type(headers)) {
+        if !self.types.matches(content_type(&response.headers)) || !forget_content(request, response) {
             return None;
         }
-        forget_bytes(headers);
-        headers.remove(ETAG);
-        headers.remove(LAST_MODIFIED);
         Some(Box::new(Replace::sharing(Arc::clone(&self.pattern))))
     }
 }

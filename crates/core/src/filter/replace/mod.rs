@@ -4,11 +4,12 @@ mod factory;
 mod search;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::fields::remove_digests;
+use super::fields::forget_digests;
 use super::{Filter, FilterError, OptionError, Verdict};
 use crate::brigade::{Brigade, Bucket};
 use crate::clock::Instant;
@@ -54,6 +55,7 @@ pub struct Replace {
 }
 
 /// The text and its replacement; shared by all streams of a factory.
+#[derive(Debug)]
 struct Pattern {
     search: Search,
     from: Bytes,
@@ -149,7 +151,7 @@ impl Replace {
                 }
                 Some(mut mark) => {
                     if let Bucket::Trailers(fields) = &mut mark {
-                        remove_digests(fields);
+                        forget_digests(fields);
                     }
                     gather.out(output);
                     output.push(mark);
@@ -196,5 +198,11 @@ impl Gather {
 
     fn out(&mut self, output: &mut Brigade) {
         output.push(Bytes::from(std::mem::take(&mut self.bytes)));
+    }
+}
+
+impl fmt::Debug for Replace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replace").field("held", &self.held).finish_non_exhaustive()
     }
 }

@@ -3,6 +3,7 @@
 use memchr::memmem::Finder;
 
 /// A text to search for, prepared.
+#[derive(Debug)]
 pub(super) struct Search {
     /// Searches within a piece.
     finder: Finder<'static>,
