@@ -59,6 +59,8 @@
 //!
 //! # What may change
 //!
+//! `public-api.txt` beside this crate's manifest lists all of it; CI fails if the sources are not as listed.
+//!
 //! - Errors and causes that may become more are `#[non_exhaustive]`: [`filter::FilterError`], [`filter::OptionError`],
 //!   [`budget::HeldBy`]. What a driver or a filter must handle in full is not, since one that ignores a case is wrong:
 //!   [`brigade::Bucket`], [`filter::Step`], [`filter::Verdict`], [`body::Piece`].
