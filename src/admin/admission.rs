@@ -16,8 +16,17 @@ use crate::token::Token;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Admission<'a> {
     pub(super) token: Option<&'a Token>,
+    /// A token that lets its holder look, and change nothing.
+    pub(super) read_only: Option<&'a Token>,
     /// Whether the request came over a Unix socket.
     pub(super) over_unix: bool,
+}
+
+/// What an admitted request may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Changes,
+    Reads,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +40,14 @@ pub(super) enum Refusal {
 
 impl Admission<'_> {
     /// Checks a request. A `public` page needs no token, since probes have none.
-    pub(super) fn check(&self, head: &request::Parts, public: bool) -> Result<(), Refusal> {
+    pub(super) fn check(&self, head: &request::Parts, public: bool) -> Result<Access, Refusal> {
+        let admits = |token: &Token| token.admits(&head.headers);
         match self.token {
-            Some(token) if !public && !token.admits(&head.headers) => Err(Refusal::NoToken),
-            Some(_) => Ok(()),
-            None if self.over_unix => Ok(()),
-            None => check_host(head),
+            Some(token) if admits(token) => Ok(Access::Changes),
+            Some(_) if public || self.read_only.is_some_and(admits) => Ok(Access::Reads),
+            Some(_) => Err(Refusal::NoToken),
+            None if self.over_unix => Ok(Access::Changes),
+            None => check_host(head).map(|()| Access::Changes),
         }
     }
 }
@@ -103,19 +114,19 @@ mod tests {
 
     #[test]
     fn without_a_token_only_names_that_nobody_else_can_bind_are_answered() {
-        let admission = Admission { token: None, over_unix: false };
+        let admission = Admission { token: None, read_only: None, over_unix: false };
         for (host, ours) in
             [("localhost:9180", true), ("127.0.0.1", true), ("evil.example", false), ("", false)]
         {
             let asked = admission.check(&head(Version::HTTP_11, "/metrics", &[host], None), false);
-            assert_eq!(asked, if ours { Ok(()) } else { Err(Refusal::ForeignHost) }, "{host:?}");
+            assert_eq!(asked, if ours { Ok(Access::Changes) } else { Err(Refusal::ForeignHost) }, "{host:?}");
         }
         for (version, target, hosts, expected) in [
-            (Version::HTTP_10, "/metrics", &[][..], Ok(())),
+            (Version::HTTP_10, "/metrics", &[][..], Ok(Access::Changes)),
             (Version::HTTP_10, "/metrics", &["evil.example"], Err(Refusal::ForeignHost)),
             (Version::HTTP_11, "/metrics", &[], Err(Refusal::NotOneHost)),
             (Version::HTTP_11, "/metrics", &["localhost", "localhost"], Err(Refusal::NotOneHost)),
-            (Version::HTTP_11, "http://localhost:1/metrics", &["localhost"], Ok(())),
+            (Version::HTTP_11, "http://localhost:1/metrics", &["localhost"], Ok(Access::Changes)),
             (Version::HTTP_11, "http://evil.example/metrics", &["localhost"], Err(Refusal::ForeignHost)),
             (Version::HTTP_11, "http://localhost/metrics", &["evil.example"], Err(Refusal::ForeignHost)),
         ] {
@@ -127,21 +138,32 @@ mod tests {
     #[test]
     fn a_token_takes_the_place_of_the_host_and_probes_need_none() {
         let token = Token::new(TOKEN).unwrap();
+        let reader = Token::new("fedcba9876543210").unwrap();
         let right = format!("Bearer {TOKEN}");
-        for over_unix in [false, true] {
-            let admission = Admission { token: Some(&token), over_unix };
+        for (over_unix, read_only, looks) in [
+            (false, None, Err(Refusal::NoToken)),
+            (true, None, Err(Refusal::NoToken)),
+            (false, Some(&reader), Ok(Access::Reads)),
+            (true, Some(&reader), Ok(Access::Reads)),
+        ] {
+            let admission = Admission { token: Some(&token), read_only, over_unix };
             for (authorization, public, expected) in [
-                (Some(right.as_str()), false, Ok(())),
+                (Some(right.as_str()), false, Ok(Access::Changes)),
+                (Some(right.as_str()), true, Ok(Access::Changes)),
+                (Some("Bearer fedcba9876543210"), false, looks),
                 (Some("Bearer wrong"), false, Err(Refusal::NoToken)),
                 (None, false, Err(Refusal::NoToken)),
-                (None, true, Ok(())),
-                (Some("Bearer wrong"), true, Ok(())),
+                (None, true, Ok(Access::Reads)),
+                (Some("Bearer wrong"), true, Ok(Access::Reads)),
             ] {
                 let head = head(Version::HTTP_11, "/metrics", &["any.example"], authorization);
                 assert_eq!(admission.check(&head, public), expected, "{authorization:?} {public}");
             }
         }
-        let open = Admission { token: None, over_unix: true };
-        assert_eq!(open.check(&head(Version::HTTP_11, "/metrics", &["any"], None), false), Ok(()));
+        let open = Admission { token: None, read_only: None, over_unix: true };
+        assert_eq!(
+            open.check(&head(Version::HTTP_11, "/metrics", &["any"], None), false),
+            Ok(Access::Changes)
+        );
     }
 }

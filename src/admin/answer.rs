@@ -10,8 +10,8 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
-use super::admission::Admission;
-use super::api::{self, Api};
+use super::admission::{Access, Admission};
+use super::api::{self, Api, Asker};
 use super::class_metrics::ClassMetrics;
 use super::format::Format;
 use super::limit_metrics::LimitMetrics;
@@ -35,6 +35,8 @@ pub(super) type Check = dyn Fn() -> Result<(), String> + Send + Sync;
 pub(super) struct Pages {
     pub(super) server: Handle,
     pub(super) token: Option<Token>,
+    /// A token that lets its holder look, and change nothing.
+    pub(super) read_only: Option<Token>,
     /// Checks beside those of the server itself.
     pub(super) checks: Vec<Box<Check>>,
     api: Api,
@@ -49,6 +51,7 @@ const OWN: &str = "sluicegate";
 const INDEX: &str = "Sluicegate\n\n/metrics          counters, as plain text or in OpenMetrics\n\
                      /healthz          whether the process serves\n\
                      /readyz           whether it should be sent new requests\n\
+                     /v1/live          what flows now, as server-sent events; / is a page of it in a browser\n\
                      /v1/openapi.json  the API to list and change limits and connections";
 
 impl Pages {
@@ -65,6 +68,7 @@ impl Pages {
             live: Arc::new(Live::new(server.clone())),
             server,
             token,
+            read_only: None,
             checks: Vec::new(),
             registry,
         }
@@ -76,7 +80,9 @@ impl Pages {
 
     /// Whether a request is authenticated: by the token or, without one, by the permissions of a Unix socket's path.
     pub(super) fn trusts(&self, headers: &HeaderMap, peer: &PeerAddr) -> bool {
-        self.token.as_ref().map_or(*peer == PeerAddr::Unix, |token| token.admits(headers))
+        let admits = |token: &Token| token.admits(headers);
+        self.token.as_ref().map_or(*peer == PeerAddr::Unix, admits)
+            || self.read_only.as_ref().is_some_and(admits)
     }
 
     /// Answers a request. Only the API reads content.
@@ -88,28 +94,36 @@ impl Pages {
         let peer = &visitor.client.peer;
         let (head, content) = request.into_parts();
         let path = head.uri.path();
-        if let Some(token) = &self.token {
+        for token in [&self.token, &self.read_only].into_iter().flatten() {
             token.renew().await;
         }
-        let admission = Admission { token: self.token.as_ref(), over_unix: *peer == PeerAddr::Unix };
-        // Probes have no token, and their answers name no client, route or figure.
-        let is_public = matches!(path, "/healthz" | "/readyz");
+        let (token, read_only) = (self.token.as_ref(), self.read_only.as_ref());
+        let admission = Admission { token, read_only, over_unix: *peer == PeerAddr::Unix };
+        let file = page(path, &head.headers);
+        // Probes have no token, and their answers name no client, route or figure; nor do the files of the page.
+        let is_public = matches!(path, "/healthz" | "/readyz") || file.is_some();
         let is_read = matches!(head.method, Method::GET | Method::HEAD);
         let of_api = api::has(path);
         let mut response = match (admission.check(&head, is_public), path) {
             (Err(refusal), _) if of_api => api::refused(refusal),
             (Err(refusal), _) => refusal.into_response(),
             #[cfg(feature = "events")]
-            (Ok(()), _) if live::has(path) => {
+            (Ok(_), _) if live::has(path) => {
                 self.live.answer(&Request::from_parts(head.clone(), content), visitor).await
             }
-            (Ok(()), _) if of_api => self.api.answer(&head, content, peer).await,
-            (Ok(()), "/" | "/healthz" | "/readyz" | "/metrics") if !is_read => not_allowed(),
-            (Ok(()), "/") => answer::plain(StatusCode::OK, INDEX),
-            (Ok(()), "/healthz") => answer::plain(StatusCode::OK, "ok"),
-            (Ok(()), "/readyz") => self.ready(),
-            (Ok(()), "/metrics") => self.metrics(Format::asked_for(&head.headers)).await,
-            (Ok(()), _) => answer::plain(StatusCode::NOT_FOUND, "There is nothing here by this name."),
+            (Ok(access), _) if of_api => {
+                self.api
+                    .answer(&head, content, &Asker { peer: *peer, may_change: access == Access::Changes })
+                    .await
+            }
+            (Ok(_), "/" | "/healthz" | "/readyz" | "/metrics") if !is_read => not_allowed(),
+            (Ok(_), _) if file.is_some() && !is_read => not_allowed(),
+            (Ok(_), _) if let Some(file) = file => file,
+            (Ok(_), "/") => answer::plain(StatusCode::OK, INDEX),
+            (Ok(_), "/healthz") => answer::plain(StatusCode::OK, "ok"),
+            (Ok(_), "/readyz") => self.ready(),
+            (Ok(_), "/metrics") => self.metrics(Format::asked_for(&head.headers)).await,
+            (Ok(_), _) => answer::plain(StatusCode::NOT_FOUND, "There is nothing here by this name."),
         };
         // Answers change from moment to moment and depend on the token.
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -156,6 +170,17 @@ impl Pages {
         let mut exposition = String::new();
         text::encode(&mut exposition, &self.registry)?;
         Ok(exposition)
+    }
+}
+
+/// The file of the page at `path`, in a build that has one: it lives on the stream of events.
+fn page(path: &str, fields: &HeaderMap) -> Option<Response<Content>> {
+    #[cfg(feature = "events")]
+    return super::page::file(path, fields);
+    #[cfg(not(feature = "events"))]
+    {
+        let _ = (path, fields);
+        None
     }
 }
 

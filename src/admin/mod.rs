@@ -7,7 +7,7 @@
 //! | `/readyz` | 200; 503 with the reasons when the server drains, sheds load, or a [check](Admin::ready_when) fails |
 //! | `/v1/…` | the API: lists and changes limits and live connections; `/v1/openapi.json` describes it |
 //! | `/v1/live` | what flows now, as server-sent events |
-//! | `/` | a list of these |
+//! | `/` | a page of it for browsers; for others a list of these |
 //!
 //! It speaks HTTP/1 and HTTP/2 as the server itself does: inside TLS by ALPN, otherwise HTTP/2 by prior knowledge.
 //!
@@ -44,6 +44,8 @@ mod format;
 mod limit_metrics;
 #[cfg(feature = "events")]
 mod live;
+#[cfg(feature = "events")]
+mod page;
 mod process_metrics;
 mod server_metrics;
 mod settings;
@@ -95,6 +97,14 @@ impl Admin {
             )));
         }
         Ok(Self { listeners, tls: None, pages: Pages::new(server, token) })
+    }
+
+    /// Admits those who send `token` too, to look only: they can change nothing. Without a token that may change, it has no
+    /// effect.
+    #[must_use]
+    pub fn with_read_only(mut self, token: Option<Token>) -> Self {
+        self.pages.read_only = token;
+        self
     }
 
     /// Has it speak TLS, if there is one: inside it HTTP/2 or HTTP/1.1, as the client chooses (ALPN).

@@ -11,14 +11,20 @@ use crate::keys::{Keys, PathKind};
 pub struct AdminSource {
     listen: ListenAddr,
     token_file: Option<PathBuf>,
+    read_only_token_file: Option<PathBuf>,
     tls: Option<String>,
 }
 
 impl AdminSource {
-    /// Reads `admin` and `admin_token_file`. `clients` are the addresses that clients use.
+    /// Reads `admin`, `admin_token_file` and `admin_read_only_token_file`. `clients` are the addresses that clients use.
     pub(crate) fn read(keys: &Keys<'_>, clients: &[ListenAddr]) -> Option<Self> {
         let listen = keys.parse("admin");
         let token_file = keys.path("admin_token_file", PathKind::File);
+        let read_only = keys.path("admin_read_only_token_file", PathKind::File);
+        if read_only.is_some() && !keys.has("admin_token_file") {
+            let text = "without admin_token_file everybody who connects may change things; give that too";
+            keys.fault("admin_read_only_token_file", text.to_owned());
+        }
         if !keys.has("admin") && token_file.is_some() {
             let text =
                 format!("it protects nothing; give {} too, or leave it out", keys.flag_or("admin", "admin"));
@@ -27,7 +33,9 @@ impl AdminSource {
         let addr = keys.address(keys.place("admin"), "admin", listen?);
         // The file's name does not matter here.
         let unread = keys.failed(&["admin_token_file"]).then(PathBuf::new);
-        Self::new(addr, token_file.or(unread), clients).map_err(|text| keys.fault("admin", text)).ok()
+        let source = Self::new(addr, token_file.or(unread), clients);
+        let source = source.map_err(|text| keys.fault("admin", text)).ok()?;
+        Some(Self { read_only_token_file: read_only, ..source })
     }
 
     /// An admin listener at `listen`. Requests must carry the token in `token_file`, if there is one.
@@ -47,7 +55,7 @@ impl AdminSource {
                 "other machines can reach {addr}; listen on 127.0.0.1, or set admin_token_file \
                  (--admin-token-file)"
             )),
-            _ => Ok(Self { listen, token_file, tls: None }),
+            _ => Ok(Self { listen, token_file, read_only_token_file: None, tls: None }),
         }
     }
 
@@ -70,6 +78,11 @@ impl AdminSource {
     /// Its address.
     pub fn listen(&self) -> &ListenAddr {
         &self.listen
+    }
+
+    /// Returns the file with the token of those who may look, and change nothing.
+    pub fn read_only_token_file(&self) -> Option<&PathBuf> {
+        self.read_only_token_file.as_ref()
     }
 
     /// Returns the file with the token.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::document::Config;
@@ -28,6 +29,7 @@ use crate::rt::{self, Listener, Listeners};
 use crate::sync::Mutex;
 use crate::tcp::Service;
 use crate::tls::{NamedTls, ServerTls, TlsSettings};
+use crate::token::Token;
 use crate::tracing::Tracer;
 
 /// Creates a filter from the keys of its table; the error says what is wrong with them.
@@ -158,12 +160,14 @@ impl Admin {
         listeners: &mut Listeners,
     ) -> Result<Option<Self>, AssemblyError> {
         let Some(source) = &config.admin else { return Ok(None) };
-        let token = source.token_file().map(|file| crate::token::Token::from_file(file)).transpose();
-        let token = token.map_err(AssemblyError::of)?;
+        let read = |file: Option<&PathBuf>| {
+            file.map(|file| Token::from_file(file)).transpose().map_err(AssemblyError::of)
+        };
+        let (token, read_only) = (read(source.token_file())?, read(source.read_only_token_file())?);
         let listener = bind(source.listen(), listeners)?;
         let tls = server.extension::<NamedTls>().and_then(|tls| tls.of(source.tls()));
         let admin = Self::new(vec![listener], token, server);
-        admin.map(|admin| Some(admin.with_tls(tls))).map_err(AssemblyError::of)
+        admin.map(|admin| Some(admin.with_tls(tls).with_read_only(read_only))).map_err(AssemblyError::of)
     }
 }
 
@@ -365,7 +369,6 @@ fn events(
     tracer: Option<&Arc<Tracer>>,
 ) -> Result<Route, crate::token::TokenError> {
     use crate::events::Events;
-    use crate::token::Token;
 
     let token = settings.publish_token_file.as_deref().map(Token::from_file).transpose()?;
     let events = Events::new(name, settings.clone(), token, rt::clock());

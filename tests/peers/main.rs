@@ -27,6 +27,7 @@ mod import;
 mod load;
 mod nginx;
 mod pace;
+mod page;
 mod paused_clients;
 mod probe;
 mod program;

@@ -174,7 +174,7 @@ pub(super) fn reset_all(server: &Handle, by: &PeerAddr) -> Result<Vec<String>, P
 }
 
 /// The limits that were set by hand.
-fn set_by_hand(server: &Handle) -> Vec<Name> {
+pub(super) fn set_by_hand(server: &Handle) -> Vec<Name> {
     let budgets = server.budgets();
     let of = |clients: &Clients, name: fn(ClientKey) -> Name| {
         clients.overrides().into_iter().map(move |(key, _)| name(key)).collect::<Vec<_>>()

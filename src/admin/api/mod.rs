@@ -13,6 +13,7 @@
 //! | `/v1/limits/classes/{name}/total`, `…/client`, `…/upload-total`, `…/upload-client` | GET, PUT, PATCH, DELETE |
 //! | `/v1/connections` | GET |
 //! | `/v1/connections/{id}` | GET, DELETE: resets it |
+//! | `/v1/changes` | GET: what was changed here, by whom, and how to take it back |
 //! | `/v1/upstreams` | GET: the backends of routes |
 //! | `/v1/live`, `/v1/live/poll` | GET: what flows, as a stream of events (`admin::live`) |
 //!
@@ -21,6 +22,7 @@
 //! neither. DELETE takes back what was set by hand. Errors are problem details (RFC 9457).
 
 mod change;
+mod changes;
 mod connections;
 mod limit_report;
 mod limits;
@@ -40,6 +42,7 @@ pub(super) use limits::limit_reports;
 use http::{Method, Response, StatusCode, request::Parts};
 use http_body::Body;
 
+use self::changes::{Before, Changes, What};
 use super::admission::Refusal;
 use crate::http::answer;
 use crate::http::api::{Problem, Query, json, written};
@@ -61,6 +64,14 @@ const MAX_ID: u64 = (1 << 53) - 1;
 
 pub(super) struct Api {
     server: Handle,
+    changes: Changes,
+}
+
+/// Who asks, and whether it may change anything.
+#[derive(Clone, Copy)]
+pub(super) struct Asker {
+    pub(super) peer: PeerAddr,
+    pub(super) may_change: bool,
 }
 
 /// What a path names.
@@ -73,6 +84,7 @@ enum Resource {
     Limit(Name),
     Connections,
     Connection(u64),
+    Changes,
     Upstreams,
 }
 
@@ -93,15 +105,15 @@ pub(super) fn refused(refusal: Refusal) -> Response<Content> {
 
 impl Api {
     pub(super) fn new(server: Handle) -> Self {
-        Self { server }
+        Self { server, changes: Changes::default() }
     }
 
     /// Answers a request that was admitted.
-    pub(super) async fn answer<B>(&self, head: &Parts, content: B, peer: &PeerAddr) -> Response<Content>
+    pub(super) async fn answer<B>(&self, head: &Parts, content: B, asker: &Asker) -> Response<Content>
     where
         B: Body<Data = bytes::Bytes> + Unpin,
     {
-        match self.try_answer(head, content, peer).await {
+        match self.try_answer(head, content, asker).await {
             Ok(response) => response,
             Err(problem) => problem.into_response(),
         }
@@ -111,7 +123,7 @@ impl Api {
         &self,
         head: &Parts,
         content: B,
-        peer: &PeerAddr,
+        asker: &Asker,
     ) -> Result<Response<Content>, Problem>
     where
         B: Body<Data = bytes::Bytes> + Unpin,
@@ -120,7 +132,13 @@ impl Api {
         resource.check(&head.method)?;
         if !matches!(head.method, Method::GET | Method::HEAD) {
             request::check_origin(head)?;
+            if !asker.may_change {
+                let detail =
+                    "This token is for looking only (admin_read_only_token_file). Nothing was changed.";
+                return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+            }
         }
+        let peer = &asker.peer;
         let is_paged = matches!(resource, Resource::Connections | Resource::OwnLimits(_));
         let is_reading = matches!(head.method, Method::GET | Method::HEAD);
         let can_be_saved = matches!(resource, Resource::Limit(_) | Resource::Limits) && !is_reading;
@@ -150,9 +168,12 @@ impl Api {
                 let change = if method == Method::PUT { change::whole(&change, &name)? } else { change };
                 self.change(name, change, is_saved, peer).await
             }
+            (Resource::Changes, _) => Ok(self.changes.list(!asker.may_change)),
             (Resource::Upstreams, _) => Ok(upstreams::list(&self.server)),
             (Resource::Connection(id), &Method::DELETE) => {
-                connections::close(&self.server, id, &peer.to_string())
+                let closed = connections::close(&self.server, id, &peer.to_string())?;
+                self.changes.note_closed(&self.server, id, peer);
+                Ok(closed)
             }
             (Resource::Connection(id), _) => connections::one(&self.server, id),
         }
@@ -177,10 +198,17 @@ impl Api {
     ) -> Result<Response<Content>, Problem> {
         self.check_serving()?;
         if is_saved {
+            let before = Before::of(&self.server, &name);
             let (server, by, name) = (self.server.clone(), *by, name.clone());
             rt::blocking(move || saving::change(&server, &name, &change, &by)).await?;
+            self.changes.note(&self.server, What::Set, before, true, &by);
         } else {
-            self.server.changing(|| limits::change(&self.server, &name, &change, by))?;
+            self.server.changing(|| {
+                let before = Before::of(&self.server, &name);
+                limits::change(&self.server, &name, &change, by)?;
+                self.changes.note(&self.server, What::Set, before, false, by);
+                Ok::<_, Problem>(())
+            })?;
         }
         limits::one(&self.server, &name)
     }
@@ -188,10 +216,17 @@ impl Api {
     async fn reset(&self, name: Name, is_saved: bool, by: &PeerAddr) -> Result<Response<Content>, Problem> {
         self.check_serving()?;
         if is_saved {
+            let before = Before::of(&self.server, &name);
             let (server, by) = (self.server.clone(), *by);
             rt::blocking(move || saving::reset(&server, &name, &by)).await?;
+            self.changes.note(&self.server, What::Reset, before, true, &by);
         } else {
-            self.server.changing(|| limits::reset(&self.server, &name, by))?;
+            self.server.changing(|| {
+                let before = Before::of(&self.server, &name);
+                limits::reset(&self.server, &name, by)?;
+                self.changes.note(&self.server, What::Reset, before, false, by);
+                Ok::<_, Problem>(())
+            })?;
         }
         Ok(answer::empty(StatusCode::NO_CONTENT))
     }
@@ -199,10 +234,14 @@ impl Api {
     async fn reset_all(&self, is_saved: bool, by: &PeerAddr) -> Result<Response<Content>, Problem> {
         self.check_serving()?;
         let (server, by) = (self.server.clone(), *by);
+        let before = Before::of_all(&server, &limits::set_by_hand(&server));
         let reset = match is_saved {
             true => rt::blocking(move || saving::reset_all(&server, &by)).await?,
             false => server.changing(|| limits::reset_all(&server, &by))?,
         };
+        for before in before {
+            self.changes.note(&self.server, What::Reset, Some(before), is_saved, &by);
+        }
         Ok(json(StatusCode::OK, &limits::ResetList { reset }))
     }
 
@@ -239,6 +278,7 @@ impl Api {
                 Resource::Limit(Name::Class(name.to_owned(), part.ok_or_else(nothing)?))
             }
             ["v1", "connections"] => Resource::Connections,
+            ["v1", "changes"] => Resource::Changes,
             ["v1", "upstreams"] => Resource::Upstreams,
             ["v1", "connections", id] => {
                 let digits = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
@@ -253,7 +293,9 @@ impl Api {
 impl Resource {
     fn check(&self, method: &Method) -> Result<(), Problem> {
         let allow = match self {
-            Self::OpenApi | Self::OwnLimits(_) | Self::Connections | Self::Upstreams => "GET, HEAD",
+            Self::OpenApi | Self::OwnLimits(_) | Self::Connections | Self::Changes | Self::Upstreams => {
+                "GET, HEAD"
+            }
             Self::Limit(_) => "GET, HEAD, PUT, PATCH, DELETE",
             Self::Limits | Self::Connection(_) => "GET, HEAD, DELETE",
         };
@@ -284,7 +326,11 @@ mod tests {
                     http::Request::patch("/v1/limits/server").header("content-type", "application/json");
                 let head = request.body(()).unwrap().into_parts().0;
                 let content = "{\"burst\": 5}".to_owned();
-                let answer = rt::block_on(api.answer(&head, content, &PeerAddr::Unix));
+                let answer = rt::block_on(api.answer(
+                    &head,
+                    content,
+                    &Asker { peer: PeerAddr::Unix, may_change: true },
+                ));
                 assert_eq!(answer.status(), StatusCode::OK);
             }
         };

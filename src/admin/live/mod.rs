@@ -253,7 +253,7 @@ impl Camera {
             Some(shown) if !is_full => (CHANGE, patch::between(shown, &state)),
             _ => (FULL, state.clone()),
         };
-        if data.keys().all(|key| key == "at") {
+        if data.keys().all(|key| matches!(key.as_str(), "at" | "elapsed")) {
             return None;
         }
         self.shown = Some(state);

@@ -4,15 +4,17 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::alerts::Alerts;
 use super::rows;
 use super::state::{ClientRow, HeldBy, Rest, Row, ServerRow, State};
 use crate::admin::api::{LimitReport, limit_reports};
 use crate::budget::ClientKey;
+use crate::clock::{Clock, Instant};
 use crate::http::server::{ConnectionReport, Handle, Protocol, TransferReport};
 use crate::live_limits::Name;
+use crate::rt;
 
 /// Transfers that are listed one by one.
 pub(super) const MAX_TRANSFERS: usize = 500;
@@ -79,6 +81,8 @@ pub(super) struct Sampler {
     alerts: Alerts,
     /// Samples so far.
     samples: u64,
+    /// When the last one was taken.
+    last: Option<Instant>,
 }
 
 impl Sampler {
@@ -90,12 +94,15 @@ impl Sampler {
             clients: HashMap::new(),
             rest: Rest::default(),
             samples: 0,
+            last: None,
         }
     }
 
     /// Takes a sample.
     pub(super) fn sample(&mut self) -> State {
         self.samples += 1;
+        let now = rt::clock().now();
+        let elapsed = self.last.replace(now).map_or(0, |last| millis(now - last));
         let mut flows = self.collect();
         let count = flows.len() as u64;
         let mut clients: HashMap<ClientKey, ClientSum> = HashMap::new();
@@ -123,7 +130,8 @@ impl Sampler {
         let egress = self.server.egress();
         let at = self.server.calendar().duration_since(UNIX_EPOCH).unwrap_or_default();
         State {
-            at: u64::try_from(at.as_millis()).unwrap_or(u64::MAX),
+            at: millis(at),
+            elapsed,
             server: ServerRow {
                 version: env!("CARGO_PKG_VERSION"),
                 client_key: self.server.budgets().key().to_string(),
@@ -253,4 +261,8 @@ impl Sampler {
         reports.truncate(MAX_LIMITS);
         (reports.into_iter().map(|report| (report.href().to_owned(), report)).collect(), left_out)
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -14,6 +14,8 @@ pub(super) type HeldBy = BTreeMap<String, u64>;
 pub(super) struct State {
     /// When it was sampled, in milliseconds since 1970.
     pub(super) at: u64,
+    /// Milliseconds since the sample before, of which there may have been no frame: what moved did so in this time.
+    pub(super) elapsed: u64,
     pub(super) server: ServerRow,
     /// By the address of the limit.
     pub(super) limits: BTreeMap<String, LimitReport>,

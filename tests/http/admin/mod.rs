@@ -4,5 +4,7 @@ mod access;
 mod events;
 mod http2;
 mod live;
+mod live_cost;
 mod metrics;
+mod page;
 mod pages;

@@ -121,7 +121,7 @@ fn described_paths_exist_and_their_answers_fit_the_schema() {
         let schema = &content["application/json"]["schema"];
         conforms(&get(&watched, &real), schema, &document);
     }
-    assert_eq!(operations, 79);
+    assert_eq!(operations, 80);
     let problem: Value = serde_json::from_slice(&watched.get("/v1/none", "").body).unwrap();
     conforms(&problem, &document["components"]["schemas"]["Problem"], &document);
 }

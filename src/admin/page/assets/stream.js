@@ -1,0 +1,93 @@
+// The stream of the server: server-sent events over fetch, since an EventSource cannot send a token.
+
+const RETRY = 1000;
+
+// Makes the next state of `target`, by a merge patch (RFC 7396).
+export function merge(target, patch) {
+  for (const key of Object.keys(patch)) {
+    const value = patch[key];
+    if (value === null) delete target[key];
+    else if (typeof value !== "object" || Array.isArray(value)) target[key] = value;
+    else {
+      const old = target[key];
+      target[key] = merge(old && typeof old === "object" && !Array.isArray(old) ? old : Object.create(null), value);
+    }
+  }
+  return target;
+}
+
+// Splits text into events; what is no whole event yet stays.
+export class Events {
+  #text = "";
+  push(text, then) {
+    this.#text += text;
+    for (;;) {
+      const end = this.#text.indexOf("\n\n");
+      if (end < 0) return;
+      const event = { kind: "message", data: "", id: null };
+      for (const line of this.#text.slice(0, end).split("\n")) {
+        if (line.startsWith("event: ")) event.kind = line.slice(7);
+        else if (line.startsWith("id: ")) event.id = line.slice(4);
+        else if (line.startsWith("data: ")) event.data += line.slice(6);
+      }
+      this.#text = this.#text.slice(end + 2);
+      if (event.data) then(event);
+    }
+  }
+}
+
+export class Stream {
+  #api; #told; #last = null; #abort = null; #stopped = false;
+  state = null;
+
+  // `told` is called with `live`, `lost`, `sign-in`, and after each frame with `frame`.
+  constructor(api, told) { this.#api = api; this.#told = told; }
+
+  stop() { this.#stopped = true; this.#abort?.abort(); }
+
+  async run() {
+    while (!this.#stopped) {
+      try {
+        await this.#once();
+      } catch (error) {
+        if (error.status === 401) { this.#told("sign-in"); return; }
+      }
+      if (this.#stopped) return;
+      this.#told("lost");
+      await new Promise((then) => setTimeout(then, RETRY * (0.8 + Math.random() * 0.4)));
+    }
+  }
+
+  async #once() {
+    this.#abort = new AbortController();
+    const fields = this.#last ? { "Last-Event-ID": this.#last } : {};
+    const answer = await this.#api.fetch("v1/live", { headers: fields, signal: this.#abort.signal });
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    const events = new Events();
+    // Heartbeats come every five seconds: a longer silence is a connection that is dead.
+    let silence = 0;
+    const watch = () => { clearTimeout(silence); silence = setTimeout(() => this.#abort.abort(), 15000); };
+    try {
+      for (;;) {
+        watch();
+        const { value, done } = await reader.read();
+        if (done) return;
+        events.push(value, (event) => this.#take(event));
+      }
+    } finally {
+      clearTimeout(silence);
+      this.#abort.abort();
+    }
+  }
+
+  #take(event) {
+    switch (event.kind) {
+      case "full": this.state = JSON.parse(event.data); break;
+      case "change": if (this.state) merge(this.state, JSON.parse(event.data)); break;
+      case "sluicegate.gap": case "sluicegate.pause": this.#last = null; this.#abort.abort(); return;
+      default: return;
+    }
+    if (event.id) this.#last = event.id;
+    if (this.state) { this.#told("live"); this.#told("frame"); }
+  }
+}

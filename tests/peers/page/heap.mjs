@@ -1,0 +1,33 @@
+// A thousand transfers come and go for a while, and the tab's heap does not grow.
+
+import http from "node:http";
+import { assert, browse, live, pause, soon, text } from "./browser.mjs";
+
+const [admin, served, seconds] = process.argv.slice(2);
+const agent = new http.Agent({ maxSockets: Infinity });
+let wanted = true;
+// Each lasts for a few seconds, so that rows come and go.
+function keep(number) {
+  if (!wanted) return;
+  const request = http.get(`${served}/large.bin?${number}`, { agent }, (answer) => answer.resume().on("close", () => keep(number + 1000)));
+  request.on("error", () => setTimeout(() => keep(number), 100));
+  setTimeout(() => request.destroy(), 3000 + Math.random() * 9000);
+}
+
+await browse(admin, async (page) => {
+  await live(page);
+  for (let number = 0; number < 1000; number += 1) keep(number);
+  await soon("a thousand", async () => Number((await text(page, "#total-transfers")).replace(",", "")) > 900, 60_000);
+  const heap = async () => { await page.evaluate(() => {}); const client = await page.createCDPSession(); await client.send("HeapProfiler.collectGarbage"); const { JSHeapUsedSize } = await page.metrics(); await client.detach(); return JSHeapUsedSize; };
+  // Until each row has its two minutes the histories grow, to a size that is known: what is beyond that is a leak.
+  await pause(Math.min(10, seconds / 3) * 1000);
+  const early = await heap(), nodes = (await page.metrics()).Nodes;
+  await pause(seconds * 1000);
+  const late = await heap(), nodesLate = (await page.metrics()).Nodes;
+  wanted = false;
+  console.log(`heap ${early} → ${late}, nodes ${nodes} → ${nodesLate}`);
+  assert(late - early < 3_000_000, `the heap grew from ${early} to ${late}`);
+  // A row has about twenty, and there are at most two hundred rows: those that were removed must go too.
+  assert(nodesLate < 8000, `nodes grew from ${nodes} to ${nodesLate}`);
+});
+process.exit(0);

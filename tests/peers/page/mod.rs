@@ -1,0 +1,160 @@
+//! The live page in Chromium: puppeteer-core drives it, axe-core looks at what everybody can read. The scenarios are scripts
+//! beside this file.
+
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Duration;
+
+use sluicegate::admin::Admin;
+use sluicegate::http::route::Route;
+use sluicegate::http::server::Settings;
+use sluicegate::limit::{Budget, Rate};
+use sluicegate::token::Token;
+
+use crate::program::{ended_within, loud, program, timed};
+use crate::streams::installed;
+use testkit::served::files;
+use testkit::watched::{TOKEN, Watched, folder};
+
+/// A whole scenario, with a browser that starts.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// Runs a scenario with these arguments. Returns what it printed.
+fn run(scenario: &str, args: &[&str]) -> String {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/page/");
+    let mut node = Command::new(program("node"));
+    node.env("PEERS_NODE", installed("node")).env("PEERS_CHROMIUM", program("chromium"));
+    node.arg(format!("{script}{scenario}.mjs")).args(args);
+    let output = ended_within(PATIENCE, &mut node);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{scenario}: {said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+fn admin(watched: &Watched) -> String {
+    format!("http://{}/", watched.admin)
+}
+
+fn served(watched: &Watched) -> String {
+    format!("http://{}", watched.served.addr)
+}
+
+/// A file that takes minutes at the paces of these tests.
+fn large() -> tempfile::TempDir {
+    testkit::folder::folder(&[("large.bin", &vec![b'y'; 200_000_000])])
+}
+
+#[test]
+fn a_limit_that_is_dragged_or_typed_binds_within_200_ms_and_is_taken_back() {
+    timed(|| {
+        let folder = large();
+        let watched = Watched::new(vec![files(&folder, 0)]);
+        watched.served.handle.budgets().server().set(Budget::of(Rate::or_unlimited(4_000_000)));
+        run("drag", &[&admin(&watched), &served(&watched)]);
+    });
+}
+
+#[test]
+fn what_clients_choose_is_text() {
+    let _machine = loud();
+    let payloads = [
+        "<script>ran=1</script>",
+        "<img/src=x/onerror=ran=1>",
+        "\"><svg/onload=ran=1>",
+        "'onmouseover='ran=1",
+        "javascript:ran=1",
+        "{{constructor.constructor('ran=1')()}}",
+        "</title><style>*{display:none}</style>",
+        "__proto__",
+    ];
+    let folder = large();
+    // The operator's own names, and whatever a client may put into a request.
+    let name = |payload: &str| format!("/{}/", payload.replace('/', "\\"));
+    let names: Vec<String> = payloads.iter().map(|payload| name(payload)).collect();
+    let named = names.iter().filter_map(|name| Route::files(name, folder.path()).ok());
+    let routes: Vec<Route> = std::iter::once(files(&folder, 10_000)).chain(named).collect();
+    let known: Vec<String> = routes.iter().map(|route| route.name().to_owned()).collect();
+    assert!(known.len() > payloads.len() / 2, "{known:?}");
+    let watched = Watched::new(routes);
+    let encoded = payloads.map(|payload| {
+        percent_encoding::utf8_percent_encode(payload, percent_encoding::NON_ALPHANUMERIC).to_string()
+    });
+    let streams: Vec<TcpStream> = payloads
+        .iter()
+        .map(|payload| (*payload).to_owned())
+        .chain(encoded)
+        .map(|payload| {
+            let fields = format!(
+                "Host: t\r\nUser-Agent: {payload}\r\nReferer: {payload}\r\nX-Forwarded-For: {payload}"
+            );
+            watched.served.send(format!("GET /large.bin?{payload} HTTP/1.1\r\n{fields}\r\n\r\n"))
+        })
+        .collect();
+    let admin = admin(&watched);
+    let args: Vec<&str> = std::iter::once(admin.as_str()).chain(known.iter().map(String::as_str)).collect();
+    run("payloads", &args);
+    drop(streams);
+}
+
+#[test]
+fn a_token_is_asked_for_and_kept_by_the_page_alone() {
+    const READER: &str = "fedcba9876543210fedcba9876543210";
+    let _machine = loud();
+    let folder = folder();
+    let watched = Watched::made(Settings::default(), vec![files(&folder, 0)], |listener, handle| {
+        let admin = Admin::new(vec![listener], Some(Token::new(TOKEN).unwrap()), handle).unwrap();
+        admin.with_read_only(Some(Token::new(READER).unwrap()))
+    });
+    run("tokens", &[&admin(&watched), TOKEN, READER]);
+}
+
+#[test]
+fn everybody_can_read_and_use_it() {
+    let _machine = loud();
+    let folder = large();
+    let watched = Watched::new(vec![files(&folder, 50_000)]);
+    watched.served.handle.budgets().server().set(Budget::of(Rate::or_unlimited(1_000_000)));
+    let _streams: Vec<TcpStream> = (0..3).map(|_| watched.served.begin("/large.bin")).collect();
+    run("accessible", &[&admin(&watched)]);
+}
+
+#[test]
+fn it_comes_back_with_its_server_also_below_a_proxys_prefix() {
+    let _machine = loud();
+    let folder = large();
+    let [served, admin] = [(); 2].map(|()| {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        format!("127.0.0.1:{port}")
+    });
+    let config = folder.path().join("gate.toml");
+    let text =
+        format!("listen = '{served}'\nadmin = '{admin}'\n[[route]]\npath = '/'\nfiles = '.'\nrate = '1m'\n");
+    std::fs::write(&config, text).unwrap();
+    run("restart", &[env!("CARGO_BIN_EXE_sluicegate"), config.to_str().unwrap(), &served, &admin]);
+}
+
+/// Shorter than what `SLUICEGATE_PAGE_SECONDS` asks for, which is a minute for the whole of it.
+#[test]
+fn the_tabs_heap_does_not_grow_with_a_thousand_transfers() {
+    let _machine = loud();
+    let folder = large();
+    let watched = Watched::new(vec![files(&folder, 20_000)]);
+    let seconds = std::env::var("SLUICEGATE_PAGE_SECONDS").unwrap_or_else(|_| "15".to_owned());
+    println!("{}", run("heap", &[&admin(&watched), &served(&watched), &seconds]));
+}
+
+/// Makes the pictures of docs/live.md, in the folder `SLUICEGATE_PICTURES`, which is `target/peers` if nobody says another one.
+#[test]
+#[ignore = "takes two minutes, and is no test"]
+fn pictures() {
+    let _machine = loud();
+    let folder = large();
+    let config = folder.path().join("gate.toml");
+    std::fs::write(&config, include_str!("pictures.toml")).unwrap();
+    let program = testkit::program::Program::start(&["run", config.to_str().unwrap()]);
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let to =
+        std::env::var_os("SLUICEGATE_PICTURES").map_or_else(|| root.join("target/peers"), |to| root.join(to));
+    let (admin, served) = (format!("http://{}/", program.admin()), format!("http://{}", program.addr()));
+    run("pictures", &[&admin, &served, to.to_str().unwrap()]);
+}
