@@ -33,7 +33,7 @@ fn drained(mut stream: TcpStream) -> TcpStream {
 }
 
 #[test]
-#[ignore = "measures processor time: run it alone, optimised, with --nocapture"]
+#[ignore = "measures processor time: run it alone, with --nocapture"]
 fn a_viewer_of_a_thousand_transfers_costs_at_most_two_percent() {
     let folder = folder();
     let watched = Watched::new(vec![files(&folder, 1_000)]);
