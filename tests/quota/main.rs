@@ -6,6 +6,7 @@ mod client;
 mod egress;
 mod fixture;
 mod fleet;
+mod generated;
 mod histories;
 mod program;
 mod simulation;
