@@ -118,12 +118,13 @@ impl Pages {
             }
             (Ok(_), "/" | "/healthz" | "/readyz" | "/metrics") if !is_read => not_allowed(),
             (Ok(_), _) if file.is_some() && !is_read => not_allowed(),
-            (Ok(_), _) if let Some(file) = file => file,
-            (Ok(_), "/") => answer::plain(StatusCode::OK, INDEX),
+            (Ok(_), "/") if file.is_none() => answer::plain(StatusCode::OK, INDEX),
             (Ok(_), "/healthz") => answer::plain(StatusCode::OK, "ok"),
             (Ok(_), "/readyz") => self.ready(),
             (Ok(_), "/metrics") => self.metrics(Format::asked_for(&head.headers)).await,
-            (Ok(_), _) => answer::plain(StatusCode::NOT_FOUND, "There is nothing here by this name."),
+            (Ok(_), _) => file.unwrap_or_else(|| {
+                answer::plain(StatusCode::NOT_FOUND, "There is nothing here by this name.")
+            }),
         };
         // Answers change from moment to moment and depend on the token.
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
