@@ -209,10 +209,14 @@ fn the_binding_limit_and_the_time_of_the_turn_are_reported() {
     assert_eq!((tree.binding(slow), tree.expected(slow)), (None, None));
     assert_eq!(tree.ask(slow, 200, Instant::ZERO), Some(200));
     assert_eq!(tree.ask(slow, 200, Instant::ZERO), None);
-    assert_eq!((tree.binding(slow), tree.expected(slow)), (Some(client), Some(ms(200))));
+    assert_eq!((tree.binding(slow), tree.expected(slow)), (Some(client), Some(ms(100))));
     assert_eq!(tree.ask(fast, 19_800, Instant::ZERO), Some(19_800));
     assert_eq!(tree.ask(fast, 10_000, Instant::ZERO), None);
-    assert_eq!((tree.binding(fast), tree.expected(fast)), (Some(Tree::ROOT), Some(ms(100))));
+    assert_eq!(
+        (tree.binding(fast), tree.expected(fast)),
+        (Some(Tree::ROOT), Some(ms(50))),
+        "short turns beside it"
+    );
 }
 
 #[test]

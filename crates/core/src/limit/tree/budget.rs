@@ -142,6 +142,11 @@ impl Meter {
         self.level.raise_to(raised.min(full));
     }
 
+    /// Whether the bucket was full when it was last asked whether it [can pay](Self::can_pay).
+    pub(super) fn is_full(&self) -> bool {
+        self.level.nano() >= depth(self.rate(), self.burst)
+    }
+
     /// When the bucket is full.
     pub(super) fn full_at(&self) -> Instant {
         self.level.reaches(depth(self.rate(), self.burst))

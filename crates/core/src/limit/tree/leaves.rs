@@ -14,7 +14,7 @@ impl Tree {
         let waited = matches!(self.node(stream).ask, Ask::Waiting(_));
         match self.node(stream).ask {
             Ask::Granted(granted) => {
-                self.node_mut(stream).ask = Ask::Quiet;
+                self.quiet(stream);
                 return Some(granted);
             }
             Ask::Waiting(_) => self.node_mut(stream).ask = Ask::Waiting(bytes.max(1)),
@@ -35,7 +35,7 @@ impl Tree {
             }
             return None;
         };
-        self.node_mut(stream).ask = Ask::Quiet;
+        self.quiet(stream);
         // Returned here, so not listed too.
         self.granted.retain(|granted| *granted != stream);
         Some(granted)
@@ -67,6 +67,7 @@ impl Tree {
     /// Ends what a stream asked for; returns that.
     pub(super) fn quiet(&mut self, stream: NodeId) -> Ask {
         let asked = std::mem::replace(&mut self.node_mut(stream).ask, Ask::Quiet);
+        self.unweigh(stream);
         self.discount(stream);
         asked
     }
@@ -77,6 +78,7 @@ impl Tree {
         while let (true, false, Some(parent)) =
             (self.node(at).is_counted, self.node(at).is_active(), self.node(at).parent)
         {
+            self.set_short(at, false);
             let weight = self.node(at).weight();
             self.node_mut(at).is_counted = false;
             self.node_mut(parent).parts_mut().waiting_weight -= weight;

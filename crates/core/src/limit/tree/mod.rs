@@ -10,8 +10,12 @@
 //! little more than the current grant. (Goyal, Vin, Cheng 1996; Bennett, Zhang 1996.)
 //!
 //! A child that asks again before any that began later was served goes on where its last grant ended, so heavy ones get their
-//! weight also in small pieces. One that was parked, because its own tokens were short, goes on at most an interval's worth behind
-//! the virtual time. Below a node that others wait at, a limit of its own makes grants of half an interval's worth.
+//! weight also in small pieces. One that was away, because its own tokens were short or because it sent what was granted, goes on
+//! at most a round's worth behind the virtual time: what each gets in an interval.
+//!
+//! A node whose own limit holds makes grants of half an interval's worth, and so do all that it may have to wait for: the bucket
+//! would be full before its turn comes, and what it earned then would be lost. A stream counts beside others until it has collected
+//! what it was granted, so that turns of those which are served meanwhile are no larger than its own.
 //!
 //! A grant is at most the stream's share of one interval, so that a round of all waiting streams takes about one interval;
 //! while most are idle it is at most what would be its share of a second, so that no stream is far ahead when they start. A
@@ -129,13 +133,17 @@ impl Tree {
         self.unpark(id);
         if let Some(parent) = self.node(id).parent {
             let (old, new) = (self.node(id).weight(), u64::from(budget.weight.get()));
-            let is_counted = self.node(id).is_counted;
+            let (is_counted, is_weighed) = (self.node(id).is_counted, self.node(id).is_weighed);
             let above = self.node_mut(parent).parts_mut();
             above.children_weight = above.children_weight - old + new;
             if is_counted {
                 above.waiting_weight = above.waiting_weight - old + new;
             }
+            if is_weighed {
+                above.queued_weight = above.queued_weight - old + new;
+            }
         }
+        self.set_short(id, false);
         self.node_mut(id).change(budget, now);
         self.enqueue(id);
         self.dispatch(now);

@@ -67,6 +67,8 @@ pub(super) struct Node {
     pub(super) ask: Ask,
     /// Its weight is in the parent's `waiting_weight`.
     pub(super) is_counted: bool,
+    /// Its weight is in the parent's `queued_weight`.
+    pub(super) is_weighed: bool,
     /// Bytes granted and debited.
     pub(super) bytes: u64,
     /// Of a node that others may be below.
@@ -92,9 +94,14 @@ pub(super) struct Shared {
     /// Out of the parent's queue until then, because it cannot pay.
     pub(super) parked: Option<Instant>,
 
+    /// It was short of tokens since its bucket was full; false while nothing below it waits.
+    pub(super) is_short: bool,
+    /// How many children are, or are above one that is.
+    pub(super) short_below: usize,
+
     /// The children that wait, in the order of service.
     pub(super) queue: Queue<(Virtual, NonZeroU64, NodeId)>,
-    /// The sum of the queued weights.
+    /// The sum of the weights of children that are queued, or have something granted that is not collected.
     pub(super) queued_weight: u64,
     /// The sum of the weights of children that wait: queued, parked, or above one that is parked.
     pub(super) waiting_weight: u64,
@@ -115,6 +122,8 @@ impl Node {
             children: 0,
             children_weight: 0,
             parked: None,
+            is_short: false,
+            short_below: 0,
             queue: Queue::default(),
             queued_weight: 0,
             waiting_weight: 0,
@@ -132,6 +141,7 @@ impl Node {
             weight,
             ask: Ask::Quiet,
             is_counted: false,
+            is_weighed: false,
             bytes: 0,
             shared: None,
         }
@@ -200,7 +210,14 @@ impl Node {
 
     /// Returns whether it waits, or anything below it, parked or not.
     pub(super) fn is_active(&self) -> bool {
-        matches!(self.ask, Ask::Waiting(_)) || self.shared().is_some_and(|shared| shared.waiting_weight > 0)
+        self.ask != Ask::Quiet || self.shared().is_some_and(|shared| shared.waiting_weight > 0)
+    }
+
+    /// Returns whether it is queued, or something is granted to it or below it and not collected; false of one that is parked.
+    pub(super) fn is_served(&self) -> bool {
+        self.place.is_some()
+            || matches!(self.ask, Ask::Granted(_))
+            || self.shared().is_some_and(|shared| shared.parked.is_none() && shared.queued_weight > 0)
     }
 
     /// Charges a grant that was paid below. Returns how much of it would have been delayed, if this node only
@@ -260,19 +277,6 @@ impl Node {
         shared.began = began;
     }
 
-    /// Returns where a child of `weight`, whose last grant ended at `finish`, is queued when it asks again.
-    ///
-    /// Of unequal weights the heavier are served behind the lighter, and the virtual time may pass what they are owed. So one that
-    /// asks before any that began later was served is where it would be, had it never left the queue. One that was out of the
-    /// queue for want of tokens is owed at most the `saved` bytes that it can have meanwhile.
-    pub(super) fn start_after(&self, finish: Virtual, saved: u64, weight: u64) -> Virtual {
-        let shared = self.parts();
-        if finish >= shared.began {
-            return finish;
-        }
-        finish.max(shared.time.saturating_sub(per_weight(saved, weight)))
-    }
-
     /// Estimates the bytes to be served before the child at `place`.
     pub(super) fn ahead_of(&self, place: Option<(Virtual, NonZeroU64)>) -> u64 {
         let shared = self.parts();
@@ -282,7 +286,7 @@ impl Node {
     }
 }
 
-fn per_weight(bytes: u64, weight: u64) -> Virtual {
+pub(super) fn per_weight(bytes: u64, weight: u64) -> Virtual {
     // A division of 64 bits takes a fraction of the time of one of 128.
     match bytes.checked_mul(FRACTIONS as u64) {
         Some(fractions) => (fractions / weight).into(),

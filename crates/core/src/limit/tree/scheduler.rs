@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use super::node::Ask;
+use super::node::{Ask, per_weight};
 use super::{MIN_QUANTUM, NodeId, Tree};
 use crate::clock::Instant;
 
@@ -36,8 +36,7 @@ impl Tree {
             && due <= now
         {
             self.unpark(id);
-            let saved = self.node_mut(id).gate().map_or(0, |meter| meter.quantum());
-            self.enqueue_with(id, saved);
+            self.enqueue(id);
         }
         let mut grants = 0;
         while !self.node(Self::ROOT).is_parked() && self.node(Self::ROOT).wants() {
@@ -92,7 +91,7 @@ impl Tree {
         // Shares among the children that wait, among those in the queue, and among all: a grant above the last is waited for
         // later.
         let (mut quantum, mut most, mut ahead) = (u64::MAX, u64::MAX, u64::MAX);
-        let mut is_shared = false;
+        let (mut is_shared, mut is_short) = (false, false);
         let mut at = Self::ROOT;
         loop {
             let node = self.node(at);
@@ -105,16 +104,21 @@ impl Tree {
             if let (Some(meter), false) = (&shared.meter, shared.budget.report_only) {
                 let whole = meter.quantum();
                 // Half of an interval's worth, so that its tokens are not whole before its turn above comes: what it earned then
-                // would be lost.
-                quantum = quantum.min(if is_shared { whole.div_ceil(2) } else { whole });
-                most = most.min(whole);
+                // would be lost. So are the turns that one below may have to wait for.
+                let is_half = is_shared || shared.short_below > 0;
+                let turn = if is_half { whole.div_ceil(2) } else { whole };
+                quantum = quantum.min(turn);
+                most = most.min(if shared.is_short { turn } else { whole });
                 ahead = ahead.min(whole.saturating_mul(MAX_INTERVALS));
+                is_short |= shared.is_short;
             }
             if most != u64::MAX {
                 let weight = self.node(child).weight();
-                is_shared |= shared.waiting_weight > weight;
+                is_shared |= shared.children_weight > weight;
                 quantum = share(quantum, weight, shared.waiting_weight).max(quantum.min(MIN_QUANTUM));
-                most = share(most, weight, shared.queued_weight).max(most.min(MIN_QUANTUM));
+                // Where tokens are short, those that are away for a moment have their shares too.
+                let beside = if is_short { shared.waiting_weight } else { shared.queued_weight };
+                most = share(most, weight, beside).max(most.min(MIN_QUANTUM));
                 ahead = share(ahead, weight, shared.children_weight);
             }
             at = child;
@@ -126,12 +130,16 @@ impl Tree {
         let mut at = self.node(stream).parent;
         while let Some(id) = at {
             let node = self.node_mut(id);
-            if let Some(gate) = node.gate()
-                && let Err(due) = gate.can_pay(bytes, now)
-            {
-                return Some((id, due));
-            }
             at = node.parent;
+            let is_short = node.parts().is_short;
+            if let Some(gate) = node.gate() {
+                if let Err(due) = gate.can_pay(bytes, now) {
+                    return Some((id, due));
+                }
+                if is_short && gate.is_full() {
+                    self.set_short(id, false);
+                }
+            }
         }
         None
     }
@@ -143,12 +151,11 @@ impl Tree {
         leaf.ask = Ask::Granted(bytes);
         leaf.bytes = leaf.bytes.saturating_add(bytes);
         self.granted.push(stream);
-        self.discount(stream);
         let mut child = stream;
         while let Some(parent) = self.node(child).parent {
             let (began, _) = self.node(child).place.expect("every node above the next stream is queued");
             self.node_mut(parent).served(bytes, began);
-            self.remove_from_queue(child);
+            self.take_from_queue(child);
             self.node_mut(child).finish = began;
             self.node_mut(child).finish_later(bytes);
             if self.node(child).wants() {
@@ -164,11 +171,6 @@ impl Tree {
 
     /// Queues a node that wants something at its parent, and the parent at its own, up to the first that cannot pay.
     pub(super) fn enqueue(&mut self, id: NodeId) {
-        self.enqueue_with(id, 0);
-    }
-
-    /// Like [`enqueue`](Self::enqueue), of one that was out of the queue for want of tokens and has saved so many bytes.
-    fn enqueue_with(&mut self, id: NodeId, saved: u64) {
         let mut at = id;
         while let Some(parent) = self.node(at).parent {
             let node = self.node(at);
@@ -176,7 +178,7 @@ impl Tree {
                 return;
             }
             if node.place.is_none() {
-                let from = self.node(parent).start_after(node.finish, saved, node.weight());
+                let from = self.start_of(at, parent);
                 self.insert_in_queue(at, from);
             }
             // It was parked for a turn that this one may come before, or make smaller.
@@ -185,11 +187,42 @@ impl Tree {
         }
     }
 
+    /// Returns where a child is queued that asks again, in its parent's virtual time.
+    ///
+    /// Of unequal weights the heavier are served behind the lighter, and the virtual time may pass what they are owed. So one that
+    /// asks before any that began later was served is where it would be, had it never left the queue. One that comes later is owed
+    /// at most what an interval gives each while all that wait have their shares.
+    fn start_of(&self, id: NodeId, parent: NodeId) -> u128 {
+        let finish = self.node(id).finish;
+        let shared = self.node(parent).parts();
+        if finish >= shared.began {
+            return finish;
+        }
+        let owed = per_weight(self.interval_of(parent), shared.waiting_weight.max(1));
+        finish.max(shared.time.saturating_sub(owed))
+    }
+
+    /// Returns what passes through a node in an interval while all that wait get their shares, in bytes.
+    fn interval_of(&self, id: NodeId) -> u64 {
+        let node = self.node(id);
+        let own = match &node.parts().meter {
+            Some(meter) if !node.parts().budget.report_only => meter.quantum(),
+            _ => u64::MAX,
+        };
+        let Some(parent) = node.parent else { return own };
+        let above = self.interval_of(parent);
+        if above == u64::MAX {
+            return own;
+        }
+        own.min(share(above, node.weight(), self.node(parent).parts().waiting_weight))
+    }
+
     /// Takes a node out of its parent's queue, and the parent out of its own if that was the last.
     pub(super) fn dequeue(&mut self, id: NodeId) {
         let mut at = id;
         while self.node(at).place.is_some() {
-            self.remove_from_queue(at);
+            self.take_from_queue(at);
+            self.unweigh(at);
             let parent = self.node(at).parent.expect("a queued node has a parent");
             if self.node(parent).wants() {
                 return;
@@ -204,27 +237,58 @@ impl Tree {
         self.arrivals = arrival.saturating_add(1);
         let node = self.node_mut(id);
         node.place = Some((from, arrival));
-        let weight = node.weight();
+        let added = if std::mem::replace(&mut node.is_weighed, true) { 0 } else { node.weight() };
         let parent = node.parent.expect("the root is in no queue");
         let parent = self.node_mut(parent).parts_mut();
         parent.queue.insert((from, arrival, id));
-        parent.queued_weight += weight;
+        parent.queued_weight += added;
     }
 
-    fn remove_from_queue(&mut self, id: NodeId) {
+    /// Takes a node out of its parent's queue, and leaves its weight in the sum.
+    fn take_from_queue(&mut self, id: NodeId) {
         let node = self.node_mut(id);
         let (Some((from, arrival)), Some(parent)) = (node.place.take(), node.parent) else { return };
-        let weight = node.weight();
-        let parent = self.node_mut(parent).parts_mut();
-        parent.queue.remove(&(from, arrival, id));
-        parent.queued_weight -= weight;
+        self.node_mut(parent).parts_mut().queue.remove(&(from, arrival, id));
+    }
+
+    /// Takes a node that is not served from the sum of its parent's weights, and so the nodes above it.
+    pub(super) fn unweigh(&mut self, id: NodeId) {
+        let mut at = id;
+        while let (true, false, Some(parent)) =
+            (self.node(at).is_weighed, self.node(at).is_served(), self.node(at).parent)
+        {
+            let weight = self.node(at).weight();
+            self.node_mut(at).is_weighed = false;
+            self.node_mut(parent).parts_mut().queued_weight -= weight;
+            at = parent;
+        }
     }
 
     /// Keeps a node out of its parent's queue until `due`, when it can pay.
     fn park(&mut self, id: NodeId, due: Instant) {
-        self.dequeue(id);
+        self.set_short(id, true);
         self.node_mut(id).parts_mut().parked = Some(due);
         self.parked.insert((due, id));
+        self.dequeue(id);
+    }
+
+    /// Sets whether a node was short of tokens since its bucket was full.
+    pub(super) fn set_short(&mut self, id: NodeId, is_short: bool) {
+        let Some(shared) = self.node(id).shared() else { return };
+        if shared.is_short == is_short {
+            return;
+        }
+        let mut has_more_below = shared.short_below > 0;
+        self.node_mut(id).parts_mut().is_short = is_short;
+        let mut at = id;
+        // Up to the first of which it was known already, or still holds.
+        while let (false, Some(parent)) = (has_more_below, self.node(at).parent) {
+            let above = self.node_mut(parent).parts_mut();
+            let others = if is_short { above.short_below } else { above.short_below - 1 };
+            above.short_below = others + usize::from(is_short);
+            has_more_below = above.is_short || others > 0;
+            at = parent;
+        }
     }
 
     pub(super) fn unpark(&mut self, id: NodeId) {
