@@ -53,7 +53,7 @@ fn list(typed: &ListLimits) -> Result<String, CliError> {
 }
 
 fn set(typed: &SetLimit) -> Result<String, CliError> {
-    let path = path(&typed.limit, typed.of.as_deref())?;
+    let path = path("set", &typed.limit, typed.of.as_deref())?;
     let change = change(typed)?;
     if typed.default {
         if !["client", "upload-client"].contains(&&*typed.limit) || typed.of.is_none() || change != json!({})
@@ -89,7 +89,7 @@ fn reset(typed: &ResetLimit) -> Result<String, CliError> {
         let lines: String = reset.map(|href| format!("{} is reset\n", words(href))).collect();
         return Ok(if lines.is_empty() { "nothing was set by hand\n".to_owned() } else { lines });
     }
-    let path = path(&typed.limit, typed.of.as_deref())?;
+    let path = path("reset", &typed.limit, typed.of.as_deref())?;
     let client = typed.client()?;
     client.delete(&asked(&path, typed.save))?;
     // The limit of a route or class that is not there was in the overlay alone, and cannot be shown.
@@ -128,19 +128,20 @@ fn change(typed: &SetLimit) -> Result<Value, CliError> {
     Ok(change)
 }
 
-/// The API's path of the limit that the arguments name.
-fn path(limit: &str, of: Option<&str>) -> Result<String, CliError> {
+/// The API's path of the limit that the arguments of `limits set` or `limits reset` name.
+fn path(command: &str, limit: &str, of: Option<&str>) -> Result<String, CliError> {
     let usage = |text: String| Err(CliError::Usage(text));
+    let flags = if command == "set" { " --rate 20m" } else { "" };
     let of_route = |part: &str| match of {
         Some(path) => Ok(format!("/v1/limits/routes/{}/{part}", utf8_percent_encode(path, SEGMENT))),
         None => usage(format!(
-            "the path of the route is missing after {limit}: write limits set {limit} /logs/ --rate 20m"
+            "the path of the route is missing after {limit}: write limits {command} {limit} /logs/{flags}"
         )),
     };
     let of_class = |part: &str| match of {
         Some(name) => Ok(format!("/v1/limits/classes/{}/{part}", utf8_percent_encode(name, SEGMENT))),
         None => usage(format!(
-            "the name of the class is missing after {limit}: write limits set {limit} vip --rate 20m"
+            "the name of the class is missing after {limit}: write limits {command} {limit} vip{flags}"
         )),
     };
     match (limit, of) {
@@ -244,16 +245,29 @@ mod tests {
                 "upload-route-client /",
             ),
         ] {
-            assert_eq!(path(limit, of), Ok(href.to_owned()));
+            assert_eq!(path("set", limit, of), Ok(href.to_owned()));
             assert_eq!(words(href), shown);
         }
-        for (limit, of, expected) in [
-            ("server", Some("/"), "server is a single limit: leave out"),
-            ("route-client", None, "the path of the route is missing after route-client"),
-            ("class", None, "the name of the class is missing after class"),
-            ("pace", None, "\"pace\" is not a limit; known: server"),
+        for (command, limit, of, expected) in [
+            ("set", "server", Some("/"), "server is a single limit: leave out"),
+            (
+                "set",
+                "route-client",
+                None,
+                "missing after route-client: write limits set route-client /logs/ --rate 20m",
+            ),
+            ("reset", "route", None, "missing after route: write limits reset route /logs/"),
+            (
+                "reset",
+                "class",
+                None,
+                "the name of the class is missing after class: write limits reset class vip",
+            ),
+            ("set", "pace", None, "\"pace\" is not a limit; known: server"),
         ] {
-            assert!(matches!(path(limit, of), Err(CliError::Usage(text)) if text.contains(expected)));
+            assert!(
+                matches!(path(command, limit, of), Err(CliError::Usage(text)) if text.contains(expected))
+            );
         }
     }
 

@@ -105,7 +105,8 @@ impl Config {
             for schedule in self.schedules.iter_mut().filter(|known| Some(&known.limit) == shared.as_ref()) {
                 schedule.is_by_hand = true;
             }
-            let mut sources = self.limit_sources.of(&under.to_string());
+            // Of a client's own limit, what it says alone: the rest is that of each, also when that changes.
+            let mut sources = self.limit_sources.of(&saved.name.to_string());
             sources.overlaid(&saved.sources);
             self.limit_sources.0.insert(saved.name.to_string(), sources);
             self.overlay.before.push(before);

@@ -50,7 +50,7 @@ impl Schedules {
         let of = of.clone();
         self.0.into_iter().zip(own).zip(LimitPart::ALL).filter(|((times, _), _)| !times.is_empty()).map(
             move |((times, own), part)| {
-                let times = times.into_iter().map(|(during, change)| (during, change.over_budget(own)));
+                let times = times.into_iter().map(|(during, change)| (during, change.of_budget().over(own)));
                 let limit = LimitName { of: of.clone(), part };
                 LimitSchedule { limit, own, times: Timetable::new(times.collect()), is_by_hand: false }
             },

@@ -180,8 +180,8 @@ impl Budgets {
     /// Sets the limits of clients without a class, and of single ones of them.
     fn set_clients(&self, limits: &SharedLimits) {
         let (each, each_upload) = (limits.client, limits.upload.client);
-        self.clients.reset_with(each, ClientLimit::all_over(&limits.own, false, each));
-        self.uploads.reset_with(each_upload, ClientLimit::all_over(&limits.own, true, each_upload));
+        self.clients.reset_with(each, ClientLimit::all_of(&limits.own, false));
+        self.uploads.reset_with(each_upload, ClientLimit::all_of(&limits.own, true));
     }
 
     /// Whose budget a request of `client` is charged to, on a connection whose end showed `certificate`. That of a proxy

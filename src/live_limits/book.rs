@@ -84,7 +84,7 @@ impl LimitBook {
     /// Notes that the values of a limit that are `set` come from `source`.
     pub(crate) fn note(&self, name: &Name, source: &LimitSource, set: [bool; 4]) {
         let mut book = self.0.book.lock();
-        let mut sources = book.sources.of_name(name);
+        let mut sources = book.sources.of(&name.to_string());
         for (value, _) in sources.values().into_iter().zip(set).filter(|(_, is_set)| *is_set) {
             value.clone_from(source);
         }
@@ -97,7 +97,7 @@ impl LimitBook {
             return;
         }
         let mut book = self.0.book.lock();
-        let mut sources = book.sources.of_name(name);
+        let mut sources = book.sources.of(&name.to_string());
         sources.follow(holds);
         book.sources.0.insert(name.to_string(), sources);
     }
@@ -125,7 +125,7 @@ impl LimitBook {
                 // Written into the file since it was read.
                 continue;
             }
-            let mut sources = book.sources.of_name(name);
+            let mut sources = book.sources.of(&name.to_string());
             let set = now.filter(|(changed, _)| *changed == name).map_or([false; 4], |(_, set)| set);
             let lines = [&lines.rate, &lines.burst, &lines.weight, &lines.report_only];
             for ((value, line), is_set) in sources.values().into_iter().zip(lines).zip(set) {
@@ -134,7 +134,7 @@ impl LimitBook {
                     value.clone_from(line);
                 }
             }
-            if sources != book.sources.of_name(name) {
+            if sources != book.sources.of(&name.to_string()) {
                 book.sources.0.insert(name.to_string(), sources);
             }
         }
@@ -144,8 +144,11 @@ impl LimitBook {
 impl LimitSources {
     /// Where the values of a limit come from. What a client has not of its own is that of each.
     fn of_name(&self, name: &Name) -> Sources {
-        let own = self.0.get(&name.to_string());
-        own.or_else(|| self.0.get(&name.of_each()?.to_string())).cloned().unwrap_or_default()
+        let own = self.of(&name.to_string());
+        let Some(each) = name.of_each() else { return own };
+        let mut sources = self.of(&each.to_string());
+        sources.overlaid(&own);
+        sources
     }
 }
 

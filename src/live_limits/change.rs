@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::budget::ClientKey;
+use crate::budget::{BudgetChange, ClientKey};
 use crate::limit::{Budget, Burst, Limit, Rates, Weight};
 
 /// The values of a limit.
@@ -66,9 +66,10 @@ impl LimitChange {
         Setting { budget, rates }
     }
 
-    /// What it makes of a limit that has one rate.
-    pub(crate) fn over_budget(&self, old: Budget) -> Budget {
-        self.over(old.into()).budget
+    /// The same of a limit that has one rate.
+    pub(crate) fn of_budget(&self) -> BudgetChange {
+        let Self { burst, weight, report_only, .. } = *self;
+        BudgetChange { rate: self.rate.as_ref().map(Rates::last), burst, weight, report_only }
     }
 
     /// Which of rate, burst, weight and report_only it sets.
@@ -100,13 +101,12 @@ pub struct ClientLimit {
 }
 
 impl ClientLimit {
-    /// The limits of the clients in `all`, where that of each client is `each`: those of what they send, or of responses.
-    pub(crate) fn all_over(
+    /// The limits of the clients in `all`: those of what they send, or of responses.
+    pub(crate) fn all_of(
         all: &[Self],
         of_uploads: bool,
-        each: Budget,
-    ) -> impl Iterator<Item = (ClientKey, Budget)> + '_ {
+    ) -> impl Iterator<Item = (ClientKey, BudgetChange)> + '_ {
         let of = all.iter().filter(move |own| own.of_uploads == of_uploads);
-        of.map(move |own| (own.client.clone(), own.change.over_budget(each)))
+        of.map(|own| (own.client.clone(), own.change.of_budget()))
     }
 }

@@ -85,15 +85,13 @@ impl Live {
         }
     }
 
-    /// Changes the limit; of a client in each class what it has there.
+    /// Changes the limit; of a client what it has in each class. What is not changed there stays that of each client.
     ///
     /// # Errors
     /// It is a client's, and there are too many of them.
     pub(crate) fn change(&self, change: &LimitChange) -> Result<(), TooManyOverrides> {
         if let Self::Own(clients, key) = self {
-            let set =
-                |clients: &Clients| clients.set_override(key, Some(change.over_budget(own(clients, key))));
-            return clients.iter().try_for_each(set);
+            return clients.iter().try_for_each(|clients| clients.change_override(key, change.of_budget()));
         }
         self.set(change.over(self.setting()));
         Ok(())

@@ -102,6 +102,37 @@ impl Gate {
 }
 
 #[test]
+fn a_saved_weight_of_one_client_leaves_its_rate_that_of_each_whatever_sets_it() {
+    let mut gate = Gate::start();
+    gate.prints("limits set client 192.0.2.1 --weight 3 --save");
+    let own = |gate: &Gate| {
+        let limit = gate.json("/v1/limits/clients/192.0.2.1");
+        json!([
+            limit["rate"],
+            limit["weight"],
+            limit["source"]["rate"]["from"],
+            limit["source"]["weight"]["from"]
+        ])
+    };
+    assert_eq!(own(&gate), json!([2 << 20, 3, "file", "overlay"]));
+    gate.prints("limits set client --rate 50k");
+    assert_eq!(own(&gate), json!([50 << 10, 3, "api", "overlay"]));
+    // The reload takes the rate of each back, and that of the client with it.
+    gate.reload("reloaded");
+    assert_eq!(own(&gate), json!([2 << 20, 3, "file", "overlay"]));
+    gate.prints("limits set client --rate 60k --save");
+    assert_eq!(own(&gate), json!([60 << 10, 3, "overlay", "overlay"]));
+    // And a schedule of each client's, which holds at all times.
+    gate.prints("limits reset client --save");
+    let at_all_times = "client = { rate = '2m', schedule = [{ during = '00:00-24:00', rate = '30k' }] }";
+    let configuration = CONFIGURATION.replace("client = { rate = '2m', burst = '1m' }", at_all_times);
+    fs::write(&gate.file, configuration).unwrap();
+    gate.reload("reloaded");
+    assert_eq!(own(&gate)[0], json!(30 << 10));
+    assert_eq!(own(&gate)[1], json!(3));
+}
+
+#[test]
 fn what_is_saved_stays_over_reloads_and_restarts_and_the_rest_does_not() {
     let mut gate = Gate::start();
     assert_eq!(gate.shows("client"), "2m 1m file:4");

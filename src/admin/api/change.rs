@@ -224,11 +224,11 @@ mod tests {
         let old = Budget { burst: 7, report_only: true, ..Budget::of(Rate::or_unlimited(5)) };
         let changed = change("{\"burst\": \"1k\", \"weight\": 3}").unwrap();
         let expected = Budget { burst: 1024, weight: Weight::new(3).unwrap(), ..old };
-        assert_eq!(changed.over_budget(old), expected);
+        assert_eq!(changed.of_budget().over(old), expected);
         assert!(whole(&changed, &Name::Client).is_err(), "the rate is missing");
         let replaced = change("{\"rate\": null, \"report_only\": false}").unwrap();
-        assert_eq!(whole(&replaced, &Name::Client).unwrap().over_budget(old), Budget::default());
-        assert_eq!(change("{}").unwrap().over_budget(old), old);
+        assert_eq!(whole(&replaced, &Name::Client).unwrap().of_budget().over(old), Budget::default());
+        assert_eq!(change("{}").unwrap().of_budget().over(old), old);
     }
 
     #[test]

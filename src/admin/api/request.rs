@@ -3,6 +3,8 @@
 //! A page of another origin can have a browser send us a form, though not read the answer. For `application/json`, and
 //! for methods other than GET, HEAD and POST, the browser asks first (a CORS preflight), which is never answered.
 
+use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN};
 use http::{StatusCode, request};
 use http_body::Body;
 use percent_encoding::percent_decode_str;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::clock::Clock;
@@ -62,7 +65,13 @@ where
     let bytes =
         read_content(&head.headers, content, MAX_CONTENT, CONTENT_TIMEOUT, &clock, None, |_| false).await?;
     match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(object)) => Ok(object),
+        Ok(Value::Object(object)) => match serde_json::from_slice(&bytes) {
+            Ok(Twice(Some(name))) => {
+                let detail = format!("{name:?} stands in the object twice: leave one out.");
+                Err(Problem::bad_member(&name, detail))
+            }
+            _ => Ok(object),
+        },
         Ok(_) => Err(Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "The content must be an object, such as {\"rate\": \"10m\"}.",
@@ -70,6 +79,36 @@ where
         Err(error) => {
             Err(Problem::bad_request(format!("The content is not JSON: {error}.")).with_code("bad_json"))
         }
+    }
+}
+
+/// The first member that an object has twice. RFC 8259 section 4 leaves open which of the two counts.
+struct Twice(Option<String>);
+
+impl<'de> Deserialize<'de> for Twice {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(Members)
+    }
+}
+
+/// Reads the names of an object's members.
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Twice;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Twice, A::Error> {
+        let (mut names, mut twice) = (HashSet::new(), None);
+        while let Some((name, _)) = members.next_entry::<String, IgnoredAny>()? {
+            if twice.is_none() && !names.insert(name.clone()) {
+                twice = Some(name);
+            }
+        }
+        Ok(Twice(twice))
     }
 }
 

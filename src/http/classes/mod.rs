@@ -102,7 +102,7 @@ impl Class {
             (true, &self.uploads, limits.upload_total, limits.upload_client),
         ] {
             clients.parent().set(total);
-            clients.reset_with(each, ClientLimit::all_over(own, of_uploads, each));
+            clients.reset_with(each, ClientLimit::all_of(own, of_uploads));
         }
     }
 

@@ -124,6 +124,33 @@ fn clients_have_limits_of_their_own_until_these_are_removed() {
 }
 
 #[test]
+fn what_is_not_set_of_a_clients_own_limit_follows_that_of_each() {
+    let (_folder, watched) = watched(Settings::default());
+    let own = "/v1/limits/clients/192.0.2.1";
+    patch(&watched, "/v1/limits/client", "{\"rate\": 5000}");
+    patch(&watched, own, "{\"weight\": 3}");
+    patch(&watched, "/v1/limits/client", "{\"rate\": 7000, \"burst\": 100, \"weight\": 2}");
+    let shown = |href: &str| {
+        let told = get(&watched, href);
+        json!([told["own"], told["rate"], told["burst"], told["weight"], told["report_only"]])
+    };
+    assert_eq!(shown(own), json!([true, 7000, 100, 3, false]));
+    // A second change goes over the first.
+    patch(&watched, own, "{\"burst\": 9}");
+    patch(&watched, "/v1/limits/client", "{\"rate\": \"off\", \"burst\": 5, \"report_only\": true}");
+    assert_eq!(shown(own), json!([true, null, 9, 3, true]));
+    let key = ClientKey::address("192.0.2.1".parse().unwrap());
+    let node = watched.served.handle.budgets().clients().node(&key);
+    assert_eq!((node.budget().rate, node.budget().burst, node.budget().weight.get()), (None, 9, 3));
+    patch(&watched, "/v1/limits/client", "{\"rate\": 1000}");
+    assert_eq!(node.budget().rate, Rate::or_unlimited(1000), "also of a client that is there");
+    patch(&watched, "/v1/limits/clients/192.0.2.2", "{}");
+    assert_eq!(shown("/v1/limits/clients/192.0.2.2")[0], json!(false), "an empty change is none");
+    watched.ask(&format!("DELETE {own} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    assert_eq!((node.budget().burst, node.budget().weight.get()), (5, 2));
+}
+
+#[test]
 fn a_client_known_by_a_header_is_named_by_its_fingerprint() {
     let limits = SharedLimits { key: "header:x-key".parse().unwrap(), ..SharedLimits::default() };
     let (_folder, watched) = watched(Settings { limits, ..Settings::default() });

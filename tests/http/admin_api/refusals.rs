@@ -43,6 +43,13 @@ fn content_is_json_short_and_strict() {
         ("{\"rate\": \"fast\"}", 422, Some("#/rate"), "is not a rate"),
         ("{\"weight\": 2}", 422, Some("#/weight"), "no weight"),
         ("{\"rte\": 1}", 422, Some("#/rte"), "not known here; known: rate"),
+        (
+            "{\"rate\": 1, \"burst\": 2, \"rate\": 3}",
+            422,
+            Some("#/rate"),
+            "\"rate\" stands in the object twice",
+        ),
+        ("{\"a/b\": 1, \"a\\/b\": 1}", 422, Some("#/a~1b"), "twice"),
         ("{\"rate\": 1, \"burst\": -1}", 422, Some("#/burst"), "not a burst"),
     ] {
         let problem = problem(&send(&watched, "PATCH", path, "", content), status);

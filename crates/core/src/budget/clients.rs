@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use super::{ClientKey, IdleBound, Node};
+use super::{BudgetChange, ClientKey, IdleBound, Node};
 use crate::clock::Instant;
 use crate::limit::{Budget, Passed};
 use crate::sync::Mutex;
@@ -30,7 +30,8 @@ struct Keyed {
     nodes: HashMap<ClientKey, Node>,
     /// All keys, examined in turn for nodes that can be dropped.
     round: VecDeque<ClientKey>,
-    overrides: HashMap<ClientKey, Budget>,
+    /// In what clients differ from `budget`.
+    overrides: HashMap<ClientKey, BudgetChange>,
 }
 
 /// [`Clients::MAX_OVERRIDES`] is reached.
@@ -88,7 +89,7 @@ impl Clients {
         if let Some(node) = keyed.nodes.get(key) {
             return node.clone();
         }
-        let budget = keyed.overrides.get(key).copied().unwrap_or(keyed.budget);
+        let budget = keyed.budget_of(key);
         let node = self.0.parent.child_named(Arc::clone(&self.0.name), budget);
         keyed.nodes.insert(key.clone(), node.clone());
         keyed.round.push_back(key.clone());
@@ -103,16 +104,12 @@ impl Clients {
         self.0.keyed.lock().budget
     }
 
-    /// Sets the budget of all clients without an override, from now on.
+    /// Sets the budget of all clients from now on. Those with an override have what it does not say of this.
     pub fn set(&self, budget: Budget) {
         let mut keyed = self.0.keyed.lock();
         self.0.parent.0.tree.limits_changed(keyed.budget.rate, budget.rate);
         keyed.budget = budget;
-        for (key, node) in &keyed.nodes {
-            if !keyed.overrides.contains_key(key) {
-                node.set(budget);
-            }
-        }
+        keyed.nodes.iter().for_each(|(key, node)| node.set(keyed.budget_of(key)));
     }
 
     /// Sets the budget of all clients and removes every override.
@@ -122,47 +119,80 @@ impl Clients {
 
     /// Sets the budget of all clients, and puts `own` in the place of all overrides, of which the first
     /// [`MAX_OVERRIDES`](Self::MAX_OVERRIDES) count. No client is without its own in between.
-    pub fn reset_with(&self, budget: Budget, own: impl IntoIterator<Item = (ClientKey, Budget)>) {
+    pub fn reset_with(&self, budget: Budget, own: impl IntoIterator<Item = (ClientKey, BudgetChange)>) {
         let mut keyed = self.0.keyed.lock();
         let tree = &self.0.parent.0.tree;
         let overrides: HashMap<_, _> = own.into_iter().take(Self::MAX_OVERRIDES).collect();
-        overrides.values().for_each(|own| tree.limits_changed(None, own.rate));
+        overrides.values().for_each(|own| tree.limits_changed(None, own.own_rate()));
         for old in std::mem::replace(&mut keyed.overrides, overrides).into_values() {
-            tree.limits_changed(old.rate, None);
+            tree.limits_changed(old.own_rate(), None);
         }
         tree.limits_changed(keyed.budget.rate, budget.rate);
         keyed.budget = budget;
-        for (key, node) in &keyed.nodes {
-            node.set(keyed.overrides.get(key).copied().unwrap_or(budget));
-        }
+        keyed.nodes.iter().for_each(|(key, node)| node.set(keyed.budget_of(key)));
     }
 
-    /// Overrides the budget of one client; `None` removes the override.
+    /// Overrides the budget of one client, all of it; `None` removes the override.
     ///
     /// # Errors
     /// There are [`MAX_OVERRIDES`](Self::MAX_OVERRIDES) already.
     pub fn set_override(&self, key: &ClientKey, budget: Option<Budget>) -> Result<(), TooManyOverrides> {
+        self.override_with(key, |_| budget.map(Into::into))
+    }
+
+    /// Overrides a part of the budget of one client, beside what is overridden already. The rest stays what all have, also when
+    /// that is [set](Self::set).
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use sluicegate_core::budget::{BudgetChange, ClientKey, Clients, Node};
+    /// # use sluicegate_core::clock::ManualClock;
+    /// # use sluicegate_core::limit::{Budget, Rate, Weight};
+    /// let server = Node::root("server", Budget::default(), Arc::new(ManualClock::new()));
+    /// let clients = Clients::new(server, "client", Budget::of(Rate::new(1_000)));
+    /// let heavy = BudgetChange { weight: Weight::new(3), ..BudgetChange::default() };
+    /// clients.change_override(&ClientKey::Local, heavy).unwrap();
+    /// clients.set(Budget::of(Rate::new(2_000)));
+    /// let budget = clients.node(&ClientKey::Local).budget();
+    /// assert_eq!((budget.rate, budget.weight.get()), (Rate::new(2_000), 3));
+    /// ```
+    ///
+    /// # Errors
+    /// There are [`MAX_OVERRIDES`](Self::MAX_OVERRIDES) already.
+    pub fn change_override(&self, key: &ClientKey, change: BudgetChange) -> Result<(), TooManyOverrides> {
+        if change == BudgetChange::default() {
+            return Ok(());
+        }
+        self.override_with(key, |old| Some(old.unwrap_or_default().and(change)))
+    }
+
+    fn override_with(
+        &self,
+        key: &ClientKey,
+        new: impl FnOnce(Option<BudgetChange>) -> Option<BudgetChange>,
+    ) -> Result<(), TooManyOverrides> {
         let mut keyed = self.0.keyed.lock();
-        let old = match budget {
-            Some(budget) => {
-                if keyed.overrides.len() >= Self::MAX_OVERRIDES && !keyed.overrides.contains_key(key) {
-                    return Err(TooManyOverrides);
-                }
-                keyed.overrides.insert(key.clone(), budget)
+        let old = keyed.overrides.get(key).copied();
+        let new = new(old);
+        match new {
+            Some(_) if old.is_none() && keyed.overrides.len() >= Self::MAX_OVERRIDES => {
+                return Err(TooManyOverrides);
             }
+            Some(new) => keyed.overrides.insert(key.clone(), new),
             None => keyed.overrides.remove(key),
         };
-        let rate = |own: Option<Budget>| own.and_then(|own| own.rate);
-        self.0.parent.0.tree.limits_changed(rate(old), rate(budget));
+        let rate = |own: Option<BudgetChange>| own.and_then(|own| own.own_rate());
+        self.0.parent.0.tree.limits_changed(rate(old), rate(new));
         if let Some(node) = keyed.nodes.get(key) {
-            node.set(budget.unwrap_or(keyed.budget));
+            node.set(keyed.budget_of(key));
         }
         Ok(())
     }
 
-    /// Returns the overrides, in no order.
+    /// Returns the clients with an override and their budgets, in no order.
     pub fn overrides(&self) -> Vec<(ClientKey, Budget)> {
-        self.0.keyed.lock().overrides.iter().map(|(key, budget)| (key.clone(), *budget)).collect()
+        let keyed = self.0.keyed.lock();
+        keyed.overrides.iter().map(|(key, own)| (key.clone(), own.over(keyed.budget))).collect()
     }
 
     /// Returns at most `most` clients that have a node, idle ones included, in no order.
@@ -170,10 +200,11 @@ impl Clients {
         self.0.keyed.lock().nodes.iter().take(most).map(|(key, node)| (key.clone(), node.clone())).collect()
     }
 
-    /// Returns the override of a client and what passed its node, each if there is one.
+    /// Returns the budget of a client if it has an override, and what passed its node if there is one.
     pub fn lookup(&self, key: &ClientKey) -> (Option<Budget>, Option<Passed>) {
         let keyed = self.0.keyed.lock();
-        (keyed.overrides.get(key).copied(), keyed.nodes.get(key).map(Node::passed))
+        let own = keyed.overrides.get(key).map(|own| own.over(keyed.budget));
+        (own, keyed.nodes.get(key).map(Node::passed))
     }
 
     /// Returns the client whose key is displayed as `shown`, if it has a node or an override. A scan of all of them: header
@@ -202,7 +233,7 @@ impl Drop for Inner {
         if let Some(bound) = self.bound.get() {
             bound.remove(keyed.nodes.len());
         }
-        let rates = keyed.overrides.values().chain([&keyed.budget]).map(|budget| budget.rate);
+        let rates = keyed.overrides.values().map(|own| own.own_rate()).chain([keyed.budget.rate]);
         rates.for_each(|rate| self.parent.0.tree.limits_changed(rate, None));
     }
 }
@@ -222,6 +253,11 @@ impl Inner {
 }
 
 impl Keyed {
+    /// The budget of a client, with a node or without.
+    fn budget_of(&self, key: &ClientKey) -> Budget {
+        self.overrides.get(key).map_or(self.budget, |own| own.over(self.budget))
+    }
+
     /// Examines some nodes, and drops those that are idle. Where it is crowded, none is waited for. Returns how many it dropped.
     fn drop_idle(&mut self, now: Instant, is_crowded: bool) -> usize {
         let before = self.nodes.len();

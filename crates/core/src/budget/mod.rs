@@ -4,6 +4,7 @@
 //! flows wait, one timer is set for the instant at which the next turn can be granted; when it fires, every turn that is
 //! due is granted and the tasks that wait for those are woken, no others. The lock is held for arithmetic only.
 
+mod change;
 mod clients;
 mod each;
 mod flow;
@@ -14,6 +15,7 @@ mod key;
 mod node;
 mod shared_tree;
 
+pub use change::BudgetChange;
 pub use clients::{Clients, TooManyOverrides};
 pub use each::Each;
 pub use flow::{Flow, FlowWatch};
