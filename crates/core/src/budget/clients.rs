@@ -149,12 +149,12 @@ impl Clients {
     /// # use sluicegate_core::clock::ManualClock;
     /// # use sluicegate_core::limit::{Budget, Rate, Weight};
     /// let server = Node::root("server", Budget::default(), Arc::new(ManualClock::new()));
-    /// let clients = Clients::new(server, "client", Budget::of(Rate::new(1_000)));
+    /// let clients = Clients::new(server, "client", Budget::of(Rate::or_unlimited(1_000)));
     /// let heavy = BudgetChange { weight: Weight::new(3), ..BudgetChange::default() };
     /// clients.change_override(&ClientKey::Local, heavy).unwrap();
-    /// clients.set(Budget::of(Rate::new(2_000)));
+    /// clients.set(Budget::of(Rate::or_unlimited(2_000)));
     /// let budget = clients.node(&ClientKey::Local).budget();
-    /// assert_eq!((budget.rate, budget.weight.get()), (Rate::new(2_000), 3));
+    /// assert_eq!((budget.rate, budget.weight.get()), (Rate::or_unlimited(2_000), 3));
     /// ```
     ///
     /// # Errors
