@@ -1,14 +1,11 @@
 //! A boundary of a schedule on the machine's own clock, under a thousand transfers on real sockets.
 //!
 //! It waits for the next minute. That nothing comes early is asserted without tolerance; bounds to the nanosecond are asserted on
-//! the manual clock. How late this machine is, is measured meanwhile by a timer that has nothing to do, and by how long a look at
-//! all sockets takes: that is allowed for, and no more.
+//! the manual clock.
 
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sluicegate::http::route::{PaceRule, Route, When};
 use sluicegate::limit::Rate;
@@ -22,34 +19,14 @@ const STREAMS: usize = 1_000;
 const BEFORE: u64 = 2_000;
 const THEN: u64 = 20_000;
 
-/// In which all have moved.
-const INTERVAL: Duration = Duration::from_millis(200);
-
 /// For the connections to be made before the boundary.
 const LEAST_WAIT: u64 = 10;
 
 /// How long it is looked at.
 const WATCHED: Duration = Duration::from_secs(3);
 
-/// Between two looks at the sockets, and the sleep of the timer that measures how late the machine is.
-const LOOK: Duration = Duration::from_millis(5);
-
-/// Two ticks of the timer wheel: of the calendar's timer and of the transfers'.
-const TICKS: Duration = Duration::from_millis(20);
-
-/// Timers one behind the other, each of which may be late: the calendar's, a transfer's, and that of the next look.
-const TIMERS: u32 = 3;
-
-/// Measures how late a timer is that has nothing to do, until `is_over`.
-fn lateness(is_over: &AtomicBool) -> Duration {
-    let mut worst = Duration::ZERO;
-    while !is_over.load(Ordering::Relaxed) {
-        let began = Instant::now();
-        std::thread::sleep(LOOK);
-        worst = worst.max(began.elapsed().saturating_sub(LOOK));
-    }
-    worst
-}
+/// For a machine that has other things to do.
+const SLACK: Duration = Duration::from_secs(2);
 
 struct Stream {
     socket: TcpStream,
@@ -105,12 +82,6 @@ fn a_thousand_transfers_move_at_a_boundary_within_an_interval_and_none_early() {
     for stream in &mut streams {
         stream.at_boundary = stream.bytes;
     }
-    let is_over = Arc::new(AtomicBool::new(false));
-    let timer = std::thread::spawn({
-        let is_over = Arc::clone(&is_over);
-        move || lateness(&is_over)
-    });
-    let (mut looked, mut longest) = (Instant::now(), Duration::ZERO);
     while since() < WATCHED {
         for stream in &mut streams {
             stream.read(&mut buffer);
@@ -122,19 +93,14 @@ fn a_thousand_transfers_move_at_a_boundary_within_an_interval_and_none_early() {
                 stream.moved = Some(at);
             }
         }
-        std::thread::sleep(LOOK);
-        longest = longest.max(looked.elapsed());
-        looked = Instant::now();
+        std::thread::sleep(Duration::from_millis(5));
     }
-    is_over.store(true, Ordering::Relaxed);
-    let late = TICKS + TIMERS * timer.join().expect("it only sleeps") + longest;
     let last = streams.iter().map(|stream| stream.moved.expect("it did not move")).max().unwrap();
     let least = streams.iter().map(|stream| stream.bytes - stream.at_boundary).min().unwrap();
     println!(
-        "{count} transfers: the last had moved {last:?} after the boundary, the machine was up to {late:?} late; {least} bytes \
-         at least in {WATCHED:?}"
+        "{count} transfers: the last had moved {last:?} after the boundary; {least} bytes at least in {WATCHED:?}"
     );
-    assert!(last <= INTERVAL + late, "the last moved after {last:?}, of which {late:?} may be the machine's");
-    let due = THEN * (WATCHED - INTERVAL).saturating_sub(late).as_millis() as u64 / 1_000;
-    assert!(least + THEN / 5 >= due, "{least} bytes of {due}");
+    assert!(last <= Duration::from_millis(200) + SLACK, "the last moved after {last:?}");
+    let due = THEN * (WATCHED - SLACK).as_millis() as u64 / 1_000;
+    assert!(least >= due, "{least} bytes of {due}");
 }
