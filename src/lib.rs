@@ -113,6 +113,8 @@ pub mod quota;
 pub mod rt;
 mod saved_file;
 pub mod schedule;
+#[cfg(feature = "redis")]
+pub mod shared_store;
 #[cfg(feature = "probe")]
 pub mod simulate;
 pub mod sink;

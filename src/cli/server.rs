@@ -153,8 +153,8 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
         let _ = writeln!(text, "listening on {}  {}", port.name(), summary::tcp_source(&given.source));
         let _ = writeln!(text, "  each client: {}", summary::tcp_pace(given));
     }
-    if let Some(QuotaSource { resource, server, client, .. }) = &config.quota {
-        let _ = writeln!(text, "quota: at most its share of {resource} from {server}, as client {client}");
+    if let Some(QuotaSource { resource, servers, client, .. }) = &config.quota {
+        let _ = writeln!(text, "quota: at most its share of {resource} from {servers}, as client {client}");
     }
     if let Some(tracer) = server.handle().extension::<Arc<Tracer>>() {
         let _ = writeln!(text, "spans of traced events go to {}", tracer.endpoint());

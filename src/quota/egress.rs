@@ -49,7 +49,7 @@ impl Egress {
     /// # Errors
     /// A token or certificate cannot be read.
     pub fn bind(source: &QuotaSource, node: Node) -> Result<Self, EgressError> {
-        let mut connector = Connector::new(source.server.clone());
+        let mut connector = Connector::new(source.servers.first.clone());
         let token = source.token_file.as_deref().map(Token::from_file).transpose();
         connector.token = token.map_err(EgressError::of)?;
         let identity = source.tls_identity.clone().map(|(certificate, key)| Identity { certificate, key });
@@ -60,8 +60,9 @@ impl Egress {
         resource.safe_share_micros =
             source.safe_share.map(|rate| rate.bytes_per_second().saturating_mul(MICRO));
         let mut settings =
-            QuotaClientSettings::new(source.server.clone(), source.client.clone()).using(resource);
+            QuotaClientSettings::new(source.servers.first.clone(), source.client.clone()).using(resource);
         settings.connector = connector;
+        settings.others.clone_from(&source.servers.others);
         let client = QuotaClient::start(settings).map_err(EgressError::of)?;
         let share = client
             .allocation(source.resource.as_str())

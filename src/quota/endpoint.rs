@@ -9,6 +9,38 @@ use http::uri::Scheme;
 use crate::address::{AuthorityError, HttpUrl, UrlError};
 use crate::excerpt::excerpt;
 
+/// One or more quota servers on one store: `http://a:9190,http://b:9190`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// The first.
+    pub first: Endpoint,
+    /// The others.
+    pub others: Vec<Endpoint>,
+}
+
+impl FromStr for Endpoints {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, EndpointError> {
+        let all: Vec<Endpoint> = text.split(',').map(|one| one.trim().parse()).collect::<Result<_, _>>()?;
+        let is_mixed = all.iter().any(|one| one.is_tls() != all[0].is_tls());
+        if is_mixed {
+            let shown = excerpt(text, 60);
+            return Err(EndpointError(format!("{shown:?} has http:// and https://; write either for all")));
+        }
+        let mut all = all.into_iter();
+        let first = all.next().ok_or_else(|| EndpointError("there is no quota server".to_owned()))?;
+        Ok(Self { first, others: all.collect() })
+    }
+}
+
+impl fmt::Display for Endpoints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.first.fmt(f)?;
+        self.others.iter().try_for_each(|other| write!(f, ",{other}"))
+    }
+}
+
 /// The URL of a quota server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -97,6 +129,10 @@ mod tests {
             assert_eq!((endpoint.host(), endpoint.port(), endpoint.is_tls()), (host, port, is_tls));
             assert_eq!(endpoint.to_string(), text.trim_end_matches('/'));
         }
+        let several: Endpoints = "http://a:1, http://b:2".parse().unwrap();
+        assert_eq!((several.to_string().as_str(), several.others.len()), ("http://a:1,http://b:2", 1));
+        let mixed = "http://a:1,https://b:2".parse::<Endpoints>().unwrap_err().to_string();
+        assert!(mixed.ends_with("write either for all"), "{mixed}");
         for (text, expected) in [
             ("", "http:// or https:// is missing"),
             ("127.0.0.1:9190", "http:// or https:// is missing"),

@@ -13,6 +13,8 @@ pub mod client;
 pub mod egress;
 mod endpoint;
 mod id;
+#[cfg(feature = "quota")]
+pub mod lead;
 mod limit;
 #[cfg(feature = "quota")]
 pub mod server;
@@ -20,7 +22,7 @@ mod settings;
 #[cfg(feature = "quota")]
 pub mod wire;
 
-pub use endpoint::{Endpoint, EndpointError};
+pub use endpoint::{Endpoint, EndpointError, Endpoints};
 pub use id::{Id, IdError, MAX_ID_LEN};
 pub use limit::{LimitError, MAX_PER_SECOND, MICRO, NamedLimit, ResourceLimit, Unit, spell_micros};
 pub use settings::{DEFAULT_RESOURCE, QuotaSource};

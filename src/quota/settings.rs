@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Endpoint, Id};
+use super::{Endpoints, Id};
 use crate::keys::{Keys, PathKind};
 use crate::limit::Rate;
 
@@ -12,8 +12,8 @@ pub const DEFAULT_RESOURCE: &str = "egress";
 /// A share of a fleet's limit, in bytes per second, above which the server does not send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuotaSource {
-    /// Quota server.
-    pub server: Endpoint,
+    /// Quota servers: one, or all those on one store.
+    pub servers: Endpoints,
     /// Resource. Default `egress`.
     pub resource: Id,
     /// Name of this server at the quota server, unique in the fleet.
@@ -44,8 +44,8 @@ impl QuotaSource {
         };
         let tls_identity = pair.path("tls_cert", PathKind::File).zip(pair.path("tls_key", PathKind::File));
         let safe_share = keys.amount("safe_share", str::parse::<Rate>);
-        let server: Endpoint = server?;
-        let fault = match (server.is_tls(), keys.has("tls_ca"), &tls_identity) {
+        let servers: Endpoints = server?;
+        let fault = match (servers.first.is_tls(), keys.has("tls_ca"), &tls_identity) {
             (true, false, _) => format!("an https server needs {}", keys.flag_or("tls_ca", "tls_ca")),
             (false, true, _) | (false, _, Some(_)) => "tls_ca, tls_cert and tls_key are for https".to_owned(),
             _ => String::new(),
@@ -54,6 +54,6 @@ impl QuotaSource {
             keys.fault("server", fault);
         }
         let resource = resource.or_else(|| DEFAULT_RESOURCE.parse().ok())?;
-        Some(Self { server, resource, client: client?, token_file, tls_ca, tls_identity, safe_share })
+        Some(Self { servers, resource, client: client?, token_file, tls_ca, tls_identity, safe_share })
     }
 }

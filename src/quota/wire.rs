@@ -8,6 +8,13 @@ include!("../../proto/generated/sluicegate.quota.v1.rs");
 /// The compiled .proto and its imports, with comments.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("../../proto/generated/quota.binpb");
 
+/// The domain of the reasons of errors.
+pub const DOMAIN: &str = "quota.sluicegate";
+
+/// The reason of a server that does not lead, and the field of its details that says where the leader is.
+pub const NOT_LEADER: &str = "NOT_LEADER";
+pub const LEADER: &str = "leader";
+
 impl From<super::Unit> for Unit {
     fn from(unit: super::Unit) -> Self {
         match unit {

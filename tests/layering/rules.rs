@@ -306,6 +306,15 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
+        name: "only shared_store names redis",
+        check: |source| (!source.is_in("shared_store/")).then(|| any_path(source, &["redis"]))?,
+        broken_by: &[("quota/server/shared_limits.rs", "use redis::Script;")],
+        kept_by: &[
+            ("shared_store/link.rs", "use redis::aio::MultiplexedConnection;"),
+            ("quota/server/mod.rs", "#[cfg(feature = \"redis\")] mod leading;"),
+        ],
+    },
+    Rule {
         name: "config is the roof: only cli/ and main.rs import it",
         check: |source| {
             let above = ["config/", "cli/", "main.rs"].iter().any(|place| source.is_in(place));

@@ -1,5 +1,5 @@
 //! Other people's programs against this one, on loopback: nginx, HAProxy, curl, wget, aria2, Python, uvicorn, grpcio, wrk,
-//! Chromium, openssl, testssl.sh, slowhttptest.
+//! Chromium, openssl, testssl.sh, slowhttptest, Redis.
 //!
 //! `cargo test --features peers --test peers`. Which Debian packages that needs stands in `.ci/run`,
 //! which installs them. Every server has a free port and a folder of its own, is waited for, and is
@@ -34,6 +34,8 @@ mod program;
 mod proxied;
 mod proxy_protocol;
 mod quota;
+mod quota_leaders;
+mod redis;
 mod relay;
 mod slow_clients;
 mod sluicegate;

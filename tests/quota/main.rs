@@ -8,6 +8,7 @@ mod fixture;
 mod fleet;
 mod generated;
 mod histories;
+mod leaders;
 mod program;
 mod simulation;
 mod store;

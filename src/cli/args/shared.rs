@@ -69,7 +69,7 @@ macro_rules! serving_command {
                 #[argh(option, arg_name = "file")]
                 admin_token_file: Option<String> => "admin_token_file",
 
-                /// the quota server whose limit this server shares: http://HOST:PORT (default none)
+                /// the quota server whose limit this server shares: http://HOST:PORT; several on one store separated by commas (default none)
                 #[argh(option, arg_name = "url")]
                 quota: Option<String> => "quota.server",
 

@@ -64,9 +64,25 @@ pub(super) struct Serve {
     #[argh(option, arg_name = "name")]
     pub(super) time_zone: Option<String>,
 
-    /// where limits that are set by hand are kept: memory, until a restart, or file:PATH (default memory)
+    /// where limits that are set by hand are kept: memory, until a restart; file:PATH; or redis://HOST:PORT/DB, rediss://… or unix:PATH, a Redis or Valkey server that several quota servers share, of which one leads (default memory)
     #[argh(option, arg_name = "store")]
     pub(super) store: Option<String>,
+
+    /// the file with the password of a shared store; the user is in its address (default none)
+    #[argh(option, arg_name = "file")]
+    pub(super) store_password_file: Option<String>,
+
+    /// certificates in PEM of the authorities to trust with rediss:// (default those of the machine)
+    #[argh(option, arg_name = "file")]
+    pub(super) store_ca: Option<String>,
+
+    /// what all keys in a shared store begin with (default sluicegate)
+    #[argh(option, arg_name = "text")]
+    pub(super) store_prefix: Option<String>,
+
+    /// where clients reach this server, which the others on a shared store tell them: http://HOST:PORT (default the first --listen)
+    #[argh(option, arg_name = "url")]
+    pub(super) advertise: Option<String>,
 
     /// how long a client lives, and a lease lasts, after a heartbeat (default 30s)
     #[argh(option, arg_name = "time")]

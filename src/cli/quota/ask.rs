@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 use sluicegate::clock::Sleep;
-use sluicegate::quota::client::{Calls, Connector};
+use sluicegate::quota::client::{Calls, Connector, leader_of};
 use sluicegate::quota::wire;
 use sluicegate::quota::{LimitError, NamedLimit};
 use sluicegate::rt;
@@ -39,7 +39,7 @@ pub(super) fn set(typed: &Set) -> Result<(), CliError> {
     let message =
         wire::SetResourceLimitRequest { resource_id: named.resource.to_string(), rate_limit: Some(limit) };
     let (text, source) = asking_of(&typed.connector()?, async |calls: &mut Calls| {
-        let resource = calls.set_resource_limit(within(message)).await?.into_inner();
+        let resource = calls.set_resource_limit(within(message.clone())).await?.into_inner();
         Ok((show::resources(std::slice::from_ref(&resource), typed.json), resource.source()))
     })?;
     print(&text)?;
@@ -115,13 +115,13 @@ pub(super) fn clients(typed: &Clients) -> Result<(), CliError> {
 pub(super) fn watch(typed: &Watch) -> Result<(), CliError> {
     let connector = typed.connector()?;
     rt::block_on(async {
-        let mut calls = connect(&connector).await?;
         let message = wire::WatchAllocationsRequest {
             resource_id: typed.resource.clone().unwrap_or_default(),
             ..Default::default()
         };
-        let opened = calls.watch_allocations(message).await.map_err(|status| refused(&status))?;
-        let mut changes = opened.into_inner();
+        let opened =
+            led(&connector, async |calls: &mut Calls| calls.watch_allocations(message.clone()).await);
+        let mut changes = opened.await?.into_inner();
         while let Some(change) = changes.message().await.map_err(|status| refused(&status))? {
             print(&show::changes(&change.shares, typed.json))?;
         }
@@ -132,7 +132,7 @@ pub(super) fn watch(typed: &Watch) -> Result<(), CliError> {
 /// Connects, calls, and prints the response.
 fn asking(
     connector: &Connector,
-    ask: impl AsyncFnOnce(&mut Calls) -> Result<String, Status>,
+    ask: impl AsyncFn(&mut Calls) -> Result<String, Status>,
 ) -> Result<(), CliError> {
     print(&asking_of(connector, ask)?)
 }
@@ -140,17 +140,42 @@ fn asking(
 /// Connects, calls, and returns the response.
 fn asking_of<T>(
     connector: &Connector,
-    ask: impl AsyncFnOnce(&mut Calls) -> Result<T, Status>,
+    ask: impl AsyncFn(&mut Calls) -> Result<T, Status>,
 ) -> Result<T, CliError> {
-    rt::block_on(async {
-        let mut calls = connect(connector).await?;
+    rt::block_on(led(connector, async |calls: &mut Calls| {
         let late = async {
             Sleep::lasting(rt::clock(), TIMEOUT).await;
             Err(Status::deadline_exceeded("it does not answer in time"))
         };
-        ask(&mut calls).or(late).await.map_err(|status| refused(&status))
-    })
+        ask(calls).or(late).await
+    }))
 }
+
+/// Connects and calls, at the quota server that leads if there are several.
+async fn led<T>(
+    connector: &Connector,
+    ask: impl AsyncFn(&mut Calls) -> Result<T, Status>,
+) -> Result<T, CliError> {
+    let mut connector = connector.clone();
+    for hops in 0.. {
+        let mut calls = connect(&connector).await?;
+        let status = match ask(&mut calls).await {
+            Ok(answer) => return Ok(answer),
+            Err(status) => status,
+        };
+        match leader_of(&status).flatten() {
+            // No token goes out in the clear because somebody says so.
+            Some(leader) if hops < MAX_HOPS && leader.is_tls() == connector.endpoint.is_tls() => {
+                connector.endpoint = leader;
+            }
+            _ => return Err(refused(&status)),
+        }
+    }
+    unreachable!("the last hop has returned")
+}
+
+/// How often a command goes where a quota server says that the leader is.
+const MAX_HOPS: usize = 3;
 
 async fn connect(connector: &Connector) -> Result<Calls, CliError> {
     let failed =

@@ -121,7 +121,18 @@ fn settings(typed: &Serve) -> Result<QuotaServerSettings, CliError> {
         settings.limits.push(named);
     }
     settings.schedules = schedules(typed, &settings.limits)?;
-    settings.store = value("--store", &typed.store, str::parse)?.unwrap_or_default();
+    settings.store = store(typed)?;
+    settings.advertise = value("--advertise", &typed.advertise, str::parse)?;
+    let is_shared = matches!(settings.store, QuotaStore::Redis(_));
+    if !is_shared && typed.advertise.is_some() {
+        return Err(CliError::Usage(
+            "--advertise is of a shared --store: give that too, or leave it out".to_owned(),
+        ));
+    }
+    if is_shared && settings.book.learning < settings.book.heartbeat_timeout {
+        let text = "is shorter than --heartbeat-timeout: a new leader on a shared --store learns for one lease; leave it out";
+        return Err(CliError::flag("--learning", text));
+    }
     settings.drain = value("--drain", &typed.drain, duration::parse)?.unwrap_or(settings.drain);
     settings.token = token(typed.token_file.as_deref())?;
     let identity = identity(typed.tls_cert.as_deref(), typed.tls_key.as_deref())?;
@@ -138,6 +149,36 @@ fn settings(typed: &Serve) -> Result<QuotaServerSettings, CliError> {
         (None, None) => None,
     };
     Ok(settings)
+}
+
+/// The store, with what belongs to a shared one.
+fn store(typed: &Serve) -> Result<QuotaStore, CliError> {
+    let mut store = value("--store", &typed.store, str::parse)?.unwrap_or_default();
+    let belonging = [
+        ("--store-password-file", &typed.store_password_file),
+        ("--store-ca", &typed.store_ca),
+        ("--store-prefix", &typed.store_prefix),
+    ];
+    if let QuotaStore::Redis(source) = &mut store {
+        source.password_file = typed.store_password_file.as_ref().map(Into::into);
+        source.authorities = typed.store_ca.as_ref().map(Into::into);
+        if let Some(prefix) = &typed.store_prefix {
+            let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/".contains(&byte);
+            if prefix.is_empty() || prefix.len() > 64 || !prefix.bytes().all(is_fine) {
+                return Err(CliError::flag("--store-prefix", "write 1 to 64 letters, digits and -._:/"));
+            }
+            source.prefix.clone_from(prefix);
+        }
+        return Ok(store);
+    }
+    match belonging.into_iter().find(|(_, typed)| typed.is_some()) {
+        Some((flag, _)) => {
+            let text =
+                format!("{flag} is of a shared --store, redis://HOST:PORT: give that too, or leave it out");
+            Err(CliError::Usage(text))
+        }
+        None => Ok(store),
+    }
 }
 
 /// The schedules of limits, in the order of the limits; each is of one of them.
@@ -213,7 +254,10 @@ fn started(addresses: &[ListenAddr], server: &QuotaServer, settings: &QuotaServe
         QuotaStore::Memory => {
             writeln!(text, "what is set by hand holds until a restart; --store file:PATH keeps it")
         }
-        store => writeln!(text, "what is set by hand is kept in {store}"),
+        QuotaStore::File(_) => writeln!(text, "what is set by hand is kept in {}", settings.store),
+        QuotaStore::Redis(_) => {
+            writeln!(text, "shares {} with other quota servers, of which one leads", settings.store)
+        }
     };
     let timeout = duration::spell(settings.book.heartbeat_timeout);
     let learning = match settings.book.learning {

@@ -10,11 +10,14 @@ use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
+use tonic::Status;
 use tonic::body::Body;
+use tonic_types::StatusExt;
 
 use crate::clock::{Clock, Sleep};
 use crate::quota::Endpoint;
 use crate::quota::wire::quota_client::QuotaClient;
+use crate::quota::wire::{DOMAIN, LEADER, NOT_LEADER};
 use crate::rt::{self, Connect, Executor, HyperTimer};
 use crate::tls::{ClientTls, Stream};
 use crate::token::Token;
@@ -28,6 +31,13 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// The service's calls on one connection.
 pub type Calls = QuotaClient<Channel>;
+
+/// Whether a call failed because its server does not lead, and if so where the leader is, if it said so.
+pub fn leader_of(status: &Status) -> Option<Option<Endpoint>> {
+    let info = status.get_details_error_info()?;
+    let is_said = info.reason == NOT_LEADER && info.domain == DOMAIN;
+    is_said.then(|| info.metadata.get(LEADER).and_then(|leader| leader.parse().ok()))
+}
 
 /// How to reach a quota server.
 #[derive(Clone, Debug)]

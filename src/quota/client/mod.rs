@@ -22,6 +22,7 @@ mod backoff;
 mod channel;
 mod local_bucket;
 mod metrics;
+mod servers;
 mod session;
 mod settings;
 mod share;
@@ -42,7 +43,7 @@ use allocation::Inner;
 use backoff::Jitter;
 
 pub use allocation::{Acquire, Allocation, Changes, Closed};
-pub use channel::{Calls, Channel, Connector};
+pub use channel::{Calls, Channel, Connector, leader_of};
 pub use local_bucket::Depth;
 pub use metrics::QuotaMetrics;
 pub use settings::{QuotaClientSettings, ResourceUse, SettingsError};

@@ -11,9 +11,11 @@ use tonic_types::StatusExt;
 
 use super::Shared;
 use super::backoff::Backoff;
-use super::channel::Calls;
+use super::channel::{Calls, Connector, leader_of};
+use super::servers::Servers;
 use super::share::{Grant, NoShare};
 use crate::clock::{Instant, Sleep};
+use crate::quota::Endpoint;
 use crate::quota::book::Interest;
 use crate::quota::wire::{self, AllocationChanges};
 
@@ -30,12 +32,17 @@ enum End {
     Closed,
     /// The server cannot be reached or refused us; with its retry delay, if it gave one.
     Lost(String, Option<Duration>),
+    /// It does not lead; where the leader is, if it said so.
+    Elsewhere(String, Option<Endpoint>),
 }
 
 impl From<Status> for End {
     fn from(status: Status) -> Self {
-        let again = status.get_details_retry_info().and_then(|info| info.retry_delay);
-        Self::Lost(format!("{:?}: {}", status.code(), status.message()), again)
+        let text = format!("{:?}: {}", status.code(), status.message());
+        if let Some(leader) = leader_of(&status) {
+            return Self::Elsewhere(text, leader);
+        }
+        Self::Lost(text, status.get_details_retry_info().and_then(|info| info.retry_delay))
     }
 }
 
@@ -43,18 +50,29 @@ impl From<Status> for End {
 pub(super) async fn run(shared: Arc<Shared>) {
     let longest = shared.settings.longest_pause;
     let mut backoff = Backoff::new(longest);
+    let mut servers = Servers::new(shared.settings.connector.endpoint.clone(), &shared.settings.others);
     let mut complained = false;
     loop {
         let mut interval = None;
-        let (Ok(ended) | Err(ended)) = attempt(&shared, &mut interval).await;
+        let (Ok(ended) | Err(ended)) = attempt(&shared, servers.current(), &mut interval).await;
         if let Some(interval) = interval {
             // A restarted server learns for a few heartbeats' time what is held: whoever comes later spends its safe share
             // beside shares that the others were granted meanwhile.
             backoff.restart(longest.min(interval));
+            servers.answered();
             complained = false;
         }
-        let End::Lost(error, again) = ended else { return };
-        let server = &shared.settings.connector.endpoint;
+        let server = servers.current().clone();
+        let (error, again, at_once) = match ended {
+            End::Closed => return,
+            End::Lost(error, again) => (error, again, servers.lost() && again.is_none()),
+            End::Elsewhere(error, leader) => (error, None, servers.redirected(leader)),
+        };
+        if at_once {
+            log::info!(server:%, error, next:% = servers.current(); "quota server lost; turning to another");
+            shared.on_lost(error);
+            continue;
+        }
         if complained {
             log::debug!(server:%, error; "quota server not reachable yet");
         } else {
@@ -74,8 +92,9 @@ pub(super) async fn run(shared: Arc<Shared>) {
 }
 
 /// Runs one connection. Sets the interval of heartbeats, once one was answered.
-async fn attempt(shared: &Shared, interval: &mut Option<Duration>) -> Result<End, End> {
-    let connecting = async { Some(shared.settings.connector.connect().await) };
+async fn attempt(shared: &Shared, server: &Endpoint, interval: &mut Option<Duration>) -> Result<End, End> {
+    let connector = Connector { endpoint: server.clone(), ..shared.settings.connector.clone() };
+    let connecting = async { Some(connector.connect().await) };
     let closing = async {
         shared.closing().await;
         None

@@ -14,6 +14,9 @@ use crate::quota::limit::Unit;
 pub struct QuotaClientSettings {
     /// How to reach the server.
     pub connector: Connector,
+    /// The other servers on its store, which are reached alike. The client turns to the next when it has lost one, and
+    /// follows the one that leads. Default none.
+    pub others: Vec<Endpoint>,
     /// The client's id, unique in the fleet.
     pub client: Id,
     /// The resources it uses. Default none.
@@ -29,6 +32,7 @@ impl QuotaClientSettings {
     pub fn new(endpoint: Endpoint, client: Id) -> Self {
         Self {
             connector: Connector::new(endpoint),
+            others: Vec::new(),
             client,
             resources: Vec::new(),
             longest_pause: Duration::from_secs(5),

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::shared_book::SharedBook;
+use super::shared_book::{NotLeader, SharedBook};
+#[cfg(feature = "redis")]
+use super::shared_limits::SharedLimits;
 use super::store::{QuotaStore, QuotaStoreError};
 use crate::clock::Instant;
 use crate::quota::book::{Book, BookError, ResourceView};
@@ -23,6 +25,9 @@ pub(super) struct Limits {
     /// Of flags.
     own: Vec<NamedLimit>,
     store: QuotaStore,
+    /// The store, if servers share it.
+    #[cfg(feature = "redis")]
+    pub(super) shared: Option<SharedLimits>,
     by_hand: Mutex<ByHand>,
     /// Held by the change that is being made.
     turn: tokio::sync::Mutex<()>,
@@ -44,6 +49,10 @@ pub(super) enum ChangeError {
     /// Nobody has set or deleted it.
     NotByHand(Id),
     Store(QuotaStoreError),
+    /// The same, of a store that may have kept it all the same.
+    #[cfg(feature = "redis")]
+    SharedStore(QuotaStoreError),
+    NotLeader(NotLeader),
 }
 
 /// Where the value of a limit comes from.
@@ -59,7 +68,34 @@ pub(super) enum Source {
 
 impl Limits {
     pub(super) fn new(own: Vec<NamedLimit>, store: QuotaStore, by_hand: ByHand) -> Self {
-        Self { own, store, by_hand: Mutex::new(by_hand), turn: tokio::sync::Mutex::default() }
+        Self { own, store, by_hand: Mutex::new(by_hand), ..Self::default() }
+    }
+
+    /// Has servers share them in a store, if there is one.
+    #[cfg(feature = "redis")]
+    pub(super) fn sharing(self, shared: Option<SharedLimits>) -> Self {
+        Self { shared, ..self }
+    }
+
+    /// Takes over what a shared store keeps.
+    #[cfg(feature = "redis")]
+    pub(super) fn take_over(&self, by_hand: ByHand) {
+        *self.by_hand.lock() = by_hand;
+    }
+
+    /// Keeps a setting.
+    async fn put(
+        &self,
+        term: Option<u64>,
+        resource: &Id,
+        setting: Option<Setting>,
+    ) -> Result<(), ChangeError> {
+        #[cfg(feature = "redis")]
+        if let (Some(shared), Some(term)) = (&self.shared, term) {
+            return shared.put(term, resource, setting).await.map_err(ChangeError::SharedStore);
+        }
+        let _ = term;
+        self.store.put(resource, setting).await.map_err(ChangeError::Store)
     }
 
     /// Whether somebody set or deleted it.
@@ -84,15 +120,20 @@ impl Limits {
         self.own.iter().find(|named| named.resource == *resource).map(|named| named.limit)
     }
 
-    /// Sets the limits of a new book.
+    /// Sets the limits of a new book. `scheduled` is what a schedule says of one.
     ///
     /// # Errors
     /// There are too many.
-    pub(super) fn fill(&self, book: &mut Book, now: Instant) -> Result<(), BookError> {
+    pub(super) fn fill(
+        &self,
+        book: &mut Book,
+        now: Instant,
+        scheduled: impl Fn(&Id) -> Option<ResourceLimit>,
+    ) -> Result<(), BookError> {
         let by_hand = self.by_hand.lock();
         for NamedLimit { resource, limit } in &self.own {
             if by_hand.get(resource).is_none() {
-                book.set_limit(now, resource, *limit)?;
+                book.set_limit(now, resource, scheduled(resource).unwrap_or(*limit))?;
             }
         }
         for (resource, setting) in by_hand.iter() {
@@ -101,6 +142,12 @@ impl Limits {
             }
         }
         Ok(())
+    }
+}
+
+impl From<NotLeader> for ChangeError {
+    fn from(not_leader: NotLeader) -> Self {
+        Self::NotLeader(not_leader)
     }
 }
 
@@ -144,19 +191,20 @@ impl SharedBook {
         change: Change,
     ) -> Result<Option<ResourceView>, ChangeError> {
         let _turn = self.limits.turn.lock().await;
-        self.with(|book, now| match change {
+        let (term, checked) = self.leading_in_term(|book, now| match change {
             Change::Set(limit) => book.check_limit(now, resource, limit).map_err(ChangeError::Book),
             Change::Delete => book.resource(now, resource).map(drop).map_err(ChangeError::Book),
             Change::Reset if self.limits.is_by_hand(resource) => Ok(()),
             Change::Reset => Err(ChangeError::NotByHand(resource.clone())),
         })?;
+        checked?;
         let setting = match change {
             Change::Set(limit) => Some(Setting::Set(limit)),
             // One that no flag names does not come back by itself.
             Change::Delete => self.limits.of_flags(resource).map(|_| Setting::Deleted),
             Change::Reset => None,
         };
-        self.limits.store.put(resource, setting).await.map_err(ChangeError::Store)?;
+        self.limits.put(term, resource, setting).await?;
         self.with(|book, now| {
             let limit = match change {
                 Change::Set(limit) => Some(limit),

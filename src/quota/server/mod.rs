@@ -12,6 +12,8 @@
 
 mod connection;
 mod deadline;
+#[cfg(feature = "redis")]
+mod leading;
 mod limits;
 mod messages;
 mod preface;
@@ -20,6 +22,8 @@ mod router;
 mod schedules;
 mod service;
 mod shared_book;
+#[cfg(feature = "redis")]
+mod shared_limits;
 mod status;
 mod store;
 mod watch;
@@ -33,6 +37,7 @@ use std::time::Duration;
 use futures_lite::FutureExt;
 
 use super::book::{Book, BookSettings};
+use super::endpoint::Endpoint;
 use super::id::Id;
 use super::limit::{NamedLimit, ResourceLimit};
 use crate::clock::Clock;
@@ -57,6 +62,9 @@ pub struct QuotaServerSettings {
     pub schedules: Vec<QuotaSchedule>,
     /// Where limits that are set by hand are kept. They go over `limits` and `schedules`. Default in memory.
     pub store: QuotaStore,
+    /// Where clients reach this server, which the others on a shared store tell them. Default: the first listener's TCP
+    /// address.
+    pub advertise: Option<Endpoint>,
     /// The token that callers must send; the health service needs none. Default none.
     pub token: Option<Token>,
     /// Default none: plain HTTP/2.
@@ -78,6 +86,7 @@ impl Default for QuotaServerSettings {
             limits: Vec::new(),
             schedules: Vec::new(),
             store: QuotaStore::default(),
+            advertise: None,
             token: None,
             tls: None,
             drain: Duration::from_secs(5),
@@ -149,10 +158,16 @@ impl QuotaServer {
         let epoch = RandomState::new().build_hasher().finish();
         let failed = |error: &dyn fmt::Display| QuotaServerError(error.to_string());
         let by_hand = settings.store.load().map_err(|error| failed(&error))?;
+        #[cfg(feature = "redis")]
+        let shared = leading::shared_limits(&settings, &listeners)?;
         let limits = Limits::new(settings.limits, settings.store, by_hand);
+        #[cfg(feature = "redis")]
+        let limits = limits.sharing(shared);
         let mut book = Book::new(settings.book, epoch, now);
-        limits.fill(&mut book, now).map_err(|error| failed(&error))?;
+        limits.fill(&mut book, now, |_| None).map_err(|error| failed(&error))?;
         let book = SharedBook::new(book, clock).with_limits(limits).with_schedules(settings.schedules);
+        #[cfg(feature = "redis")]
+        book.follow();
         let book = Arc::new(book);
         book.apply_schedules(book.clock().calendar());
         let asks_clients = settings.tls.as_ref().is_some_and(ServerTls::asks_clients);
@@ -203,7 +218,12 @@ impl QuotaServer {
             });
         }
         let draining = shared.stages.reached(Stage::Draining);
-        shared.book.sweep().or(shared.book.follow_schedules()).or(draining).await;
+        let ruled = shared.book.sweep().or(shared.book.follow_schedules());
+        #[cfg(feature = "redis")]
+        let ruled = ruled.or(shared.book.lead());
+        ruled.or(draining).await;
+        #[cfg(feature = "redis")]
+        shared.book.give_up_the_lead().await;
         shared.router.set_serving(false).await;
         shared.book.ending.notify(usize::MAX);
         shared.stages.drained(&shared.tasks, rt::clock(), shared.drain).await;

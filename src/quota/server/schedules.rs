@@ -67,7 +67,9 @@ impl Followed {
 impl SharedBook {
     /// Sets the limits that follow the calendar to what holds at `at`. Returns when the next of them changes.
     pub(super) fn apply_schedules(&self, at: SystemTime) -> Option<SystemTime> {
-        self.with(|book, now| {
+        self.with_held(|held, now| {
+            let leads = held.lead.as_ref().is_none_or(|lead| lead.leads(now).is_ok());
+            let book = &mut held.book;
             let mut next: Option<SystemTime> = None;
             let mut schedules = self.schedules.0.lock();
             // What somebody set or deleted stays so.
@@ -77,7 +79,7 @@ impl SharedBook {
                 let held = times.at(at);
                 next = [next, held.until].into_iter().flatten().min();
                 let (nth, limit) = held.holds.map_or((None, own), |(nth, limit)| (Some(nth), limit));
-                if followed.set_to == Some(nth) {
+                if followed.set_to == Some(nth) || !leads {
                     continue;
                 }
                 match book.set_limit(now, resource, *limit) {

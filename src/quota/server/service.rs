@@ -62,7 +62,7 @@ impl Quota for Service {
     ) -> Reply<wire::RegisterClientResponse> {
         let request = request.into_inner();
         let client = messages::id("client_id", &request.client_id)?;
-        let response = self.book.with(|book, now| {
+        let response = self.book.leading(|book, now| {
             book.register(now, &client, &request.instance)?;
             let timeout = book.settings().heartbeat_timeout;
             Ok(wire::RegisterClientResponse {
@@ -71,7 +71,7 @@ impl Quota for Service {
                 heartbeat_interval: Some(wire::duration(timeout / 3)),
             })
         });
-        response.map(Response::new).map_err(|error| status::of_registration(&error))
+        response?.map(Response::new).map_err(|error| status::of_registration(&error))
     }
 
     async fn heartbeat(&self, request: Request<wire::HeartbeatRequest>) -> Reply<wire::HeartbeatResponse> {
@@ -85,7 +85,7 @@ impl Quota for Service {
             sequence: request.sequence,
             interests: &interests,
         };
-        let response = self.book.with(|book, now| {
+        let response = self.book.leading(|book, now| {
             let answer = book.heartbeat(now, beat)?;
             let timeout = book.settings().heartbeat_timeout;
             Ok(wire::HeartbeatResponse {
@@ -96,7 +96,7 @@ impl Quota for Service {
                 unlimited_resource_ids: answer.unlimited.iter().map(Id::to_string).collect(),
             })
         });
-        response.map(Response::new).map_err(|error| status::of_book(&error))
+        response?.map(Response::new).map_err(|error| status::of_book(&error))
     }
 
     async fn get_allocation(&self, request: Request<wire::GetAllocationRequest>) -> Reply<wire::Allocation> {
@@ -104,7 +104,7 @@ impl Quota for Service {
         let client = messages::id("client_id", &request.client_id)?;
         let resource = messages::id("resource_id", &request.resource_id)?;
         let allocation =
-            self.book.with(|book, now| book.allocation(now, &client, &request.instance, &resource));
+            self.book.leading(|book, now| book.allocation(now, &client, &request.instance, &resource))?;
         let allocation = allocation.map_err(|error| status::of_book(&error))?;
         Ok(Response::new(messages::allocation(&allocation)))
     }
@@ -123,7 +123,7 @@ impl Quota for Service {
 
     async fn get_resource(&self, request: Request<wire::GetResourceRequest>) -> Reply<wire::Resource> {
         let resource = messages::id("resource_id", &request.into_inner().resource_id)?;
-        let view = self.book.with(|book, now| book.resource(now, &resource));
+        let view = self.book.leading(|book, now| book.resource(now, &resource))?;
         let view = view.map_err(|error| status::of_book(&error))?;
         Ok(Response::new(self.resource(&view)))
     }
@@ -134,7 +134,7 @@ impl Quota for Service {
     ) -> Reply<wire::UnregisterClientResponse> {
         let request = request.into_inner();
         let client = messages::id("client_id", &request.client_id)?;
-        let left = self.book.with(|book, now| book.unregister(now, &client, &request.instance));
+        let left = self.book.leading(|book, now| book.unregister(now, &client, &request.instance))?;
         left.map_err(|error| status::of_book(&error))?;
         Ok(Response::new(wire::UnregisterClientResponse {}))
     }
@@ -145,7 +145,7 @@ impl Quota for Service {
     ) -> Reply<wire::ListResourcesResponse> {
         let request = request.into_inner();
         let (after, most) = page(&request.page_token, request.page_size)?;
-        let resources = self.book.with(|book, now| book.resources(now, after.as_ref(), most));
+        let resources = self.book.leading(|book, now| book.resources(now, after.as_ref(), most))?;
         let next = resources.last().filter(|_| resources.len() == most);
         Ok(Response::new(wire::ListResourcesResponse {
             next_page_token: next.map_or_else(String::new, |last| last.resource.to_string()),
@@ -159,7 +159,7 @@ impl Quota for Service {
     ) -> Reply<wire::ListClientsResponse> {
         let request = request.into_inner();
         let (after, most) = page(&request.page_token, request.page_size)?;
-        let clients = self.book.with(|book, now| book.clients(now, after.as_ref(), most));
+        let clients = self.book.leading(|book, now| book.clients(now, after.as_ref(), most))?;
         let next = clients.last().filter(|_| clients.len() == most);
         Ok(Response::new(wire::ListClientsResponse {
             next_page_token: next.map_or_else(String::new, |last| last.client.to_string()),
@@ -196,6 +196,7 @@ impl Quota for Service {
     ) -> Reply<Self::WatchAllocationsStream> {
         let request = request.into_inner();
         let book = Arc::clone(&self.book);
+        book.leading(|_, _| ())?;
         if request.client_id.is_empty() {
             let resource = match request.resource_id.as_str() {
                 "" => None,

@@ -9,10 +9,11 @@ use super::limits::Limits;
 use super::schedules::{QuotaSchedule, Schedules};
 use crate::clock::{Clock, Instant, Sleep};
 use crate::quota::book::Book;
+use crate::quota::lead::Lead;
 use crate::sync::Mutex;
 
 pub(super) struct SharedBook {
-    book: Mutex<Book>,
+    held: Mutex<Held>,
     clock: Arc<dyn Clock>,
     pub(super) limits: Limits,
     pub(super) schedules: Schedules,
@@ -22,10 +23,25 @@ pub(super) struct SharedBook {
     pub(super) ending: Event,
 }
 
+/// What is changed together.
+pub(super) struct Held {
+    pub(super) book: Book,
+    /// Whether this server leads; `None` if it is alone.
+    pub(super) lead: Option<Lead>,
+}
+
+/// This server does not lead: it may not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NotLeader {
+    /// Where the leader is, if it is known.
+    pub(super) leader: Option<String>,
+}
+
 impl SharedBook {
     pub(super) fn new(book: Book, clock: Arc<dyn Clock>) -> Self {
         let (limits, schedules) = (Limits::default(), Schedules::default());
-        Self { book: Mutex::new(book), clock, limits, schedules, freed: Event::new(), ending: Event::new() }
+        let held = Mutex::new(Held { book, lead: None });
+        Self { held, clock, limits, schedules, freed: Event::new(), ending: Event::new() }
     }
 
     /// Has its limits come from `limits`, which have filled the book.
@@ -42,20 +58,51 @@ impl SharedBook {
         &self.clock
     }
 
-    /// Calls `act` with the book and the time.
+    /// Calls `act` with the book and the time, if this server leads.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(super) fn leading<T>(&self, act: impl FnOnce(&mut Book, Instant) -> T) -> Result<T, NotLeader> {
+        self.leading_in_term(act).map(|(_, result)| result)
+    }
+
+    /// The same, with the term; a server that is alone has none.
+    pub(super) fn leading_in_term<T>(
+        &self,
+        act: impl FnOnce(&mut Book, Instant) -> T,
+    ) -> Result<(Option<u64>, T), NotLeader> {
+        self.with_held(|held, now| {
+            // By the time that `act` decides by, too: a process may be stopped between the two.
+            let term = held.lead.as_ref().map(|lead| lead.leads(now)).transpose();
+            let term = term.map_err(|leader| NotLeader { leader: leader.map(str::to_owned) })?;
+            Ok((term, act(&mut held.book, now)))
+        })
+    }
+
+    /// Calls `act` with the book and the time, whether this server leads or not. It must grant nothing.
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut Book, Instant) -> T) -> T {
+        self.with_held(|held, now| act(&mut held.book, now))
+    }
+
+    pub(super) fn with_held<T>(&self, act: impl FnOnce(&mut Held, Instant) -> T) -> T {
         let now = self.clock.now();
         // A panic between two of the book's steps could leave it inconsistent, which debug builds assert; no input of
         // callers makes it panic.
-        let mut book = self.book.lock();
-        let before = book.freed();
-        let result = act(&mut book, now);
-        let rings = book.freed() != before;
-        drop(book);
+        let mut held = self.held.lock();
+        let before = (held.book.epoch(), held.book.freed());
+        let result = act(&mut held, now);
+        let rings = (held.book.epoch(), held.book.freed()) != before;
+        drop(held);
         if rings {
             self.freed.notify(usize::MAX);
         }
         result
+    }
+
+    /// Wakes all that wait for changes: they look whether this server leads.
+    #[cfg(feature = "redis")]
+    pub(super) fn wake(&self) {
+        self.freed.notify(usize::MAX);
     }
 
     /// Listens for changes from now on.

@@ -6,10 +6,9 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::limits::ChangeError;
+use super::shared_book::NotLeader;
 use crate::quota::book::BookError;
-
-/// The domain of the reasons.
-const DOMAIN: &str = "quota.sluicegate";
+use crate::quota::wire::{DOMAIN, LEADER, NOT_LEADER};
 
 /// The status of a call that the book refused. For a heartbeat of a wrong instance it is a failed precondition, for a
 /// registration a conflict.
@@ -41,6 +40,19 @@ pub(super) fn of_book(error: &BookError) -> Status {
     Status::with_error_details(code, text, details)
 }
 
+impl From<NotLeader> for Status {
+    fn from(not_leader: NotLeader) -> Self {
+        let text = match &not_leader.leader {
+            Some(leader) => format!("another quota server leads: {leader}"),
+            None => "this quota server does not lead, and knows no other that does; ask again".to_owned(),
+        };
+        let leader = not_leader.leader.map(|leader| (LEADER.to_owned(), leader));
+        let details =
+            ErrorDetails::with_error_info(NOT_LEADER, DOMAIN, leader.into_iter().collect::<HashMap<_, _>>());
+        Self::with_error_details(Code::Unavailable, text, details)
+    }
+}
+
 /// The status of a refused change of a limit.
 pub(super) fn of_change(error: &ChangeError) -> Status {
     match error {
@@ -53,6 +65,14 @@ pub(super) fn of_change(error: &ChangeError) -> Status {
         ChangeError::Store(error) => {
             of_reason(Code::Unavailable, "STORE", &format!("nothing is changed: {error}"))
         }
+        #[cfg(feature = "redis")]
+        ChangeError::SharedStore(error) => {
+            let text = format!(
+                "the limit stays as it is: {error}. If the store has the change, it holds after a change of leaders: repeat it"
+            );
+            of_reason(Code::Unavailable, "STORE", &text)
+        }
+        ChangeError::NotLeader(not_leader) => not_leader.clone().into(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where limits that were set by hand are kept: nowhere but in memory, or in a file.
+//! Where limits that were set by hand are kept: nowhere but in memory, in a file, or in a store that servers share.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,8 @@ use crate::quota::by_hand::{ByHand, Setting};
 use crate::quota::id::Id;
 use crate::rt;
 use crate::saved_file::{Remedies, Saved};
+#[cfg(feature = "redis")]
+use crate::shared_store::{RedisSource, RedisSourceError};
 
 static REMEDIES: Remedies = Remedies {
     name_another: "name another file with --store file:PATH",
@@ -24,6 +26,10 @@ pub enum QuotaStore {
     /// In a file of this server's own, which is replaced as a whole at each change and on the disk before the change is
     /// answered.
     File(PathBuf),
+    /// In a Redis or Valkey server that several quota servers share. One of them leads and answers; the others say where
+    /// that is.
+    #[cfg(feature = "redis")]
+    Redis(RedisSource),
 }
 
 text_error! {
@@ -35,12 +41,21 @@ impl FromStr for QuotaStore {
     type Err = QuotaStoreError;
 
     fn from_str(text: &str) -> Result<Self, QuotaStoreError> {
+        #[cfg(feature = "redis")]
+        if RedisSource::is_meant(text) {
+            return text
+                .parse()
+                .map(Self::Redis)
+                .map_err(|error: RedisSourceError| QuotaStoreError(error.to_string()));
+        }
         match text.split_once(':') {
             None if text == "memory" => Ok(Self::Memory),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
             _ => {
                 let shown = excerpt(text, 60);
-                Err(QuotaStoreError(format!("{shown:?} is not a store; write memory or file:PATH")))
+                Err(QuotaStoreError(format!(
+                    "{shown:?} is not a store; write memory, file:PATH or redis://HOST:PORT"
+                )))
             }
         }
     }
@@ -51,12 +66,14 @@ impl fmt::Display for QuotaStore {
         match self {
             Self::Memory => f.write_str("memory"),
             Self::File(path) => write!(f, "file:{}", path.display()),
+            #[cfg(feature = "redis")]
+            Self::Redis(source) => source.fmt(f),
         }
     }
 }
 
 impl QuotaStore {
-    /// Reads what was set by hand. A file that is not there is made, so that a folder that cannot be written to is noticed
+    /// Reads what was set by hand; nothing of a shared store, which only a leader reads. A file that is not there is made, so that a folder that cannot be written to is noticed
     /// before somebody needs it. Blocks.
     ///
     /// # Errors
@@ -119,7 +136,10 @@ mod tests {
         }
         for text in ["", "file", "file:", "/var/lib/a.toml", "Memory", "etcd://a"] {
             let error = text.parse::<QuotaStore>().unwrap_err().to_string();
-            assert!(error.ends_with("is not a store; write memory or file:PATH"), "{text}: {error}");
+            assert!(
+                error.ends_with("is not a store; write memory, file:PATH or redis://HOST:PORT"),
+                "{text}: {error}"
+            );
         }
     }
 

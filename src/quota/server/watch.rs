@@ -83,15 +83,19 @@ pub(super) fn own(
     stream::unfold(state, |mut state| async move {
         while !state.over {
             let freed = state.book.listen();
-            let looked = state.book.with(|book, now| {
+            let looked = state.book.leading(|book, now| {
                 let allocations = book.allocations(now, &state.client, &state.instance);
                 (allocations, book.epoch(), PAUSE + PAUSE * u32::try_from(book.live() / 1000).unwrap_or(0))
             });
             let (allocations, epoch, pause) = match looked {
-                (Ok(allocations), epoch, pause) => (allocations, epoch, pause),
-                (Err(error), ..) => {
+                Ok((Ok(allocations), epoch, pause)) => (allocations, epoch, pause),
+                Ok((Err(error), ..)) => {
                     state.over = true;
                     return Some((Err(status::of_book(&error)), state));
+                }
+                Err(not_leader) => {
+                    state.over = true;
+                    return Some((Err(not_leader.into()), state));
                 }
             };
             let changed: Vec<_> = allocations
@@ -135,10 +139,17 @@ pub(super) fn all(
     stream::unfold(state, |mut state| async move {
         while !state.over {
             let ending = state.book.ending.listen();
-            let (changed, epoch) = state.book.with(|book, now| {
+            let looked = state.book.leading(|book, now| {
                 book.advance(now);
                 (book.changed(), book.epoch())
             });
+            let (changed, epoch) = match looked {
+                Ok(looked) => looked,
+                Err(not_leader) => {
+                    state.over = true;
+                    return Some((Err(not_leader.into()), state));
+                }
+            };
             let is_first = state.seen.is_none();
             if state.seen != Some(changed) {
                 state.seen = Some(changed);

@@ -1,0 +1,220 @@
+//! Which of several quota servers on one store leads: a lease of the store, and what may be believed of it. Pure.
+//!
+//! The store gives the lease to one server at a time, with a number (the term) that grows with each holder. Nothing is
+//! believed of the store's clock: it decides only when the lease is given to another. That at no time two servers grant
+//! shares rests on the servers' own clocks:
+//!
+//! - A holder leads until one lease after it *sent* the last renewal that succeeded. A renewal after the lease was given to
+//!   another fails.
+//! - A new holder leads one lease, and an eighth for clocks that run apart, after it *learned* that it holds it. By then
+//!   every earlier holder has ceased to, whether it heard of that or not.
+//! - A holder that could not renew in time begins again like a new one.
+//!
+//! Whoever leads decides by the time it was at before it asked whether it leads: a process that is stopped in between grants
+//! what it might have granted before it was stopped, under a lease that counts from before too.
+
+use std::time::Duration;
+
+use crate::clock::Instant;
+
+/// Renewals in the time of a lease.
+const RENEWALS: u32 = 3;
+
+/// A server among those on one store.
+#[derive(Debug)]
+pub struct Lead {
+    lease: Duration,
+    /// The lease, if this server holds it.
+    held: Option<Held>,
+    /// Where the leader is; `None` if it is not known, or this server.
+    leader: Option<String>,
+    ask_at: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    term: u64,
+    /// When every earlier holder has ceased to lead.
+    from: Instant,
+    /// When this one must, unless it renews the lease (exclusive).
+    until: Instant,
+    /// The server is ready: it has what the store keeps.
+    is_ready: bool,
+}
+
+/// What the store answers to a server that asks for the lease or renews it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The server holds the lease, in this term.
+    Held {
+        /// The term.
+        term: u64,
+    },
+    /// Another server holds it.
+    Other {
+        /// Where that is.
+        leader: String,
+    },
+}
+
+/// A term that has begun. The server reads the store, makes a new book, and calls [`Lead::ready`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewTerm {
+    /// The term, which goes with each write to the store.
+    pub term: u64,
+    /// When it may grant shares. Its learning begins then.
+    pub from: Instant,
+}
+
+impl Lead {
+    /// A server that asks at once. `lease` is that of the store, the same for all servers.
+    pub fn new(lease: Duration, now: Instant) -> Self {
+        Self { lease, held: None, leader: None, ask_at: now }
+    }
+
+    /// How long the store gives the lease for.
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// When to ask the store, for the lease or for another one.
+    pub fn ask_at(&self) -> Instant {
+        self.ask_at
+    }
+
+    /// The term, if this server holds the lease as far as it knows; it may not lead yet.
+    pub fn term(&self) -> Option<u64> {
+        self.held.map(|held| held.term)
+    }
+
+    /// Takes the store's answer to what was sent at `sent`. Returns the term, if it is a new one.
+    pub fn answered(&mut self, sent: Instant, now: Instant, reply: Reply) -> Option<NewTerm> {
+        self.ask_at = sent + self.lease / RENEWALS;
+        let term = match reply {
+            Reply::Other { leader } => {
+                (self.held, self.leader) = (None, Some(leader));
+                return None;
+            }
+            Reply::Held { term } => term,
+        };
+        self.leader = None;
+        let until = sent + self.lease;
+        if let Some(held) = &mut self.held
+            && held.term == term
+            && now < held.until
+        {
+            held.until = held.until.max(until);
+            return None;
+        }
+        let from = now + self.lease + self.lease / 8;
+        self.held = Some(Held { term, from, until, is_ready: false });
+        Some(NewTerm { term, from })
+    }
+
+    /// Notes that the store did not answer, or not sensibly. Whoever leads goes on until its lease ends.
+    pub fn failed(&mut self, sent: Instant) {
+        self.ask_at = sent + self.lease / RENEWALS;
+    }
+
+    /// Notes that the server has what the store keeps.
+    pub fn ready(&mut self, term: u64) {
+        if let Some(held) = self.held.as_mut().filter(|held| held.term == term) {
+            held.is_ready = true;
+        }
+    }
+
+    /// Gives the lease up: this server does not lead from now on.
+    pub fn step_down(&mut self) {
+        self.held = None;
+    }
+
+    /// The term if this server leads at `now`.
+    ///
+    /// # Errors
+    /// It does not; where the leader is, if that is known.
+    pub fn leads(&self, now: Instant) -> Result<u64, Option<&str>> {
+        match &self.held {
+            Some(held) if held.is_ready && (held.from..held.until).contains(&now) => Ok(held.term),
+            _ => Err(self.leader.as_deref()),
+        }
+    }
+
+    /// When [`leads`](Self::leads) changes by itself, if the store is silent.
+    pub fn changes_at(&self, now: Instant) -> Option<Instant> {
+        let held = self.held.as_ref()?;
+        [held.from, held.until].into_iter().find(|at| *at > now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_millis(800);
+
+    const fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    const HELD: Reply = Reply::Held { term: 7 };
+
+    fn leader() -> Lead {
+        let mut lead = Lead::new(LEASE, at(0));
+        assert_eq!(lead.answered(at(0), at(10), HELD), Some(NewTerm { term: 7, from: at(910) }));
+        lead.ready(7);
+        for sent in (200..=800).step_by(200) {
+            assert_eq!(lead.answered(at(sent), at(sent + 10), HELD), None);
+        }
+        lead
+    }
+
+    #[test]
+    fn a_new_holder_waits_until_every_earlier_one_has_ceased() {
+        let mut lead = leader();
+        for (now, expected) in [(909, Err(None)), (910, Ok(7)), (1599, Ok(7)), (1600, Err(None))] {
+            assert_eq!(lead.leads(at(now)), expected, "{now}");
+        }
+        assert_eq!(
+            (lead.changes_at(at(0)), lead.changes_at(at(910)), lead.changes_at(at(1600))),
+            (Some(at(910)), Some(at(1600)), None)
+        );
+        lead.step_down();
+        assert_eq!(lead.leads(at(1000)), Err(None));
+    }
+
+    #[test]
+    fn a_lease_counts_from_the_sending_of_its_renewal() {
+        let mut lead = leader();
+        assert_eq!(lead.answered(at(1000), at(1500), HELD), None);
+        assert_eq!((lead.leads(at(1799)), lead.leads(at(1800))), (Ok(7), Err(None)));
+        assert_eq!(lead.ask_at(), at(1000) + LEASE / RENEWALS);
+    }
+
+    #[test]
+    fn a_holder_that_was_late_begins_again_even_if_nobody_came_between() {
+        let mut lead = leader();
+        assert_eq!(lead.answered(at(1590), at(1600), HELD), Some(NewTerm { term: 7, from: at(2500) }));
+        assert_eq!(lead.leads(at(1600)), Err(None), "it has not read the store anew");
+        lead.ready(7);
+        lead.answered(at(2000), at(2010), HELD);
+        assert_eq!((lead.leads(at(2499)), lead.leads(at(2500))), (Err(None), Ok(7)));
+    }
+
+    #[test]
+    fn a_server_follows_whom_the_store_names() {
+        let mut lead = leader();
+        let other = Reply::Other { leader: "http://b:9190".to_owned() };
+        assert_eq!(lead.answered(at(1000), at(1010), other), None);
+        assert_eq!((lead.leads(at(1010)), lead.term()), (Err(Some("http://b:9190")), None));
+        lead.failed(at(1200));
+        assert_eq!(lead.leads(at(1210)), Err(Some("http://b:9190")), "as far as it knows");
+        assert_eq!(lead.ask_at(), at(1200) + LEASE / RENEWALS);
+        assert!(lead.answered(at(1400), at(1410), Reply::Held { term: 9 }).is_some());
+        lead.ready(7);
+        assert_eq!(
+            lead.leads(at(2400)),
+            Err(None),
+            "what was read in an earlier term is no longer what is kept"
+        );
+    }
+}

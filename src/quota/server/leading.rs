@@ -1,0 +1,191 @@
+//! Has a quota server lead, or follow the one that does: asks the shared store for its lease, and begins terms.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::shared_book::SharedBook;
+use super::shared_limits::SharedLimits;
+use super::store::{QuotaStore, QuotaStoreError};
+use super::{QuotaServerError, QuotaServerSettings};
+use crate::clock::Sleep;
+use crate::quota::book::{Book, BookSettings};
+use crate::quota::lead::{Lead, NewTerm};
+use crate::rt::Listener;
+
+/// The lease of the store is this part of a client's. It ends, another server asks for it, and waits as long again: all of
+/// that within the interval of heartbeats, which is a third of a client's lease.
+const PART: u32 = 10;
+
+/// How long giving the lease back may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What the server shares with others, if its store is such.
+///
+/// # Errors
+/// A file of the store cannot be read, or clients could not reach the server at the address that the others would tell them.
+pub(super) fn shared_limits(
+    settings: &QuotaServerSettings,
+    listeners: &[Listener],
+) -> Result<Option<SharedLimits>, QuotaServerError> {
+    let QuotaStore::Redis(source) = &settings.store else { return Ok(None) };
+    let address = match &settings.advertise {
+        Some(endpoint) => endpoint.to_string(),
+        None => {
+            let addr = listeners.iter().find_map(Listener::local_addr);
+            let addr = addr.filter(|addr| !addr.ip().is_unspecified()).ok_or_else(|| {
+                let text = "the other quota servers tell clients where this one is: say so with --advertise http://HOST:PORT";
+                QuotaServerError(text.to_owned())
+            })?;
+            let scheme = if settings.tls.is_some() { "https" } else { "http" };
+            format!("{scheme}://{addr}")
+        }
+    };
+    let shared = SharedLimits::new(source.clone(), address);
+    shared.map(Some).map_err(|error| QuotaServerError(error.to_string()))
+}
+
+impl SharedBook {
+    /// Has the server answer only while it leads, if it shares its store.
+    pub(super) fn follow(&self) {
+        if self.limits.shared.is_some() {
+            self.with_held(|held, now| {
+                let lease = held.book.settings().heartbeat_timeout / PART;
+                held.lead = Some(Lead::new(lease, now));
+            });
+        }
+    }
+
+    /// Asks for the lease, and has it longer; never completes.
+    pub(super) async fn lead(&self) {
+        let Some(shared) = &self.limits.shared else { return std::future::pending().await };
+        let mut told = Told::default();
+        let mut begins: Option<NewTerm> = None;
+        loop {
+            let (ask_at, due) = self.lead_state(|lead, now| {
+                (lead.ask_at(), lead.changes_at(now).map_or(lead.ask_at(), |at| at.min(lead.ask_at())))
+            });
+            Sleep::until(Arc::clone(self.clock()), due).await;
+            if self.clock().now() >= ask_at {
+                let lease = self.lead_state(|lead, _| lead.lease());
+                let sent = self.clock().now();
+                // One that takes longer comes too late for the next.
+                let reply = shared.ask(lease, lease / 2).await;
+                let trouble = reply.as_ref().err().map(ToString::to_string);
+                let new = self.lead_state(|lead, now| match reply {
+                    Ok(reply) => lead.answered(sent, now, reply),
+                    Err(_) => {
+                        lead.failed(sent);
+                        None
+                    }
+                });
+                told.trouble(shared, trouble);
+                begins = new.or(begins);
+                let holds = self.lead_state(|lead, _| lead.term());
+                begins = begins.filter(|term| holds == Some(term.term));
+                if let Some(term) = begins {
+                    match self.begin(shared, term, lease / 2).await {
+                        Ok(()) => begins = None,
+                        Err(error) => log::warn!(error:%; "this quota server cannot lead"),
+                    }
+                }
+            }
+            let standing = self.lead_state(|lead, now| match lead.leads(now) {
+                Ok(term) => Standing::Leads(term),
+                Err(leader) => Standing::Follows(leader.map(str::to_owned)),
+            });
+            if told.standing(standing) {
+                self.wake();
+            }
+        }
+    }
+
+    /// Begins a term: with an empty book, which learns what clients hold, and the limits that the store keeps.
+    async fn begin(
+        &self,
+        shared: &SharedLimits,
+        term: NewTerm,
+        timeout: Duration,
+    ) -> Result<(), QuotaStoreError> {
+        let by_hand = shared.read(timeout).await?;
+        self.with_held(|held, now| {
+            let at = term.from.max(now);
+            let before = held.book.settings();
+            let learning = before.learning.max(before.heartbeat_timeout);
+            let settings = BookSettings { learning, ..before.clone() };
+            let mut book = Book::new(settings, RandomState::new().build_hasher().finish(), at);
+            self.limits.take_over(by_hand);
+            let calendar = self.clock().calendar();
+            let filled = self.limits.fill(&mut book, at, |resource| self.schedules.limit(resource, calendar));
+            filled.map_err(|error| QuotaStoreError(format!("store {}: {error}", shared.source())))?;
+            held.book = book;
+            if let Some(lead) = &mut held.lead {
+                lead.ready(term.term);
+            }
+            Ok(())
+        })
+    }
+
+    /// Leads no longer, and has the store give the lease to another at once.
+    pub(super) async fn give_up_the_lead(&self) {
+        let Some(shared) = &self.limits.shared else { return };
+        // First: whoever holds the lease next must be the only one that leads.
+        self.lead_state(|lead, _| lead.step_down());
+        if let Err(error) = shared.release(FAREWELL).await {
+            log::warn!(error:%; "the lease is not given back: another quota server leads when it has run out");
+        }
+    }
+
+    /// Calls `act` with what this server knows of who leads.
+    fn lead_state<T>(&self, act: impl FnOnce(&mut Lead, crate::clock::Instant) -> T) -> T {
+        self.with_held(|held, now| {
+            let lease = held.book.settings().heartbeat_timeout / PART;
+            act(held.lead.get_or_insert_with(|| Lead::new(lease, now)), now)
+        })
+    }
+}
+
+/// What the log last said.
+#[derive(Default)]
+struct Told {
+    standing: Option<Standing>,
+    is_away: bool,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Standing {
+    Leads(u64),
+    Follows(Option<String>),
+}
+
+impl Told {
+    fn trouble(&mut self, shared: &SharedLimits, trouble: Option<String>) {
+        match (&trouble, self.is_away) {
+            (Some(error), false) => {
+                log::warn!(error:%; "the store of the quota servers cannot be asked; trying again")
+            }
+            (None, true) => {
+                log::info!(store:% = shared.source(); "the store of the quota servers answers again")
+            }
+            _ => {}
+        }
+        self.is_away = trouble.is_some();
+    }
+
+    /// Returns whether it has changed.
+    fn standing(&mut self, standing: Standing) -> bool {
+        if self.standing.as_ref() == Some(&standing) {
+            return false;
+        }
+        match &standing {
+            Standing::Leads(term) => log::info!(term; "this quota server leads"),
+            Standing::Follows(Some(leader)) => log::info!(leader:%; "another quota server leads"),
+            Standing::Follows(None) if matches!(self.standing, Some(Standing::Leads(_))) => {
+                log::warn!("this quota server leads no longer: it could not keep its lease");
+            }
+            Standing::Follows(None) => {}
+        }
+        self.standing = Some(standing);
+        true
+    }
+}

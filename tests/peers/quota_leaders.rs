@@ -1,0 +1,224 @@
+//! Three quota servers on one redis-server, of which one leads: stopped past its lease (SIGSTOP) and let go on, killed, and
+//! without their store.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use sluicegate::quota::client::{Allocation, QuotaClient, QuotaClientSettings, ResourceUse, ShareState};
+use sluicegate::quota::{Endpoints, MICRO};
+use sluicegate::rt;
+use testkit::program::{Program, command};
+use testkit::wait::{joined, soon, until};
+
+use crate::haproxy::blocks;
+use crate::redis::Redis;
+
+const LEADER: &str = "{sluicegate:quota}:leader";
+const LIMIT: u64 = 1 << 20;
+
+struct Quota {
+    program: Program,
+    url: String,
+}
+
+impl Quota {
+    fn start(redis: &Redis) -> Self {
+        let store = redis.store();
+        let args = ["quota", "serve", "--heartbeat-timeout", "20s", "--limit", "r=1m", "--store", &store];
+        let program = Program::start(&args);
+        let url = program.started[0].strip_prefix("quota server listening on ").unwrap().to_owned();
+        Self { program, url }
+    }
+
+    fn asked(&self, args: &[&str]) -> Result<String, String> {
+        let output = command(&[&["quota"], args].concat()).args(["--server", &self.url]).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+    }
+
+    /// Rate and source of the limit.
+    fn limit(&self) -> Option<[String; 2]> {
+        let list = self.asked(&["list"]).ok()?;
+        let row: Vec<&str> = list.lines().nth(1)?.split_whitespace().collect();
+        Some([row[1].to_owned(), row[4].to_owned()])
+    }
+}
+
+fn limit(rate: &str, source: &str) -> Option<[String; 2]> {
+    Some([rate.to_owned(), source.to_owned()])
+}
+
+/// Waits for a leader that is not `but`.
+fn leader(redis: &Redis, quotas: &[Quota], but: Option<usize>) -> usize {
+    soon("a leader", || {
+        let address = redis.says(&["HGET", LEADER, "address"]);
+        let leader = quotas.iter().position(|quota| quota.url == address)?;
+        (Some(leader) != but && quotas[leader].asked(&["list"]).is_ok()).then_some(leader)
+    })
+}
+
+fn client(name: &str, servers: &Endpoints) -> (QuotaClient, Allocation) {
+    let mut using = ResourceUse::new("r".parse().unwrap());
+    // Nothing but leases is to be seen.
+    using.safe_share_micros = Some(0);
+    let mut settings = QuotaClientSettings::new(servers.first.clone(), name.parse().unwrap()).using(using);
+    settings.others.clone_from(&servers.others);
+    let client = QuotaClient::start(settings).unwrap();
+    let share = client.allocation("r").unwrap();
+    (client, share)
+}
+
+/// What is leased of all, if nothing changed while it was looked at.
+fn leased(shares: &[Allocation]) -> Option<u64> {
+    let look = || -> Vec<_> { shares.iter().map(Allocation::share).collect() };
+    let (first, second) = (look(), look());
+    let leases = first.iter().filter(|share| share.state == ShareState::Leased);
+    (first == second).then(|| leases.map(|share| share.rate_micros).sum())
+}
+
+#[test]
+fn a_leader_that_is_stopped_past_its_lease_and_goes_on_leases_nothing_beside_the_new_one() {
+    let redis = Redis::start();
+    let quotas = [Quota::start(&redis), Quota::start(&redis), Quota::start(&redis)];
+    let urls = quotas.each_ref().map(|quota| quota.url.as_str()).join(",");
+    let servers: Endpoints = urls.parse().unwrap();
+    let first = leader(&redis, &quotas, None);
+    let clients: Vec<_> = (0..4).map(|nth| client(&format!("c{nth}"), &servers)).collect();
+    let shares: Vec<_> = clients.iter().map(|(_, share)| share.clone()).collect();
+    let all_have = |part: u64| {
+        let share = LIMIT * MICRO / part;
+        until("equal shares", || shares.iter().all(|held| held.share().rate_micros == share));
+    };
+    all_have(4);
+
+    let (over, looks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (lapsed, ends) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let look = {
+        let (over, looks, lapsed, ends) = (over.clone(), looks.clone(), lapsed.clone(), ends.clone());
+        let shares = shares.clone();
+        thread::spawn(move || {
+            while !ends.load(Ordering::SeqCst) {
+                if let Some(leased) = leased(&shares) {
+                    over.fetch_or(leased > LIMIT * MICRO, Ordering::SeqCst);
+                    looks.fetch_add(1, Ordering::SeqCst);
+                }
+                lapsed.fetch_or(
+                    shares.iter().any(|share| share.share().state == ShareState::SafeShare),
+                    Ordering::SeqCst,
+                );
+                thread::sleep(Duration::from_millis(1));
+            }
+        })
+    };
+    quotas[first].program.signal(Signal::STOP);
+    let second = leader(&redis, &quotas, Some(first));
+    let term: u64 = redis.says(&["HGET", LEADER, "term"]).parse().unwrap();
+    assert!(term >= 2);
+    // Clients find it before their leases end; a newcomer has its share when it has learned what they hold.
+    let (fifth, newcomer) = client("c4", &servers);
+    until("a share for the newcomer", || newcomer.share().rate_micros > 0);
+    assert!(!lapsed.load(Ordering::SeqCst), "a change of leaders costs nobody a share");
+    quotas[first].program.signal(Signal::CONT);
+    // It says where the leader is, which is asked.
+    assert_eq!(quotas[first].limit(), limit("1m", "flag"));
+    assert_eq!(redis.says(&["HGET", LEADER, "address"]), quotas[second].url);
+    all_have(5);
+    rt::block_on(fifth.close());
+    all_have(4);
+
+    // What is set at one holds at the next.
+    quotas[first].asked(&["set", "r=512k"]).unwrap();
+    assert_eq!(redis.says(&["HGET", "{sluicegate:quota}:limits", "r"]), "512k");
+    quotas[second].program.signal(Signal::KILL);
+    let third = leader(&redis, &quotas, Some(second));
+    assert_eq!(quotas[third].limit(), limit("512k", "store"));
+    all_have(8);
+    ends.store(true, Ordering::SeqCst);
+    joined("the look", look);
+    assert!(looks.load(Ordering::SeqCst) > 100, "{looks:?}");
+    assert!(!over.load(Ordering::SeqCst), "more than the limit was leased");
+}
+
+#[test]
+fn without_its_store_nobody_leads_and_what_was_set_is_there_when_it_is_back() {
+    let mut redis = Redis::start();
+    let quotas = [Quota::start(&redis), Quota::start(&redis)];
+    let first = leader(&redis, &quotas, None);
+    quotas[first].asked(&["set", "r=2m"]).unwrap();
+    redis.kill();
+    let refused = quotas[first].asked(&["set", "r=3m"]).unwrap_err();
+    assert!(
+        refused.contains("the limit stays as it is: store unix:") || refused.contains("does not lead"),
+        "{refused}"
+    );
+    let until_none = || quotas[first].asked(&["list"]).unwrap_err();
+    until("no leader", || quotas[first].asked(&["list"]).is_err());
+    assert!(until_none().contains("the quota server says: "), "{}", until_none());
+    redis.begin();
+    let next = leader(&redis, &quotas, None);
+    assert_eq!(quotas[next].limit(), limit("2m", "store"));
+    // One that ends gives the lease back.
+    quotas[next].program.signal(Signal::TERM);
+    leader(&redis, &quotas, Some(next));
+}
+
+#[test]
+fn a_store_that_cannot_be_used_is_said_with_what_to_do() {
+    let redis = Redis::start();
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("password");
+    for (args, code, expected) in [
+        (&["--store", "redis://u:secret@127.0.0.1"][..], 2, "has a password in it"),
+        (&["--store", "redis://127.0.0.1/x"], 2, "the number of its database is not"),
+        (&["--store-prefix", "a"], 2, "--store-prefix is of a shared --store"),
+        (&["--advertise", "http://a:1"], 2, "--advertise is of a shared --store"),
+        (&["--store", &redis.store(), "--learning", "0s"], 2, "a new leader on a shared --store learns"),
+        (
+            &["--store", &redis.store(), "--store-password-file", missing.to_str().unwrap()],
+            1,
+            "password: No such file",
+        ),
+        (
+            &["--store", &redis.store(), "--listen", &format!("unix:{}", folder.path().join("s").display())],
+            1,
+            "say so with --advertise",
+        ),
+    ] {
+        let listens = if args.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] };
+        let output = command(&[&["quota", "serve"], args, listens].concat()).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {error}");
+        assert!(error.contains(expected) && !error.contains("secret"), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn the_documented_servers_lead_and_follow() {
+    let redis = Redis::start();
+    let page = include_str!("../../docs/quota.md");
+    let block = blocks(page, "Several quota servers", "text")[0];
+    let quotas: Vec<Quota> = block
+        .lines()
+        .map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let (listen, args) = words.split_at(words.len() - 2);
+            assert_eq!((words[0], args[0]), ("sluicegate", "--listen"), "{line}");
+            let store = redis.store();
+            let args = listen[1..].iter().map(|arg| match *arg {
+                "redis://127.0.0.1:6379/0" => store.as_str(),
+                arg => arg,
+            });
+            let program = Program::start(&args.collect::<Vec<_>>());
+            let url = program.started[0].strip_prefix("quota server listening on ").unwrap().to_owned();
+            Quota { program, url }
+        })
+        .collect();
+    assert_eq!(quotas.len(), 3);
+    leader(&redis, &quotas, None);
+    for quota in &quotas {
+        assert_eq!(quota.limit(), limit("100m", "flag"));
+    }
+}

@@ -1,0 +1,592 @@
+//! Quota servers on one store that die, are stopped past their lease, and come back believing that they lead; and a store
+//! that is away, loses what was written, is emptied, or has its clock set. All on a time line that is stepped through.
+//!
+//! `cargo test --test quota leaders -- --nocapture` shows what a change of leaders costs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sluicegate::clock::Instant;
+use sluicegate::quota::book::{Allocation, Beat, Book, BookError, BookSettings, Interest};
+use sluicegate::quota::client::{Grant, LeasedShare, ShareState};
+use sluicegate::quota::lead::{Lead, NewTerm, Reply};
+use sluicegate::quota::{Id, MICRO};
+
+use crate::book::{id, requests};
+
+const CLIENTS: usize = 60;
+const SERVERS: usize = 3;
+const LIMIT: u64 = 60_000;
+const TIMEOUT: Duration = Duration::from_secs(30);
+const LEASE: Duration = Duration::from_secs(3);
+
+/// What goes wrong: mean seconds between two of each.
+#[derive(Clone, Copy, Default)]
+struct Trouble {
+    /// A server is killed, and back after up to 20 s.
+    kills: Option<u64>,
+    /// A server is stopped for up to 60 s.
+    stalls: Option<u64>,
+    /// The store is away for up to 10 s, loses its last second, is emptied, or has its clock set by up to a minute.
+    store: Option<u64>,
+    /// A client is killed, and another one comes.
+    churn: Option<u64>,
+    /// Of a hundred messages so many are lost.
+    lost: u64,
+    /// Servers do not look at the end of their lease: what must not be.
+    careless: bool,
+}
+
+#[derive(Clone)]
+enum Event {
+    /// A server asks the store.
+    Ask(usize, u64),
+    /// The store hears it.
+    Heard(usize, u64, Instant),
+    /// The server has its answer, or has waited in vain.
+    Replied(usize, u64, Instant, Option<Reply>),
+    /// The server has read the store.
+    Read(usize, u64, NewTerm),
+    Beat(usize, u64),
+    /// A heartbeat is at a server; with the time that this read before it was stopped.
+    Arrive(usize, usize, u64, Option<Instant>),
+    Answer(usize, u64, Said),
+    Lapse(usize),
+    Kill,
+    Stall,
+    Store,
+    Churn,
+}
+
+#[derive(Clone)]
+enum Said {
+    Granted(u64, Vec<Allocation>),
+    Elsewhere(Option<usize>),
+    Nothing,
+}
+
+/// The store's lease of the leader.
+#[derive(Clone, Default)]
+struct Store {
+    record: Option<(u64, usize, u64, Instant)>,
+    term: u64,
+    /// What its clock is ahead, in nanoseconds.
+    ahead: u64,
+    away_until: Instant,
+}
+
+impl Store {
+    /// What the script does for the server `server` in its life `life`.
+    fn ask(&mut self, now: Instant, server: usize, life: u64) -> Reply {
+        let now = now + Duration::from_nanos(self.ahead);
+        let expires = now + LEASE;
+        match &mut self.record {
+            Some((_, other, held, until)) if *until > now && (*other, *held) != (server, life) => {
+                Reply::Other { leader: other.to_string() }
+            }
+            Some((term, _, _, until)) if *until > now => {
+                *until = expires;
+                Reply::Held { term: *term }
+            }
+            _ => {
+                self.term += 1;
+                self.record = Some((self.term, server, life, expires));
+                Reply::Held { term: self.term }
+            }
+        }
+    }
+}
+
+struct Server {
+    /// Which run of the program it is.
+    life: u64,
+    lead: Lead,
+    book: Option<Book>,
+    dead_until: Instant,
+    stalled: Option<(Instant, Instant)>,
+}
+
+struct Client {
+    name: Id,
+    share: LeasedShare,
+    epoch: u64,
+    server: usize,
+    sent: Instant,
+    turn: u64,
+    counted: (u64, u64),
+}
+
+#[derive(Default, Debug)]
+struct Figures {
+    leased: f64,
+    spent: f64,
+    peak: u128,
+    terms: u64,
+    /// Longest time without a leader.
+    gap: Duration,
+}
+
+struct Fleet {
+    trouble: Trouble,
+    now: Instant,
+    events: BTreeMap<(Instant, u64), Event>,
+    order: u64,
+    random: u64,
+    store: Store,
+    /// The store of a second ago, or less.
+    replica: Store,
+    servers: Vec<Server>,
+    clients: Vec<Client>,
+    born: u64,
+    epochs: u64,
+    leased: u128,
+    safe: u128,
+    led_at: Instant,
+    figures: Figures,
+}
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+impl Fleet {
+    fn new(trouble: Trouble, seed: u64) -> Self {
+        let server = |_| Server {
+            life: 1,
+            lead: Lead::new(LEASE, Instant::ZERO),
+            book: None,
+            dead_until: Instant::ZERO,
+            stalled: None,
+        };
+        let client = |nth| Client {
+            name: id(&format!("c{nth}")),
+            share: LeasedShare::new(None),
+            epoch: 0,
+            server: nth % SERVERS,
+            sent: Instant::ZERO,
+            turn: 0,
+            counted: (0, 0),
+        };
+        let mut fleet = Self {
+            trouble,
+            now: Instant::ZERO,
+            events: BTreeMap::new(),
+            order: 0,
+            random: seed | 1,
+            store: Store::default(),
+            replica: Store::default(),
+            servers: (0..SERVERS).map(server).collect(),
+            clients: (0..CLIENTS).map(client).collect(),
+            born: CLIENTS as u64,
+            epochs: 0,
+            leased: 0,
+            safe: 0,
+            led_at: Instant::ZERO,
+            figures: Figures::default(),
+        };
+        (0..SERVERS).for_each(|server| fleet.at(Duration::ZERO, Event::Ask(server, 1)));
+        for client in 0..CLIENTS {
+            let first = fleet.up_to(5000);
+            fleet.at(first, Event::Beat(client, 0));
+        }
+        let all = [trouble.kills, trouble.stalls, trouble.store, trouble.churn];
+        for (every, event) in all.into_iter().zip([Event::Kill, Event::Stall, Event::Store, Event::Churn]) {
+            fleet.again(every, event);
+        }
+        fleet
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % n
+    }
+
+    fn up_to(&mut self, most: u64) -> Duration {
+        millis(self.below(most) + 1)
+    }
+
+    fn is_lost(&mut self) -> bool {
+        self.below(100) < self.trouble.lost
+    }
+
+    fn at(&mut self, after: Duration, event: Event) {
+        self.order += 1;
+        self.events.insert((self.now + after, self.order), event);
+    }
+
+    fn again(&mut self, every: Option<u64>, event: Event) {
+        if let Some(every) = every {
+            let after = self.up_to(every * 2000);
+            self.at(after, event);
+        }
+    }
+
+    /// Runs to `end`. Returns the first time at which more than the limit was leased.
+    fn run(&mut self, end: Instant) -> Option<Instant> {
+        let limit = u128::from(LIMIT * MICRO);
+        while let Some(entry) = self.events.first_entry().filter(|entry| entry.key().0 <= end) {
+            let ((at, _), event) = entry.remove_entry();
+            let passed = (at - self.now).as_nanos() as f64;
+            self.figures.leased += passed * self.leased as f64;
+            self.figures.spent += passed * (self.leased + self.safe) as f64;
+            self.now = at;
+            if self.servers.iter().any(|server| server.is_up(at) && server.lead.leads(at).is_ok()) {
+                self.led_at = at;
+            }
+            self.figures.gap = self.figures.gap.max(at - self.led_at);
+            self.happen(event);
+            self.figures.peak = self.figures.peak.max(self.leased);
+            if self.leased > limit {
+                return Some(self.now);
+            }
+        }
+        None
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Ask(server, life) => self.ask(server, life),
+            Event::Heard(server, life, sent) => self.heard(server, life, sent),
+            Event::Replied(server, life, sent, reply) => self.replied(server, life, sent, reply),
+            Event::Read(server, life, term) => self.read(server, life, term),
+            Event::Beat(client, turn) => self.beat(client, turn),
+            Event::Arrive(server, client, turn, at) => self.arrive(server, client, turn, at),
+            Event::Answer(client, turn, said) => self.answer(client, turn, said),
+            Event::Lapse(client) => self.count(client),
+            Event::Kill => self.kill(),
+            Event::Stall => self.stall(),
+            Event::Store => self.upset_store(),
+            Event::Churn => self.churn(),
+        }
+    }
+
+    /// Has `event` happen when the server goes on, if it is stopped.
+    fn is_deferred(&mut self, server: usize, event: Event) -> bool {
+        let Some((_, until)) = self.servers[server].stalled.filter(|(_, until)| *until > self.now) else {
+            return false;
+        };
+        self.at(until - self.now, event);
+        true
+    }
+
+    fn is_alive(&self, server: usize, life: u64) -> bool {
+        self.servers[server].life == life && self.servers[server].dead_until <= self.now
+    }
+
+    fn ask(&mut self, server: usize, life: u64) {
+        if !self.is_alive(server, life) || self.is_deferred(server, Event::Ask(server, life)) {
+            return;
+        }
+        let (sent, there) = (self.now, self.up_to(200));
+        self.at(there, Event::Heard(server, life, sent));
+    }
+
+    fn heard(&mut self, server: usize, life: u64, sent: Instant) {
+        let is_lost = self.is_lost() || self.now < self.store.away_until;
+        let back = self.up_to(200);
+        // Its last second is not on the replica yet.
+        if self.below(4) == 0 {
+            self.replica = self.store.clone();
+        }
+        let reply = (!is_lost).then(|| self.store.ask(self.now, server, life));
+        let reply = reply.filter(|_| !self.is_lost());
+        let waits = if reply.is_some() { back } else { LEASE / 3 };
+        self.at(waits, Event::Replied(server, life, sent, reply));
+    }
+
+    fn replied(&mut self, server: usize, life: u64, sent: Instant, reply: Option<Reply>) {
+        if !self.is_alive(server, life)
+            || self.is_deferred(server, Event::Replied(server, life, sent, reply.clone()))
+        {
+            return;
+        }
+        let now = self.now;
+        let lead = &mut self.servers[server].lead;
+        let term = match reply {
+            Some(reply) => lead.answered(sent, now, reply),
+            None => {
+                lead.failed(sent);
+                None
+            }
+        };
+        let next = if lead.ask_at() > now { lead.ask_at() - now } else { Duration::ZERO };
+        self.at(next, Event::Ask(server, life));
+        if let Some(term) = term {
+            let soon = self.up_to(400);
+            self.at(soon, Event::Read(server, life, term));
+        }
+    }
+
+    fn read(&mut self, server: usize, life: u64, term: NewTerm) {
+        if !self.is_alive(server, life) || self.is_deferred(server, Event::Read(server, life, term)) {
+            return;
+        }
+        self.epochs += 1;
+        self.figures.terms += 1;
+        let settings =
+            BookSettings { heartbeat_timeout: TIMEOUT, learning: TIMEOUT, ..BookSettings::default() };
+        let mut book = Book::new(settings, self.epochs, term.from);
+        book.set_limit(term.from, &id("r"), requests(LIMIT)).unwrap();
+        self.servers[server].book = Some(book);
+        self.servers[server].lead.ready(term.term);
+    }
+
+    fn beat(&mut self, at: usize, turn: u64) {
+        let (there, is_lost, now) = (self.up_to(50), self.is_lost(), self.now);
+        let client = &mut self.clients[at];
+        if client.turn != turn {
+            return;
+        }
+        client.turn += 1;
+        client.sent = now;
+        let (turn, server) = (client.turn, client.server);
+        if !is_lost {
+            self.at(there, Event::Arrive(server, at, turn, None));
+        }
+        self.at(TIMEOUT / 3, Event::Answer(at, turn, Said::Nothing));
+    }
+
+    fn arrive(&mut self, server: usize, at: usize, turn: u64, read_at: Option<Instant>) {
+        let now = self.now;
+        // A server that is stopped may have read its clock for this call before.
+        let stopped = self.servers[server].stalled.filter(|(_, until)| *until > now).map(|(from, _)| from);
+        let read_at = read_at.or(stopped.filter(|from| self.clients[at].sent <= *from));
+        if self.servers[server].dead_until > now
+            || self.is_deferred(server, Event::Arrive(server, at, turn, read_at))
+        {
+            return;
+        }
+        // One that the client has given up is done too, but nobody hears of it.
+        let client = &self.clients[at];
+        let interests = [Interest {
+            applied: client.share.applied(),
+            held: client.share.held(client.sent),
+            ..Interest::new(id("r"))
+        }];
+        if client.turn != turn {
+            return;
+        }
+        let beat = Beat {
+            client: &client.name,
+            instance: "",
+            epoch: client.epoch,
+            sequence: 0,
+            interests: &interests,
+        };
+        let said = self.servers[server].decide(read_at.unwrap_or(now), beat, self.trouble.careless);
+        if !self.is_lost() {
+            let back = self.up_to(50);
+            self.at(back, Event::Answer(at, turn, said));
+        }
+    }
+
+    fn answer(&mut self, at: usize, turn: u64, said: Said) {
+        let now = self.now;
+        let (any, soon) = (self.below(SERVERS as u64) as usize, self.up_to(1000));
+        let interval = TIMEOUT / 3 - self.up_to(2000);
+        let client = &mut self.clients[at];
+        if client.turn != turn {
+            return;
+        }
+        client.turn += 1;
+        let next = match said {
+            Said::Nothing | Said::Elsewhere(None) => {
+                client.server = any;
+                soon
+            }
+            Said::Elsewhere(Some(leader)) => {
+                client.server = leader;
+                millis(20)
+            }
+            Said::Granted(epoch, allocations) => {
+                client.epoch = epoch;
+                let mut lower = false;
+                for allocation in allocations {
+                    lower |= client.share.apply(now, grant(epoch, &allocation));
+                }
+                client.share.renew(client.sent + TIMEOUT);
+                if lower { millis(20) } else { interval }
+            }
+        };
+        let (turn, lapses) = (client.turn, client.share.lapses(now).map(|(lapse, _)| lapse - now));
+        self.count(at);
+        self.at(next, Event::Beat(at, turn));
+        if let Some(after) = lapses {
+            self.at(after, Event::Lapse(at));
+        }
+    }
+
+    fn kill(&mut self) {
+        let (server, down) = (self.below(SERVERS as u64) as usize, self.up_to(20_000));
+        let at = self.now + down;
+        let server_life = &mut self.servers[server];
+        server_life.life += 1;
+        server_life.dead_until = at;
+        (server_life.book, server_life.stalled, server_life.lead) = (None, None, Lead::new(LEASE, at));
+        let life = server_life.life;
+        self.at(down, Event::Ask(server, life));
+        self.again(self.trouble.kills, Event::Kill);
+    }
+
+    fn stall(&mut self) {
+        // Whoever leads, if somebody does: it has most to do wrong.
+        let leads = |server: &Server| server.lead.leads(self.now).is_ok();
+        let leader = self.servers.iter().position(leads);
+        let (any, time) = (self.below(SERVERS as u64) as usize, self.up_to(60_000));
+        let until = self.now + time;
+        self.servers[leader.unwrap_or(any)].stalled = Some((self.now, until));
+        self.again(self.trouble.stalls, Event::Stall);
+    }
+
+    fn upset_store(&mut self) {
+        match self.below(4) {
+            0 => {
+                let time = self.up_to(10_000);
+                self.store.away_until = self.now + time;
+            }
+            1 => {
+                let away = self.store.away_until;
+                self.store = Store { away_until: away, ..self.replica.clone() };
+            }
+            2 => self.store = Store { away_until: self.store.away_until, ..Store::default() },
+            _ => {
+                let ahead = self.below(60_000);
+                self.store.ahead = ahead * 1_000_000;
+            }
+        }
+        self.again(self.trouble.store, Event::Store);
+    }
+
+    fn churn(&mut self) {
+        let at = self.below(CLIENTS as u64) as usize;
+        self.born += 1;
+        let client = &mut self.clients[at];
+        self.leased -= u128::from(client.counted.0);
+        self.safe -= u128::from(client.counted.1);
+        (client.name, client.share) = (id(&format!("c{}", self.born)), LeasedShare::new(None));
+        (client.epoch, client.counted) = (0, (0, 0));
+        client.turn += 1;
+        let turn = client.turn;
+        self.at(millis(10), Event::Beat(at, turn));
+        self.again(self.trouble.churn, Event::Churn);
+    }
+
+    /// Counts a client anew in the sums.
+    fn count(&mut self, at: usize) {
+        let share = self.clients[at].share.share(self.now);
+        let counted = match share.state {
+            ShareState::Leased => (share.rate_micros, 0),
+            ShareState::Learning | ShareState::SafeShare => (0, share.rate_micros),
+        };
+        let before = std::mem::replace(&mut self.clients[at].counted, counted);
+        self.leased = self.leased + u128::from(counted.0) - u128::from(before.0);
+        self.safe = self.safe + u128::from(counted.1) - u128::from(before.1);
+    }
+}
+
+impl Server {
+    fn is_up(&self, now: Instant) -> bool {
+        self.dead_until <= now && self.stalled.is_none_or(|(_, until)| until <= now)
+    }
+
+    /// Answers a heartbeat by the time `now`.
+    fn decide(&mut self, now: Instant, beat: Beat<'_>, careless: bool) -> Said {
+        if let Err(leader) = self.lead.leads(now)
+            && !(careless && self.lead.term().is_some())
+        {
+            return Said::Elsewhere(leader.map(|leader| leader.parse().unwrap()));
+        }
+        let Some(book) = &mut self.book else { return Said::Elsewhere(None) };
+        let answer = match book.heartbeat(now, beat) {
+            Err(BookError::UnknownClient(_)) => {
+                book.register(now, beat.client, "").unwrap();
+                book.heartbeat(now, beat)
+            }
+            answer => answer,
+        };
+        Said::Granted(book.epoch(), answer.unwrap().allocations)
+    }
+}
+
+fn grant(epoch: u64, allocation: &Allocation) -> Grant {
+    Grant {
+        epoch,
+        version: allocation.version,
+        rate: allocation.rate,
+        limit: allocation.limit.per_second(),
+        clients: allocation.clients as u32,
+        learning: allocation.learning,
+    }
+}
+
+/// Of the limit, in per cent.
+struct Row {
+    leased: f64,
+    spent: f64,
+    figures: Figures,
+}
+
+fn simulate(name: &str, trouble: Trouble, hours: u64) -> Row {
+    let (mut leased, mut spent, mut all) = (0.0, 0.0, Figures::default());
+    let seeds = 4;
+    for seed in 1..=seeds {
+        let mut fleet = Fleet::new(trouble, 0x5eed * seed);
+        let begun = Instant::ZERO + Duration::from_secs(120);
+        assert_eq!(fleet.run(begun), None, "{name}, seed {seed}");
+        fleet.figures = Figures::default();
+        let end = begun + Duration::from_secs(3600 * hours);
+        assert_eq!(fleet.run(end), None, "{name}, seed {seed}: more than the limit is leased");
+        let whole = (LIMIT * MICRO) as f64 * (end - begun).as_nanos() as f64 / 100.0 * seeds as f64;
+        leased += fleet.figures.leased / whole;
+        spent += fleet.figures.spent / whole;
+        all.peak = all.peak.max(fleet.figures.peak);
+        all.terms += fleet.figures.terms;
+        all.gap = all.gap.max(fleet.figures.gap);
+    }
+    let peak = all.peak as f64 / (LIMIT * MICRO) as f64 * 100.0;
+    println!(
+        "| {name:<42} | {:>5} | {:>7.2} | {:>7.2} | {peak:>7.2} | {:>6.1} s |",
+        all.terms,
+        leased,
+        spent,
+        all.gap.as_secs_f64()
+    );
+    Row { leased, spent, figures: all }
+}
+
+#[test]
+fn leaders_that_die_stall_and_come_back_never_lease_more_than_the_limit() {
+    println!(
+        "| per cent of the limit                      | terms | leased  | spent   | peak    | no leader |"
+    );
+    let calm = Trouble::default();
+    let row = simulate("none", calm, 1);
+    assert!(row.leased > 99.9 && row.figures.terms == 0, "{}", row.leased);
+    let row = simulate("a server is killed each 2 min", Trouble { kills: Some(120), ..calm }, 1);
+    assert!(row.spent > 99.0, "{}", row.spent);
+    // The lease runs out, another asks, and waits for a lease and an eighth: less than the interval of heartbeats.
+    assert!(row.figures.gap < TIMEOUT / 3, "{:?}", row.figures.gap);
+    let row = simulate("the leader is stopped each 2 min", Trouble { stalls: Some(120), ..calm }, 1);
+    assert!(row.spent > 99.0, "{}", row.spent);
+    simulate("the store is upset each 2 min", Trouble { store: Some(120), ..calm }, 1);
+    let all = Trouble {
+        kills: Some(120),
+        stalls: Some(120),
+        store: Some(60),
+        churn: Some(5),
+        lost: 5,
+        careless: false,
+    };
+    simulate("all of it, 1 in 20 words lost, churn", all, 2);
+}
+
+#[test]
+fn the_simulation_finds_leaders_that_do_not_look_at_the_end_of_their_lease() {
+    let careless = Trouble { stalls: Some(60), churn: Some(5), careless: true, ..Trouble::default() };
+    let found = (1..=8).any(|seed| {
+        Fleet::new(careless, 0x5eed * seed).run(Instant::ZERO + Duration::from_secs(7200)).is_some()
+    });
+    assert!(found);
+}
