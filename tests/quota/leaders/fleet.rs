@@ -1,40 +1,40 @@
-//! Quota servers on one store that die, are stopped past their lease, and come back believing that they lead; and a store
-//! that is away, loses what was written, is emptied, or has its clock set. All on a time line that is stepped through.
-//!
-//! `cargo test --test quota leaders -- --nocapture` shows what a change of leaders costs.
+//! The fleet on its time line: what happens, what goes wrong, and what is leased of all.
+
+mod troubles;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sluicegate::clock::Instant;
-use sluicegate::quota::book::{Allocation, Beat, Book, BookError, BookSettings, Interest};
-use sluicegate::quota::client::{Grant, LeasedShare, ShareState};
+use sluicegate::quota::MICRO;
+use sluicegate::quota::book::{Beat, Book, BookSettings, Interest};
+use sluicegate::quota::client::{LeasedShare, ShareState};
 use sluicegate::quota::lead::{Lead, NewTerm, Reply};
-use sluicegate::quota::{Id, MICRO};
 
+use super::parties::{Client, Said, Server, Store, grant};
 use crate::book::{id, requests};
 
 const CLIENTS: usize = 60;
 const SERVERS: usize = 3;
-const LIMIT: u64 = 60_000;
-const TIMEOUT: Duration = Duration::from_secs(30);
-const LEASE: Duration = Duration::from_secs(3);
+pub(super) const LIMIT: u64 = 60_000;
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const LEASE: Duration = Duration::from_secs(3);
 
 /// What goes wrong: mean seconds between two of each.
 #[derive(Clone, Copy, Default)]
-struct Trouble {
+pub(super) struct Trouble {
     /// A server is killed, and back after up to 20 s.
-    kills: Option<u64>,
+    pub(super) kills: Option<u64>,
     /// A server is stopped for up to 60 s.
-    stalls: Option<u64>,
+    pub(super) stalls: Option<u64>,
     /// The store is away for up to 10 s, loses its last second, is emptied, or has its clock set by up to a minute.
-    store: Option<u64>,
+    pub(super) store: Option<u64>,
     /// A client is killed, and another one comes.
-    churn: Option<u64>,
+    pub(super) churn: Option<u64>,
     /// Of a hundred messages so many are lost.
-    lost: u64,
+    pub(super) lost: u64,
     /// Servers do not look at the end of their lease: what must not be.
-    careless: bool,
+    pub(super) careless: bool,
 }
 
 #[derive(Clone)]
@@ -58,75 +58,17 @@ enum Event {
     Churn,
 }
 
-#[derive(Clone)]
-enum Said {
-    Granted(u64, Vec<Allocation>),
-    Elsewhere(Option<usize>),
-    Nothing,
-}
-
-/// The store's lease of the leader.
-#[derive(Clone, Default)]
-struct Store {
-    record: Option<(u64, usize, u64, Instant)>,
-    term: u64,
-    /// What its clock is ahead, in nanoseconds.
-    ahead: u64,
-    away_until: Instant,
-}
-
-impl Store {
-    /// What the script does for the server `server` in its life `life`.
-    fn ask(&mut self, now: Instant, server: usize, life: u64) -> Reply {
-        let now = now + Duration::from_nanos(self.ahead);
-        let expires = now + LEASE;
-        match &mut self.record {
-            Some((_, other, held, until)) if *until > now && (*other, *held) != (server, life) => {
-                Reply::Other { leader: other.to_string() }
-            }
-            Some((term, _, _, until)) if *until > now => {
-                *until = expires;
-                Reply::Held { term: *term }
-            }
-            _ => {
-                self.term += 1;
-                self.record = Some((self.term, server, life, expires));
-                Reply::Held { term: self.term }
-            }
-        }
-    }
-}
-
-struct Server {
-    /// Which run of the program it is.
-    life: u64,
-    lead: Lead,
-    book: Option<Book>,
-    dead_until: Instant,
-    stalled: Option<(Instant, Instant)>,
-}
-
-struct Client {
-    name: Id,
-    share: LeasedShare,
-    epoch: u64,
-    server: usize,
-    sent: Instant,
-    turn: u64,
-    counted: (u64, u64),
-}
-
 #[derive(Default, Debug)]
-struct Figures {
-    leased: f64,
-    spent: f64,
-    peak: u128,
-    terms: u64,
+pub(super) struct Figures {
+    pub(super) leased: f64,
+    pub(super) spent: f64,
+    pub(super) peak: u128,
+    pub(super) terms: u64,
     /// Longest time without a leader.
-    gap: Duration,
+    pub(super) gap: Duration,
 }
 
-struct Fleet {
+pub(super) struct Fleet {
     trouble: Trouble,
     now: Instant,
     events: BTreeMap<(Instant, u64), Event>,
@@ -142,7 +84,7 @@ struct Fleet {
     leased: u128,
     safe: u128,
     led_at: Instant,
-    figures: Figures,
+    pub(super) figures: Figures,
 }
 
 const fn millis(millis: u64) -> Duration {
@@ -150,7 +92,7 @@ const fn millis(millis: u64) -> Duration {
 }
 
 impl Fleet {
-    fn new(trouble: Trouble, seed: u64) -> Self {
+    pub(super) fn new(trouble: Trouble, seed: u64) -> Self {
         let server = |_| Server {
             life: 1,
             lead: Lead::new(LEASE, Instant::ZERO),
@@ -224,7 +166,7 @@ impl Fleet {
     }
 
     /// Runs to `end`. Returns the first time at which more than the limit was leased.
-    fn run(&mut self, end: Instant) -> Option<Instant> {
+    pub(super) fn run(&mut self, end: Instant) -> Option<Instant> {
         let limit = u128::from(LIMIT * MICRO);
         while let Some(entry) = self.events.first_entry().filter(|entry| entry.key().0 <= end) {
             let ((at, _), event) = entry.remove_entry();
@@ -418,61 +360,6 @@ impl Fleet {
         }
     }
 
-    fn kill(&mut self) {
-        let (server, down) = (self.below(SERVERS as u64) as usize, self.up_to(20_000));
-        let at = self.now + down;
-        let server_life = &mut self.servers[server];
-        server_life.life += 1;
-        server_life.dead_until = at;
-        (server_life.book, server_life.stalled, server_life.lead) = (None, None, Lead::new(LEASE, at));
-        let life = server_life.life;
-        self.at(down, Event::Ask(server, life));
-        self.again(self.trouble.kills, Event::Kill);
-    }
-
-    fn stall(&mut self) {
-        // Whoever leads, if somebody does: it has most to do wrong.
-        let leads = |server: &Server| server.lead.leads(self.now).is_ok();
-        let leader = self.servers.iter().position(leads);
-        let (any, time) = (self.below(SERVERS as u64) as usize, self.up_to(60_000));
-        let until = self.now + time;
-        self.servers[leader.unwrap_or(any)].stalled = Some((self.now, until));
-        self.again(self.trouble.stalls, Event::Stall);
-    }
-
-    fn upset_store(&mut self) {
-        match self.below(4) {
-            0 => {
-                let time = self.up_to(10_000);
-                self.store.away_until = self.now + time;
-            }
-            1 => {
-                let away = self.store.away_until;
-                self.store = Store { away_until: away, ..self.replica.clone() };
-            }
-            2 => self.store = Store { away_until: self.store.away_until, ..Store::default() },
-            _ => {
-                let ahead = self.below(60_000);
-                self.store.ahead = ahead * 1_000_000;
-            }
-        }
-        self.again(self.trouble.store, Event::Store);
-    }
-
-    fn churn(&mut self) {
-        let at = self.below(CLIENTS as u64) as usize;
-        self.born += 1;
-        let client = &mut self.clients[at];
-        self.leased -= u128::from(client.counted.0);
-        self.safe -= u128::from(client.counted.1);
-        (client.name, client.share) = (id(&format!("c{}", self.born)), LeasedShare::new(None));
-        (client.epoch, client.counted) = (0, (0, 0));
-        client.turn += 1;
-        let turn = client.turn;
-        self.at(millis(10), Event::Beat(at, turn));
-        self.again(self.trouble.churn, Event::Churn);
-    }
-
     /// Counts a client anew in the sums.
     fn count(&mut self, at: usize) {
         let share = self.clients[at].share.share(self.now);
@@ -484,109 +371,4 @@ impl Fleet {
         self.leased = self.leased + u128::from(counted.0) - u128::from(before.0);
         self.safe = self.safe + u128::from(counted.1) - u128::from(before.1);
     }
-}
-
-impl Server {
-    fn is_up(&self, now: Instant) -> bool {
-        self.dead_until <= now && self.stalled.is_none_or(|(_, until)| until <= now)
-    }
-
-    /// Answers a heartbeat by the time `now`.
-    fn decide(&mut self, now: Instant, beat: Beat<'_>, careless: bool) -> Said {
-        if let Err(leader) = self.lead.leads(now)
-            && !(careless && self.lead.term().is_some())
-        {
-            return Said::Elsewhere(leader.map(|leader| leader.parse().unwrap()));
-        }
-        let Some(book) = &mut self.book else { return Said::Elsewhere(None) };
-        let answer = match book.heartbeat(now, beat) {
-            Err(BookError::UnknownClient(_)) => {
-                book.register(now, beat.client, "").unwrap();
-                book.heartbeat(now, beat)
-            }
-            answer => answer,
-        };
-        Said::Granted(book.epoch(), answer.unwrap().allocations)
-    }
-}
-
-fn grant(epoch: u64, allocation: &Allocation) -> Grant {
-    Grant {
-        epoch,
-        version: allocation.version,
-        rate: allocation.rate,
-        limit: allocation.limit.per_second(),
-        clients: allocation.clients as u32,
-        learning: allocation.learning,
-    }
-}
-
-/// Of the limit, in per cent.
-struct Row {
-    leased: f64,
-    spent: f64,
-    figures: Figures,
-}
-
-fn simulate(name: &str, trouble: Trouble, hours: u64) -> Row {
-    let (mut leased, mut spent, mut all) = (0.0, 0.0, Figures::default());
-    let seeds = 4;
-    for seed in 1..=seeds {
-        let mut fleet = Fleet::new(trouble, 0x5eed * seed);
-        let begun = Instant::ZERO + Duration::from_secs(120);
-        assert_eq!(fleet.run(begun), None, "{name}, seed {seed}");
-        fleet.figures = Figures::default();
-        let end = begun + Duration::from_secs(3600 * hours);
-        assert_eq!(fleet.run(end), None, "{name}, seed {seed}: more than the limit is leased");
-        let whole = (LIMIT * MICRO) as f64 * (end - begun).as_nanos() as f64 / 100.0 * seeds as f64;
-        leased += fleet.figures.leased / whole;
-        spent += fleet.figures.spent / whole;
-        all.peak = all.peak.max(fleet.figures.peak);
-        all.terms += fleet.figures.terms;
-        all.gap = all.gap.max(fleet.figures.gap);
-    }
-    let peak = all.peak as f64 / (LIMIT * MICRO) as f64 * 100.0;
-    println!(
-        "| {name:<42} | {:>5} | {:>7.2} | {:>7.2} | {peak:>7.2} | {:>6.1} s |",
-        all.terms,
-        leased,
-        spent,
-        all.gap.as_secs_f64()
-    );
-    Row { leased, spent, figures: all }
-}
-
-#[test]
-fn leaders_that_die_stall_and_come_back_never_lease_more_than_the_limit() {
-    println!(
-        "| per cent of the limit                      | terms | leased  | spent   | peak    | no leader |"
-    );
-    let calm = Trouble::default();
-    let row = simulate("none", calm, 1);
-    assert!(row.leased > 99.9 && row.figures.terms == 0, "{}", row.leased);
-    let row = simulate("a server is killed each 2 min", Trouble { kills: Some(120), ..calm }, 1);
-    assert!(row.spent > 99.0, "{}", row.spent);
-    // The lease runs out, another asks, and waits for a lease and an eighth: less than the interval of heartbeats.
-    assert!(row.figures.gap < TIMEOUT / 3, "{:?}", row.figures.gap);
-    let row = simulate("the leader is stopped each 2 min", Trouble { stalls: Some(120), ..calm }, 1);
-    assert!(row.spent > 99.0, "{}", row.spent);
-    simulate("the store is upset each 2 min", Trouble { store: Some(120), ..calm }, 1);
-    let all = Trouble {
-        kills: Some(120),
-        stalls: Some(120),
-        store: Some(60),
-        churn: Some(5),
-        lost: 5,
-        careless: false,
-    };
-    simulate("all of it, 1 in 20 words lost, churn", all, 2);
-}
-
-#[test]
-fn the_simulation_finds_leaders_that_do_not_look_at_the_end_of_their_lease() {
-    let careless = Trouble { stalls: Some(60), churn: Some(5), careless: true, ..Trouble::default() };
-    let found = (1..=8).any(|seed| {
-        Fleet::new(careless, 0x5eed * seed).run(Instant::ZERO + Duration::from_secs(7200)).is_some()
-    });
-    assert!(found);
 }

@@ -1,0 +1,84 @@
+//! Quota servers on one store that die, are stopped past their lease, and come back believing that they lead; and a store
+//! that is away, loses what was written, is emptied, or has its clock set. All on a time line that is stepped through.
+//!
+//! `cargo test --test quota leaders -- --nocapture` shows what a change of leaders costs.
+
+mod fleet;
+mod parties;
+
+use std::time::Duration;
+
+use sluicegate::clock::Instant;
+use sluicegate::quota::MICRO;
+
+use fleet::{Figures, Fleet, LIMIT, TIMEOUT, Trouble};
+
+/// Of the limit, in per cent.
+struct Row {
+    leased: f64,
+    spent: f64,
+    figures: Figures,
+}
+
+fn simulate(name: &str, trouble: Trouble, hours: u64) -> Row {
+    let (mut leased, mut spent, mut all) = (0.0, 0.0, Figures::default());
+    let seeds = 4;
+    for seed in 1..=seeds {
+        let mut fleet = Fleet::new(trouble, 0x5eed * seed);
+        let begun = Instant::ZERO + Duration::from_secs(120);
+        assert_eq!(fleet.run(begun), None, "{name}, seed {seed}");
+        fleet.figures = Figures::default();
+        let end = begun + Duration::from_secs(3600 * hours);
+        assert_eq!(fleet.run(end), None, "{name}, seed {seed}: more than the limit is leased");
+        let whole = (LIMIT * MICRO) as f64 * (end - begun).as_nanos() as f64 / 100.0 * seeds as f64;
+        leased += fleet.figures.leased / whole;
+        spent += fleet.figures.spent / whole;
+        all.peak = all.peak.max(fleet.figures.peak);
+        all.terms += fleet.figures.terms;
+        all.gap = all.gap.max(fleet.figures.gap);
+    }
+    let peak = all.peak as f64 / (LIMIT * MICRO) as f64 * 100.0;
+    println!(
+        "| {name:<42} | {:>5} | {:>7.2} | {:>7.2} | {peak:>7.2} | {:>6.1} s |",
+        all.terms,
+        leased,
+        spent,
+        all.gap.as_secs_f64()
+    );
+    Row { leased, spent, figures: all }
+}
+
+#[test]
+fn leaders_that_die_stall_and_come_back_never_lease_more_than_the_limit() {
+    println!(
+        "| per cent of the limit                      | terms | leased  | spent   | peak    | no leader |"
+    );
+    let calm = Trouble::default();
+    let row = simulate("none", calm, 1);
+    assert!(row.leased > 99.9 && row.figures.terms == 0, "{}", row.leased);
+    let row = simulate("a server is killed each 2 min", Trouble { kills: Some(120), ..calm }, 1);
+    assert!(row.spent > 99.0, "{}", row.spent);
+    // The lease runs out, another asks, and waits for a lease and an eighth: less than the interval of heartbeats.
+    assert!(row.figures.gap < TIMEOUT / 3, "{:?}", row.figures.gap);
+    let row = simulate("the leader is stopped each 2 min", Trouble { stalls: Some(120), ..calm }, 1);
+    assert!(row.spent > 99.0, "{}", row.spent);
+    simulate("the store is upset each 2 min", Trouble { store: Some(120), ..calm }, 1);
+    let all = Trouble {
+        kills: Some(120),
+        stalls: Some(120),
+        store: Some(60),
+        churn: Some(5),
+        lost: 5,
+        careless: false,
+    };
+    simulate("all of it, 1 in 20 words lost, churn", all, 2);
+}
+
+#[test]
+fn the_simulation_finds_leaders_that_do_not_look_at_the_end_of_their_lease() {
+    let careless = Trouble { stalls: Some(60), churn: Some(5), careless: true, ..Trouble::default() };
+    let found = (1..=8).any(|seed| {
+        Fleet::new(careless, 0x5eed * seed).run(Instant::ZERO + Duration::from_secs(7200)).is_some()
+    });
+    assert!(found);
+}
