@@ -1,7 +1,5 @@
 //! What goes wrong.
 
-use std::time::Duration;
-
 use sluicegate::quota::client::LeasedShare;
 use sluicegate::quota::lead::Lead;
 
