@@ -68,9 +68,9 @@
 //!   `Default`, write `..Default::default()`, and a field more is no break. All others have private fields.
 //! - Every public type is `Debug`.
 //! - Rates and sizes are read and written as text by serde: `"64k"`.
-//! - Of other crates, these are in public signatures, and [`foreign`] has them: bytes, futures-core, futures-io, futures-sink, http,
-//!   http-body, serde's traits, and by feature tokio's traits, tower-layer, tower-service. A new major version of one of them is a new
-//!   major version of this crate.
+//! - Of other crates, these are in public signatures: bytes, futures-core, futures-io, futures-sink, http and http-body, which
+//!   [`foreign`] has; serde's traits; and by feature tokio's traits, tower-layer and tower-service. A new major version of one of
+//!   them is a new major version of this crate.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_debug_implementations)]

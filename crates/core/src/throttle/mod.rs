@@ -147,7 +147,9 @@ pin_project_lite::pin_project! {
     /// latest is woken.
     ///
     /// [`BufRead`](std::io::BufRead) and [`AsyncBufRead`](futures_io::AsyncBufRead) show of the inner buffer as much as may pass;
-    /// what was shown is paid for. A seek forgets what was read ahead.
+    /// what was shown is paid for. A seek forgets what was read ahead; a write does not: it begins where `IO` stands, which may be up to
+    /// [`MAX_AHEAD`] bytes behind what the caller has read. Seek before you write to what you read, with `SeekFrom::Current(0)` for
+    /// instance.
     ///
     /// If `IO` blocks, so does the wrapper, through [`std::io::Read`] and [`std::io::Write`]:
     ///

@@ -183,10 +183,10 @@ impl<S: Sink<Bytes>> Sink<Bytes> for PacedStream<S> {
     }
 
     /// # Panics
-    /// In debug builds, if [`poll_ready`](Sink::poll_ready) was not called before.
+    /// If [`poll_ready`](Sink::poll_ready) was not ready before: an item that waits would be lost.
     fn start_send(self: Pin<&mut Self>, item: Bytes) -> Result<(), S::Error> {
         let this = self.project();
-        debug_assert!(this.written.is_empty(), "poll_ready first");
+        assert!(this.written.is_empty(), "poll_ready first");
         if item.is_empty() {
             return this.stream.start_send(item);
         }

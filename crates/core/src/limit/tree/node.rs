@@ -94,7 +94,8 @@ pub(super) struct Shared {
     /// Out of the parent's queue until then, because it cannot pay.
     pub(super) parked: Option<Instant>,
 
-    /// It was short of tokens since its bucket was full; false while nothing below it waits.
+    /// It was short of tokens since its bucket was full; false while nothing below it waits, except at the root, which keeps it
+    /// until its bucket is full.
     pub(super) is_short: bool,
     /// How many children are, or are above one that is.
     pub(super) short_below: usize,
