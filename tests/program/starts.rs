@@ -283,15 +283,15 @@ fn files_sockets_and_live_servers_at_a_unix_path_are_told_apart_without_waiting(
     full.bind(&socket2::SockAddr::unix(at("full")).unwrap()).unwrap();
     full.listen(0).unwrap();
     let _queued = UnixStream::connect(at("full")).unwrap();
-    for (name, code, expected) in [
-        ("full", 1, "something listens there already"),
-        ("a.txt", 2, "a.txt\" is there and is no socket; move it away, or choose another path"),
-        ("none/s", 1, "the folder of the socket does not exist"),
+    for (name, expected) in [
+        ("full", "something listens there already"),
+        ("a.txt", "a.txt\" is there and is no socket; move it away, or choose another path"),
+        ("none/s", "/none\"; create it or correct the path"),
     ] {
         let listen = format!("unix:{}", text(&at(name)));
         let args = ["serve", text(site.path()), "--listen", &listen];
         let (status, _, error) = Program::start_with(&args, Stdio::piped()).wait();
-        assert!(status.code() == Some(code) && error.contains(expected), "{name}: {error}");
+        assert!(status.code() == Some(1) && error.contains(expected), "{name}: {error}");
     }
     assert_eq!(std::fs::read(at("a.txt")).unwrap().len(), 1600, "it is still there");
 }
