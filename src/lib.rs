@@ -115,6 +115,8 @@ mod saved_file;
 pub mod schedule;
 #[cfg(feature = "redis")]
 pub mod shared_store;
+#[cfg(any(feature = "quota", feature = "redis"))]
+mod shown_address;
 #[cfg(feature = "probe")]
 pub mod simulate;
 pub mod sink;

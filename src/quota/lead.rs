@@ -6,7 +6,7 @@
 //!
 //! - A holder leads until one lease after it *sent* the last renewal that succeeded. A renewal after the lease was given to
 //!   another fails.
-//! - A new holder leads one lease, and an eighth for clocks that run apart, after it *learned* that it holds it. By then
+//! - A new holder begins to lead one lease, and an eighth for clocks that run apart, after it *learned* that it holds it. By then
 //!   every earlier holder has ceased to, whether it heard of that or not.
 //! - A holder that could not renew in time begins again like a new one.
 //!

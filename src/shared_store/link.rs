@@ -60,7 +60,7 @@ impl Link {
             password(path)?;
         }
         let is_tls = matches!(source.at, At::Tcp { is_tls: true, .. });
-        let tls = is_tls.then(|| ClientTls::for_http1(source.authorities.as_deref())).transpose();
+        let tls = is_tls.then(|| ClientTls::for_unnamed(source.authorities.as_deref())).transpose();
         Ok(Self { source, tls: tls.map_err(LinkError::of)?, open: tokio::sync::Mutex::default() })
     }
 

@@ -1,10 +1,12 @@
-//! Where a shared store is: `redis://HOST:PORT`, `rediss://HOST:PORT` or `unix:PATH`.
+//! Where a shared store is: `redis://HOST:PORT`, `rediss://HOST:PORT` (or `valkey://`, `valkeys://`) or `unix:PATH`.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::excerpt::excerpt;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::shown_address::shown_address;
 
 /// The default port.
 const DEFAULT_PORT: u16 = 6379;
@@ -40,7 +42,9 @@ text_error! {
 impl RedisSource {
     /// Whether `text` begins like the address of a shared store.
     pub fn is_meant(text: &str) -> bool {
-        ["redis:", "rediss:", "unix:"].iter().any(|scheme| text.starts_with(scheme))
+        let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+        let meant = ["redis", "rediss", "valkey", "valkeys", "unix", "redis+unix", "valkey+unix"];
+        meant.iter().any(|name| scheme.eq_ignore_ascii_case(name))
     }
 }
 
@@ -49,8 +53,7 @@ impl FromStr for RedisSource {
 
     fn from_str(text: &str) -> Result<Self, RedisSourceError> {
         parse(text).map_err(|why| {
-            // A password in it is not repeated.
-            let shown = excerpt(text.split_once('@').map_or(text, |(_, host)| host), 60);
+            let shown = shown_address(text);
             RedisSourceError(format!(
                 "{shown:?}: {why}; write redis://HOST:6379/0, rediss://USER@HOST or unix:PATH"
             ))
@@ -75,8 +78,8 @@ fn parse(text: &str) -> Result<RedisSource, &'static str> {
     }
     let url = redis::parse_redis_url(text).ok_or("it is not the address of a store")?;
     let is_tls = match url.scheme() {
-        "redis" => false,
-        "rediss" => true,
+        "redis" | "valkey" => false,
+        "rediss" | "valkeys" => true,
         _ => return Err("it is not the address of a store"),
     };
     if url.password().is_some() {
@@ -97,7 +100,9 @@ fn parse(text: &str) -> Result<RedisSource, &'static str> {
             i64::from(number.map_err(|_| "the number of its database is not from 0 to 65535")?)
         }
     };
-    let user = Some(url.username().to_owned()).filter(|user| !user.is_empty());
+    let user = percent_decode_str(url.username()).decode_utf8();
+    let user = user.map_err(|_| "the user's name is not UTF-8 text")?.into_owned();
+    let user = Some(user).filter(|user| !user.is_empty());
     Ok(RedisSource { user, database, ..source(At::Tcp { host, port, is_tls }) })
 }
 
@@ -107,7 +112,8 @@ impl fmt::Display for RedisSource {
             At::Unix(path) => write!(f, "unix:{}", path.display()),
             At::Tcp { host, port, is_tls } => {
                 let scheme = if *is_tls { "rediss" } else { "redis" };
-                let user = self.user.as_ref().map_or_else(String::new, |user| format!("{user}@"));
+                let encoded = |user| format!("{}@", utf8_percent_encode(user, NON_ALPHANUMERIC));
+                let user = self.user.as_deref().map_or_else(String::new, encoded);
                 match host.contains(':') {
                     true => write!(f, "{scheme}://{user}[{host}]:{port}/{}", self.database),
                     false => write!(f, "{scheme}://{user}{host}:{port}/{}", self.database),
@@ -128,6 +134,9 @@ mod tests {
             ("redis://127.0.0.1:1/2", "redis://127.0.0.1:1/2"),
             ("rediss://quota@store.example", "rediss://quota@store.example:6379/0"),
             ("redis://[::1]:7", "redis://[::1]:7/0"),
+            ("REDIS://127.0.0.1", "redis://127.0.0.1:6379/0"),
+            ("valkey://127.0.0.1", "redis://127.0.0.1:6379/0"),
+            ("valkeys://store.example:1", "rediss://store.example:1/0"),
             ("unix:/run/redis/redis.sock", "unix:/run/redis/redis.sock"),
         ] {
             assert!(RedisSource::is_meant(text));
@@ -139,11 +148,29 @@ mod tests {
             ("redis://a/x", "the number of its database"),
             ("redis://a/1?protocol=3", "means nothing here"),
             ("unix:", "the path of the socket is missing"),
+            ("redis+unix:/run/a.sock", "not the address of a store"),
+            ("redis://%ff@a", "the user's name is not UTF-8"),
         ] {
             let error = text.parse::<RedisSource>().unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
-        let error = "redis://u:secret@a".parse::<RedisSource>().unwrap_err().to_string();
-        assert!(error.contains("has a password in it") && !error.contains("secret"), "{error}");
+        for (text, expected) in [
+            ("redis://u:secret@a", "has a password in it"),
+            ("redis://u:p@secret@a", "has a password in it"),
+            ("valkey://:secret@a", "has a password in it"),
+            ("REDIS://u:secret@a", "has a password in it"),
+            ("redis://a?password=secret", "means nothing here"),
+            ("redis+unix:/run/a.sock?pass=secret", "not the address of a store"),
+        ] {
+            let error = text.parse::<RedisSource>().unwrap_err().to_string();
+            assert!(error.contains(expected) && !error.contains("secret"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_user_is_decoded_for_the_login() {
+        let source: RedisSource = "redis://qu%40ta%3A1@a".parse().unwrap();
+        assert_eq!(source.user.as_deref(), Some("qu@ta:1"));
+        assert_eq!(source.to_string().parse(), Ok(source));
     }
 }

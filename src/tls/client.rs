@@ -29,7 +29,7 @@ impl ClientTls {
     /// # Errors
     /// A file cannot be read, or has other content.
     pub fn new(authorities: &Path, identity: Option<&Identity>) -> Result<Self, TlsError> {
-        Self::fresh(Some(authorities), identity, b"h2")
+        Self::fresh(Some(authorities), identity, &[b"h2"])
     }
 
     /// Creates a client of HTTP/1.1 as `settings` say. Without `ca` it trusts the authorities that the system does. Reads
@@ -40,7 +40,7 @@ impl ClientTls {
     /// A file cannot be read or has other content, a key is not its certificate's or everyone can read it, or the system
     /// trusts no authority.
     pub fn from_settings(settings: &ClientTlsSettings) -> Result<Self, TlsError> {
-        Self::fresh(settings.ca.as_deref(), settings.identity.as_ref(), b"http/1.1")
+        Self::fresh(settings.ca.as_deref(), settings.identity.as_ref(), &[b"http/1.1"])
     }
 
     /// Creates a client of HTTP/1.1 that trusts the authorities in the file `authorities`, or without a file those that the
@@ -49,14 +49,24 @@ impl ClientTls {
     /// # Errors
     /// A file cannot be read or has other content, or the machine trusts no authority.
     pub fn for_http1(authorities: Option<&Path>) -> Result<Self, TlsError> {
-        let connector = connector(&roots(authorities)?, None, b"http/1.1")?;
+        let connector = connector(&roots(authorities)?, None, &[b"http/1.1"])?;
+        Ok(Self(Arc::new(Fresh::fixed(connector))))
+    }
+
+    /// The same for a protocol that has no name in TLS (ALPN): none is offered.
+    ///
+    /// # Errors
+    /// As of [`for_http1`](Self::for_http1).
+    #[cfg(any(feature = "redis", test))]
+    pub(crate) fn for_unnamed(authorities: Option<&Path>) -> Result<Self, TlsError> {
+        let connector = connector(&roots(authorities)?, None, &[])?;
         Ok(Self(Arc::new(Fresh::fixed(connector))))
     }
 
     fn fresh(
         authorities: Option<&Path>,
         identity: Option<&Identity>,
-        protocol: &'static [u8],
+        protocols: &'static [&'static [u8]],
     ) -> Result<Self, TlsError> {
         let (file, identity) = (authorities.map(Path::to_owned), identity.cloned());
         let paths = identity.iter().flat_map(Identity::paths).chain(file.clone()).collect::<Vec<_>>();
@@ -66,7 +76,7 @@ impl ClientTls {
                 Some(machine) => Arc::clone(machine),
                 None => roots(file.as_deref())?,
             };
-            connector(&roots, identity.as_ref(), protocol)
+            connector(&roots, identity.as_ref(), protocols)
         };
         Ok(Self(Arc::new(Fresh::new(paths, make)?)))
     }
@@ -102,7 +112,7 @@ fn roots(authorities: Option<&Path>) -> Result<Arc<RootCertStore>, TlsError> {
 fn connector(
     roots: &Arc<RootCertStore>,
     identity: Option<&Identity>,
-    protocol: &[u8],
+    protocols: &[&[u8]],
 ) -> Result<TlsConnector, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider());
     let builder = builder.with_safe_default_protocol_versions().map_err(|error| TlsError::new(&error))?;
@@ -116,7 +126,7 @@ fn connector(
         }
         None => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = vec![protocol.to_vec()];
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(TlsConnector::from(Arc::new(config)))
 }
 

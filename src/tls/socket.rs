@@ -319,7 +319,13 @@ mod tests {
     /// A server's and a client's end of a connection whose handshake is done. The client reads nothing by itself.
     fn connected() -> (TlsSocket, Stream) {
         let made = Certificates::make();
-        let client = ClientTls::for_http1(Some(&made.at("ca.pem"))).unwrap();
+        let (server, stream) =
+            shaken(&made, &ClientTls::for_http1(Some(&made.at("ca.pem"))).unwrap(), Alpn::Http);
+        (server, stream.unwrap())
+    }
+
+    /// A server's end, and how the handshake went at the client's.
+    fn shaken(made: &Certificates, client: &ClientTls, alpn: Alpn) -> (TlsSocket, std::io::Result<Stream>) {
         let identity = Identity { certificate: made.at("server.pem"), key: made.at("server.key") };
         let loaded = Loaded::read(&[identity], None, UnknownName::Default).unwrap();
         rt::block_on(async {
@@ -330,11 +336,22 @@ mod tests {
             let accepted = listener.accept().await.unwrap();
             accepted.set_send_buffer(4096);
             let mut server = TlsSocket::new(accepted);
-            let config = Arc::clone(loaded.config(Alpn::Http));
-            let shaking = async { server.handshake(config).await.unwrap() };
+            let config = Arc::clone(loaded.config(alpn));
+            let shaking = async { server.handshake(config).await.is_ok() };
             let (_, stream) = futures_lite::future::zip(shaking, client.connect("127.0.0.1", socket)).await;
-            (server, stream.unwrap())
+            (server, stream)
         })
+    }
+
+    #[test]
+    fn a_client_of_a_protocol_without_a_name_offers_none() {
+        let made = Certificates::make();
+        let authority = made.at("ca.pem");
+        let named = ClientTls::for_http1(Some(&authority)).unwrap();
+        let unnamed = ClientTls::for_unnamed(Some(&authority)).unwrap();
+        // Refuses whoever offers other names than its own.
+        assert!(shaken(&made, &named, Alpn::Http2).1.is_err());
+        assert!(shaken(&made, &unnamed, Alpn::Http2).1.is_ok());
     }
 
     #[test]

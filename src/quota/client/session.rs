@@ -63,13 +63,17 @@ pub(super) async fn run(shared: Arc<Shared>) {
             complained = false;
         }
         let server = servers.current().clone();
-        let (error, again, at_once) = match ended {
+        let (text, error, again, at_once) = match ended {
             End::Closed => return,
-            End::Lost(error, again) => (error, again, servers.lost() && again.is_none()),
-            End::Elsewhere(error, leader) => (error, None, servers.redirected(leader)),
+            End::Lost(error, again) => ("quota server lost", error, again, servers.lost() && again.is_none()),
+            End::Elsewhere(error, leader) => {
+                ("quota server does not lead", error, None, servers.redirected(leader))
+            }
         };
         if at_once {
-            log::info!(server:%, error, next:% = servers.current(); "quota server lost; turning to another");
+            // Once, and not with each round of retries.
+            let level = if complained { log::Level::Debug } else { log::Level::Info };
+            log::log!(level, server:%, error, next:% = servers.current(); "{text}; turning to another");
             shared.on_lost(error);
             continue;
         }

@@ -42,14 +42,14 @@ pub(super) enum Change {
     Reset,
 }
 
-/// Why a change is refused. It has changed nothing.
+/// Why a change is refused. It has changed nothing here, and nothing in the store, unless that is a shared one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ChangeError {
     Book(BookError),
     /// Nobody has set or deleted it.
     NotByHand(Id),
     Store(QuotaStoreError),
-    /// The same, of a store that may have kept it all the same.
+    /// The same, of a shared store, which may have kept it all the same: then it holds from the next term on.
     #[cfg(feature = "redis")]
     SharedStore(QuotaStoreError),
     NotLeader(NotLeader),

@@ -1,4 +1,5 @@
-//! The quota server: gRPC over HTTP/2, one instance. Leases are in memory, and so are limits, unless a store keeps them.
+//! The quota server: gRPC over HTTP/2. Leases are in memory, and so are limits, unless a store keeps them. Servers on one
+//! shared store stand in for each other: one of them leads and answers.
 //!
 //! ```no_run
 //! use sluicegate::quota::server::{QuotaServer, QuotaServerSettings};

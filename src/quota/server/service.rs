@@ -39,8 +39,15 @@ impl Service {
     async fn changed(&self, resource: &Id, change: Change) -> Result<Option<wire::Resource>, Status> {
         let changed = self.book.change(resource.clone(), change).await;
         let view = changed.map_err(|error| {
-            if let ChangeError::Store(error) = &error {
-                log::warn!(resource:%, error:%; "a limit cannot be kept: it stays as it is");
+            match &error {
+                ChangeError::Store(error) => {
+                    log::warn!(resource:%, error:%; "a limit cannot be kept: it stays as it is");
+                }
+                #[cfg(feature = "redis")]
+                ChangeError::SharedStore(error) => {
+                    log::warn!(resource:%, error:%; "a limit is not known to be kept: it stays as it is");
+                }
+                ChangeError::Book(_) | ChangeError::NotByHand(_) | ChangeError::NotLeader(_) => {}
             }
             status::of_change(&error)
         })?;

@@ -4,13 +4,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::excerpt::excerpt;
 use crate::quota::by_hand::{ByHand, Setting};
 use crate::quota::id::Id;
 use crate::rt;
 use crate::saved_file::{Remedies, Saved};
 #[cfg(feature = "redis")]
 use crate::shared_store::{RedisSource, RedisSourceError};
+use crate::shown_address::shown_address;
 
 static REMEDIES: Remedies = Remedies {
     name_another: "name another file with --store file:PATH",
@@ -52,7 +52,7 @@ impl FromStr for QuotaStore {
             None if text == "memory" => Ok(Self::Memory),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
             _ => {
-                let shown = excerpt(text, 60);
+                let shown = shown_address(text);
                 Err(QuotaStoreError(format!(
                     "{shown:?} is not a store; write memory, file:PATH or redis://HOST:PORT"
                 )))
@@ -73,8 +73,8 @@ impl fmt::Display for QuotaStore {
 }
 
 impl QuotaStore {
-    /// Reads what was set by hand; nothing of a shared store, which only a leader reads. A file that is not there is made, so that a folder that cannot be written to is noticed
-    /// before somebody needs it. Blocks.
+    /// Reads what was set by hand; nothing of a shared store, which only a leader reads. A file that is not there is made, so
+    /// that a folder that cannot be written to is noticed before somebody needs it. Blocks.
     ///
     /// # Errors
     /// The file cannot be read, is not valid, or cannot be made.
@@ -140,6 +140,11 @@ mod tests {
                 error.ends_with("is not a store; write memory, file:PATH or redis://HOST:PORT"),
                 "{text}: {error}"
             );
+        }
+        // In a build without shared stores, too.
+        for text in ["redis://u:secret@a", "etcd://u:secret@a", "valkey://:secret@a", "memory?pass=secret"] {
+            let error = text.parse::<QuotaStore>().unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 
