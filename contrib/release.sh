@@ -3,18 +3,31 @@
 #
 #   contrib/release.sh [--program PROGRAM] [OUT]
 #
-# OUT is target/dist by default. --program takes a program that is built already, for a rehearsal. The same checkout, toolchain and
+# OUT is target/dist by default. It is made, or is empty; only target/dist and what begins with that is replaced. --program takes a program that is built already, for a rehearsal. The same checkout, toolchain and
 # program make the same bytes: times are SOURCE_DATE_EPOCH, by default that of the last commit. docs/releasing.md has the steps
 # before and after.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+root=$(cd "$(dirname "$0")/.." && pwd -P)
 
+# What the caller names is named from where the caller stands.
 program=
 if [ "${1:-}" = --program ]; then
-    program=$2
+    [ $# -ge 2 ] || { echo "--program needs a PROGRAM" >&2; exit 2; }
+    program=$(realpath -m -- "$2")
     shift 2
 fi
-out=${1:-target/dist}
+out=$(realpath -m -- "${1:-$root/target/dist}")
+cd "$root"
+
+case "$out" in
+"$root"/target/dist*) ;;
+*)
+    if [ -e "$out" ] && { [ ! -d "$out" ] || [ -n "$(ls -A -- "$out")" ]; }; then
+        echo "$out is not an empty folder: name another, or empty it" >&2
+        exit 1
+    fi
+    ;;
+esac
 
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
 target=$(rustc --print host-tuple)
@@ -30,8 +43,8 @@ fi
 # Its man pages must be of this version.
 [ "$("$program" --version)" = "sluicegate $version" ] || { echo "$program is not version $version" >&2; exit 1; }
 
-rm -rf "$out"
-mkdir -p "$out"
+rm -rf -- "$out"
+mkdir -p -- "$out"
 
 # What the tarball and the Debian package have besides the program.
 rm -rf target/man target/completions

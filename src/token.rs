@@ -35,6 +35,16 @@ text_error! {
     TokenError
 }
 
+impl TokenError {
+    /// The token of those who may look is that of those who may change things.
+    pub(crate) fn same() -> Self {
+        Self(format!(
+            "admin_read_only_token_file and admin_token_file hold the same token, so all who may look could change \
+             things; write another into one of them ({MAKE})"
+        ))
+    }
+}
+
 /// Ends what is wrong with a token.
 const MAKE: &str = "`openssl rand -hex 32` makes a good one";
 

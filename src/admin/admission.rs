@@ -43,6 +43,8 @@ impl Admission<'_> {
     pub(super) fn check(&self, head: &request::Parts, public: bool) -> Result<Access, Refusal> {
         let admits = |token: &Token| token.admits(&head.headers);
         match self.token {
+            // While both hold the same token, nobody who has it is known to be one who may change things.
+            Some(token) if admits(token) && self.read_only.is_some_and(admits) => Ok(Access::Reads),
             Some(token) if admits(token) => Ok(Access::Changes),
             Some(_) if public || self.read_only.is_some_and(admits) => Ok(Access::Reads),
             Some(_) => Err(Refusal::NoToken),
@@ -160,6 +162,9 @@ mod tests {
                 assert_eq!(admission.check(&head, public), expected, "{authorization:?} {public}");
             }
         }
+        let same = Admission { token: Some(&token), read_only: Some(&token), over_unix: false };
+        let asked = same.check(&head(Version::HTTP_11, "/metrics", &["any"], Some(&right)), false);
+        assert_eq!(asked, Ok(Access::Reads), "one token for both only looks");
         let open = Admission { token: None, read_only: None, over_unix: true };
         assert_eq!(
             open.check(&head(Version::HTTP_11, "/metrics", &["any"], None), false),

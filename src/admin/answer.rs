@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use headers::{ContentLength, HeaderMapExt};
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, VARY};
@@ -37,6 +38,8 @@ pub(super) struct Pages {
     pub(super) token: Option<Token>,
     /// A token that lets its holder look, and change nothing.
     pub(super) read_only: Option<Token>,
+    /// Both were the same at the last request.
+    has_one_token: AtomicBool,
     /// Checks beside those of the server itself.
     pub(super) checks: Vec<Box<Check>>,
     api: Api,
@@ -69,6 +72,7 @@ impl Pages {
             server,
             token,
             read_only: None,
+            has_one_token: AtomicBool::new(false),
             checks: Vec::new(),
             registry,
         }
@@ -98,6 +102,7 @@ impl Pages {
             token.renew().await;
         }
         let (token, read_only) = (self.token.as_ref(), self.read_only.as_ref());
+        self.warn_of_one_token();
         let admission = Admission { token, read_only, over_unix: *peer == PeerAddr::Unix };
         let file = page(path, &head.headers);
         // Probes have no token, and their answers name no client, route or figure; nor do the files of the page.
@@ -133,6 +138,16 @@ impl Pages {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if head.method == Method::HEAD { answer::without_content(response) } else { response }
+    }
+
+    /// Warns, once, if a renewal made both tokens the same: nobody may change anything then.
+    fn warn_of_one_token(&self) {
+        let is_same = self.read_only.is_some() && self.token == self.read_only;
+        if self.has_one_token.swap(is_same, Ordering::Relaxed) != is_same && is_same {
+            let text = "admin_token_file and admin_read_only_token_file hold the same token: until they differ its \
+                        holders may look, and change nothing; write another into one of them";
+            log::warn!("{text}");
+        }
     }
 
     fn ready(&self) -> Response<Content> {

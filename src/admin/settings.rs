@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::address::ListenAddr;
 use crate::keys::{Keys, PathKind};
+use crate::token::{Token, TokenError};
 
 /// The admin listener: on loopback, on a Unix socket, or with a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,10 @@ impl AdminSource {
         let read_only = keys.path("admin_read_only_token_file", PathKind::File);
         if read_only.is_some() && !keys.has("admin_token_file") {
             let text = "without admin_token_file everybody who connects may change things; give that too";
+            keys.fault("admin_read_only_token_file", text.to_owned());
+        }
+        if read_only.is_some() && read_only == token_file {
+            let text = "it is admin_token_file too, so all who may look could change things; name another file";
             keys.fault("admin_read_only_token_file", text.to_owned());
         }
         if !keys.has("admin") && token_file.is_some() {
@@ -89,6 +94,31 @@ impl AdminSource {
     pub fn token_file(&self) -> Option<&PathBuf> {
         self.token_file.as_ref()
     }
+
+    /// Reads both tokens: that of those who may change things, and that of those who may look only. Blocks.
+    ///
+    /// # Errors
+    /// A file cannot be used, or both hold the same token.
+    pub(crate) fn tokens(&self) -> Result<[Option<Token>; 2], TokenError> {
+        let read = |file: &Option<PathBuf>| file.as_deref().map(Token::from_file).transpose();
+        let tokens = [read(&self.token_file)?, read(&self.read_only_token_file)?];
+        match &tokens {
+            [Some(token), Some(read_only)] if token == read_only => Err(TokenError::same()),
+            _ => Ok(tokens),
+        }
+    }
+
+    /// Checks that the tokens of both files differ. Files that cannot be used are passed over. Blocks.
+    ///
+    /// # Errors
+    /// Both hold the same token: whoever may look could change things.
+    pub fn check_tokens(&self) -> Result<(), TokenError> {
+        let read = |file: &Option<PathBuf>| file.as_deref().and_then(|file| Token::from_file(file).ok());
+        match (read(&self.token_file), read(&self.read_only_token_file)) {
+            (Some(token), Some(read_only)) if token == read_only => Err(TokenError::same()),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +143,32 @@ mod tests {
             assert_eq!(AdminSource::new(listen.clone(), None, &[]).is_ok(), good, "{listen}");
             assert!(AdminSource::new(listen, Some("token".into()), &[]).is_ok());
         }
+    }
+
+    #[test]
+    fn who_may_look_has_another_token_than_who_may_change() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, token: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, token).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            path
+        };
+        let source = |read_only| {
+            let listen = "127.0.0.1:0".parse().unwrap();
+            let source = AdminSource::new(listen, Some(file("changes", "0123456789abcdef")), &[]).unwrap();
+            AdminSource { read_only_token_file: Some(read_only), ..source }
+        };
+        let good = source(file("looks", "fedcba9876543210"));
+        assert!(good.check_tokens().is_ok() && good.tokens().is_ok());
+        // White space around it makes no other token.
+        let same = source(file("same", "0123456789abcdef\n"));
+        for error in [same.check_tokens().unwrap_err(), same.tokens().unwrap_err()] {
+            assert!(error.to_string().contains("the same token"), "{error}");
+        }
+        let none = source(folder.path().join("none"));
+        assert!(none.check_tokens().is_ok() && none.tokens().is_err());
     }
 
     #[test]

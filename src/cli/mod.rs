@@ -29,6 +29,7 @@ use std::io::Write;
 use std::path::Path;
 
 use argh::FromArgs;
+use sluicegate::admin::AdminSource;
 use sluicegate::clock::Clock;
 use sluicegate::config::{Absent, AssemblyError, ClassSettings, Config};
 use sluicegate::logging::{self, ProgramLog};
@@ -140,6 +141,8 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
             if !check.offline {
                 summary::normalise_paths(&mut config);
                 let checked = config.classes.iter().try_for_each(ClassSettings::check_keys);
+                checked.map_err(|error| CliError::Failed(format!("{name}: {error}")))?;
+                let checked = config.admin.as_ref().map_or(Ok(()), AdminSource::check_tokens);
                 checked.map_err(|error| CliError::Failed(format!("{name}: {error}")))?;
             }
             let now = rt::clock().calendar();

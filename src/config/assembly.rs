@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::document::Config;
@@ -29,7 +28,6 @@ use crate::rt::{self, Listener, Listeners};
 use crate::sync::Mutex;
 use crate::tcp::Service;
 use crate::tls::{NamedTls, ServerTls, TlsSettings};
-use crate::token::Token;
 use crate::tracing::Tracer;
 
 /// Creates a filter from the keys of its table; the error says what is wrong with them.
@@ -145,7 +143,7 @@ impl Admin {
     /// Binds the admin listener that `config` describes; `None` if it has none.
     ///
     /// # Errors
-    /// The address cannot be listened on, or the token file cannot be used.
+    /// The address cannot be listened on, a token file cannot be used, or both hold the same token.
     pub fn from_config(config: &Config, server: Handle) -> Result<Option<Self>, AssemblyError> {
         Self::from_config_on(config, server, &mut Listeners::default())
     }
@@ -160,10 +158,7 @@ impl Admin {
         listeners: &mut Listeners,
     ) -> Result<Option<Self>, AssemblyError> {
         let Some(source) = &config.admin else { return Ok(None) };
-        let read = |file: Option<&PathBuf>| {
-            file.map(|file| Token::from_file(file)).transpose().map_err(AssemblyError::of)
-        };
-        let (token, read_only) = (read(source.token_file())?, read(source.read_only_token_file())?);
+        let [token, read_only] = source.tokens().map_err(AssemblyError::of)?;
         let listener = bind(source.listen(), listeners)?;
         let tls = server.extension::<NamedTls>().and_then(|tls| tls.of(source.tls()));
         let admin = Self::new(vec![listener], token, server);
@@ -369,6 +364,7 @@ fn events(
     tracer: Option<&Arc<Tracer>>,
 ) -> Result<Route, crate::token::TokenError> {
     use crate::events::Events;
+    use crate::token::Token;
 
     let token = settings.publish_token_file.as_deref().map(Token::from_file).transpose()?;
     let events = Events::new(name, settings.clone(), token, rt::clock());

@@ -310,6 +310,37 @@ fn the_example_names_only_what_is_there() {
 }
 
 #[test]
+fn check_refuses_one_token_for_those_who_look_and_those_who_change() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    };
+    write("token", "0123456789abcdef");
+    write("other", "0123456789abcdef\n");
+    let file = |read_only: &str| {
+        let text = format!(
+            "admin = '127.0.0.1:0'\nadmin_token_file = 'token'\nadmin_read_only_token_file = '{read_only}'\n\
+             [[route]]\npath = '/'\nfiles = '.'\n"
+        );
+        write("site.toml", &text).to_str().unwrap().to_owned()
+    };
+    let message = fails(1, &["check", &file("token")]);
+    assert!(message.contains(":3:") && message.contains("it is admin_token_file too"), "{message}");
+    let other = file("other");
+    let message = fails(1, &["check", &other]);
+    assert!(message.contains("hold the same token"), "{message}");
+    prints(&["check", "--offline", &other]);
+    let message = fails(1, &["run", &other]);
+    assert!(message.contains("hold the same token"), "{message}");
+    write("other", "fedcba9876543210");
+    prints(&["check", &other]);
+}
+
+#[test]
 fn check_reports_the_faults_of_a_bad_file() {
     let message = fails(1, &["check", "fixtures/config/bad/unknown-key.toml"]);
     assert_eq!(

@@ -6,7 +6,8 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json as value};
 
-use crate::http::api::json;
+use super::limits;
+use crate::http::api::{Problem, json};
 use crate::http::content::Content;
 use crate::http::peer::PeerAddr;
 use crate::http::server::Handle;
@@ -67,7 +68,7 @@ struct Undo {
 }
 
 /// A limit before it is changed.
-pub(super) struct Before {
+struct Before {
     name: Name,
     values: Value,
     /// It had been set by hand already, or nothing says what it was without that.
@@ -76,7 +77,7 @@ pub(super) struct Before {
 
 impl Before {
     /// The limit of this name as it is; `None` if there is none.
-    pub(super) fn of(server: &Handle, name: &Name) -> Option<Self> {
+    fn of(server: &Handle, name: &Name) -> Option<Self> {
         let live = Live::find(server, name)?;
         let is_set = match live.is_own() {
             Some(is_own) => is_own,
@@ -86,7 +87,7 @@ impl Before {
     }
 
     /// Those of all limits that were set by hand.
-    pub(super) fn of_all(server: &Handle, names: &[Name]) -> Vec<Self> {
+    fn of_all(server: &Handle, names: &[Name]) -> Vec<Self> {
         names.iter().filter_map(|name| Self::of(server, name)).collect()
     }
 }
@@ -109,8 +110,43 @@ fn values(setting: &Setting, name: &Name) -> Value {
 }
 
 impl Changes {
+    /// Makes a change of the limit `name` and notes it, while nobody else changes any.
+    pub(super) fn made(
+        &self,
+        server: &Handle,
+        what: What,
+        (name, saved): (&Name, bool),
+        by: &PeerAddr,
+        make: impl FnOnce() -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        server.changing(|| {
+            let before = Before::of(server, name);
+            make()?;
+            self.note(server, what, before, saved, by);
+            Ok(())
+        })
+    }
+
+    /// Resets all limits that were set by hand by `reset`, and notes each, while nobody else changes any.
+    pub(super) fn made_of_all(
+        &self,
+        server: &Handle,
+        saved: bool,
+        by: &PeerAddr,
+        reset: impl FnOnce() -> Result<Vec<String>, Problem>,
+    ) -> Result<Vec<String>, Problem> {
+        server.changing(|| {
+            let before = Before::of_all(server, &limits::set_by_hand(server));
+            let reset = reset()?;
+            for before in before {
+                self.note(server, What::Reset, Some(before), saved, by);
+            }
+            Ok(reset)
+        })
+    }
+
     /// Notes that a limit was changed or reset. A request that changed nothing is none.
-    pub(super) fn note(
+    fn note(
         &self,
         server: &Handle,
         what: What,
@@ -165,6 +201,12 @@ impl Changes {
             kept.changes.pop_front();
         }
         kept.changes.push_back(change);
+    }
+
+    /// The latest change.
+    #[cfg(test)]
+    pub(super) fn latest(&self) -> Option<Value> {
+        self.0.lock().changes.back().map(|change| value!(change))
     }
 
     /// All that are kept, the latest first; and whether who asks may change nothing.

@@ -39,10 +39,12 @@ pub(super) use limit_report::LimitReport;
 #[cfg(feature = "events")]
 pub(super) use limits::limit_reports;
 
+use std::sync::Arc;
+
 use http::{Method, Response, StatusCode, request::Parts};
 use http_body::Body;
 
-use self::changes::{Before, Changes, What};
+use self::changes::{Changes, What};
 use super::admission::Refusal;
 use crate::http::answer;
 use crate::http::api::{Problem, Query, json, written};
@@ -64,7 +66,7 @@ const MAX_ID: u64 = (1 << 53) - 1;
 
 pub(super) struct Api {
     server: Handle,
-    changes: Changes,
+    changes: Arc<Changes>,
 }
 
 /// Who asks, and whether it may change anything.
@@ -105,7 +107,7 @@ pub(super) fn refused(refusal: Refusal) -> Response<Content> {
 
 impl Api {
     pub(super) fn new(server: Handle) -> Self {
-        Self { server, changes: Changes::default() }
+        Self { server, changes: Arc::default() }
     }
 
     /// Answers a request that was admitted.
@@ -198,16 +200,12 @@ impl Api {
     ) -> Result<Response<Content>, Problem> {
         self.check_serving()?;
         if is_saved {
-            let before = Before::of(&self.server, &name);
-            let (server, by, name) = (self.server.clone(), *by, name.clone());
-            rt::blocking(move || saving::change(&server, &name, &change, &by)).await?;
-            self.changes.note(&self.server, What::Set, before, true, &by);
+            let (server, changes) = (self.server.clone(), Arc::clone(&self.changes));
+            let (by, name) = (*by, name.clone());
+            rt::blocking(move || saving::change(&server, (&name, &change), &changes, &by)).await?;
         } else {
-            self.server.changing(|| {
-                let before = Before::of(&self.server, &name);
-                limits::change(&self.server, &name, &change, by)?;
-                self.changes.note(&self.server, What::Set, before, false, by);
-                Ok::<_, Problem>(())
+            self.changes.made(&self.server, What::Set, (&name, false), by, || {
+                limits::change(&self.server, &name, &change, by)
             })?;
         }
         limits::one(&self.server, &name)
@@ -216,16 +214,11 @@ impl Api {
     async fn reset(&self, name: Name, is_saved: bool, by: &PeerAddr) -> Result<Response<Content>, Problem> {
         self.check_serving()?;
         if is_saved {
-            let before = Before::of(&self.server, &name);
-            let (server, by) = (self.server.clone(), *by);
-            rt::blocking(move || saving::reset(&server, &name, &by)).await?;
-            self.changes.note(&self.server, What::Reset, before, true, &by);
+            let (server, changes, by) = (self.server.clone(), Arc::clone(&self.changes), *by);
+            rt::blocking(move || saving::reset(&server, &name, &changes, &by)).await?;
         } else {
-            self.server.changing(|| {
-                let before = Before::of(&self.server, &name);
-                limits::reset(&self.server, &name, by)?;
-                self.changes.note(&self.server, What::Reset, before, false, by);
-                Ok::<_, Problem>(())
+            self.changes.made(&self.server, What::Reset, (&name, false), by, || {
+                limits::reset(&self.server, &name, by)
             })?;
         }
         Ok(answer::empty(StatusCode::NO_CONTENT))
@@ -233,15 +226,11 @@ impl Api {
 
     async fn reset_all(&self, is_saved: bool, by: &PeerAddr) -> Result<Response<Content>, Problem> {
         self.check_serving()?;
-        let (server, by) = (self.server.clone(), *by);
-        let before = Before::of_all(&server, &limits::set_by_hand(&server));
+        let (server, changes, by) = (self.server.clone(), Arc::clone(&self.changes), *by);
         let reset = match is_saved {
-            true => rt::blocking(move || saving::reset_all(&server, &by)).await?,
-            false => server.changing(|| limits::reset_all(&server, &by))?,
+            true => rt::blocking(move || saving::reset_all(&server, &changes, &by)).await?,
+            false => changes.made_of_all(&server, false, &by, || limits::reset_all(&server, &by))?,
         };
-        for before in before {
-            self.changes.note(&self.server, What::Reset, Some(before), is_saved, &by);
-        }
         Ok(json(StatusCode::OK, &limits::ResetList { reset }))
     }
 
@@ -308,6 +297,8 @@ impl Resource {
 mod tests {
     use std::time::Duration;
 
+    use serde_json::json as value;
+
     use super::*;
     use crate::config::{FilterKinds, Loader};
     use crate::http::server::Server;
@@ -354,5 +345,27 @@ mod tests {
             let budget = server.budget();
             assert_eq!((budget.rate, budget.burst), (Rate::or_unlimited(expected.0), expected.1));
         }
+    }
+
+    /// What a change says of before is what it found, also if it waited for another change.
+    #[test]
+    fn what_was_before_is_read_when_a_change_is_made() {
+        let text = "listen='127.0.0.1:0'\n[limits]\nserver={rate='7B'}\n[[route]]\npath='/'\nfiles='src'";
+        let config = Loader::new().parse(text, "test.toml", env!("CARGO_MANIFEST_DIR")).unwrap();
+        let handle = Server::from_config(&config, &FilterKinds::default()).unwrap().handle();
+        let api = Arc::new(Api::new(handle.clone()));
+        let object = value!({"rate": 8});
+        let change = change::of(object.as_object().unwrap(), &Name::Server).unwrap();
+        assert!(rt::block_on(api.change(Name::Server, change, false, &PeerAddr::Unix)).is_ok());
+        let other = handle.changing(|| {
+            let api = Arc::clone(&api);
+            let other = std::thread::spawn(move || rt::block_on(api.reset_all(false, &PeerAddr::Unix)));
+            // As above: nothing shows that it waits.
+            std::thread::sleep(Duration::from_millis(100));
+            handle.budgets().server().set(crate::limit::Budget::of(Rate::or_unlimited(9)));
+            other
+        });
+        assert!(other.join().unwrap().is_ok());
+        assert_eq!(api.changes.latest().unwrap()["before"]["rate"], 9);
     }
 }

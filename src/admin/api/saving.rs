@@ -6,6 +6,7 @@ use std::path::Path;
 
 use http::StatusCode;
 
+use super::changes::{Changes, What};
 use super::limits;
 use crate::budget::ClientKey;
 use crate::http::api::Problem;
@@ -18,14 +19,15 @@ use crate::saved_file::{SaveError, Saved};
 /// Changes a limit and saves it. Blocks.
 pub(super) fn change(
     server: &Handle,
-    name: &Name,
-    change: &LimitChange,
+    (name, change): (&Name, &LimitChange),
+    changes: &Changes,
     by: &PeerAddr,
 ) -> Result<(), Problem> {
     check(name)?;
+    let make = || limits::change(server, name, change, by);
     if change.sets() == [false; 4] {
         // An empty change is none, and asks for no file.
-        return server.changing(|| limits::change(server, name, change, by));
+        return server.changing(make);
     }
     with_overlay(server, |book, saved, path, configuration| {
         Live::find(server, name).ok_or_else(|| limits::none_of(name))?;
@@ -41,7 +43,7 @@ pub(super) fn change(
         if *text != *saved.text() {
             saved.replace(&text).map_err(|error| unsaved(&error))?;
         }
-        if let Err(problem) = server.changing(|| limits::change(server, name, change, by)) {
+        if let Err(problem) = changes.made(server, What::Set, (name, true), by, make) {
             // Only for a client too many.
             saved.restore().map_err(|error| unrestored(&error))?;
             return Err(problem);
@@ -53,7 +55,12 @@ pub(super) fn change(
 }
 
 /// Takes back what was set by hand, in the overlay too. Blocks.
-pub(super) fn reset(server: &Handle, name: &Name, by: &PeerAddr) -> Result<(), Problem> {
+pub(super) fn reset(
+    server: &Handle,
+    name: &Name,
+    changes: &Changes,
+    by: &PeerAddr,
+) -> Result<(), Problem> {
     with_overlay(server, |book, saved, path, _| {
         let was_saved = parse(saved.text(), path)?.get(name).is_some();
         if !was_saved && Live::find(server, name).is_none() {
@@ -62,7 +69,7 @@ pub(super) fn reset(server: &Handle, name: &Name, by: &PeerAddr) -> Result<(), P
         let text = overlay::without(saved.text(), name).map_err(invalid)?;
         let overlay = replace(saved, &text, path)?;
         if Live::find(server, name).is_some() {
-            server.changing(|| limits::reset(server, name, by))?;
+            changes.made(server, What::Reset, (name, true), by, || limits::reset(server, name, by))?;
         }
         renumber(book, &overlay, None);
         Ok(())
@@ -70,12 +77,16 @@ pub(super) fn reset(server: &Handle, name: &Name, by: &PeerAddr) -> Result<(), P
 }
 
 /// Takes back all that was set by hand, in the overlay too. Returns the addresses of those limits. Blocks.
-pub(super) fn reset_all(server: &Handle, by: &PeerAddr) -> Result<Vec<String>, Problem> {
+pub(super) fn reset_all(
+    server: &Handle,
+    changes: &Changes,
+    by: &PeerAddr,
+) -> Result<Vec<String>, Problem> {
     with_overlay(server, |_, saved, path, _| {
         let old = parse(saved.text(), path)?;
         let text = overlay::without_all(saved.text()).map_err(invalid)?;
         replace(saved, &text, path)?;
-        let mut reset = server.changing(|| limits::reset_all(server, by))?;
+        let mut reset = changes.made_of_all(server, true, by, || limits::reset_all(server, by))?;
         // Of routes and classes that are not there.
         let saved = old.entries.iter().map(|entry| entry.name.to_string());
         let rest: Vec<String> = saved.filter(|address| !reset.contains(address)).collect();

@@ -104,7 +104,7 @@ impl Alerts {
             let key = if of.is_empty() { name.to_owned() } else { format!("{name} {of}") };
             found.insert(key, Alert { severity, text });
         };
-        let refused = new.refused - old.refused;
+        let refused = new.refused.saturating_sub(old.refused);
         if refused > 0 {
             add(
                 "SluicegateConnectionsRefused",
@@ -115,7 +115,7 @@ impl Alerts {
                 ),
             );
         }
-        let given_up = (new.given_up - old.given_up) as f64 / lasted;
+        let given_up = new.given_up.saturating_sub(old.given_up) as f64 / lasted;
         if given_up > 1.0 {
             add(
                 "SluicegateReadersGivenUp",
@@ -134,8 +134,9 @@ impl Alerts {
         }
         for (route, (all, errors)) in &new.responses {
             let (all_before, errors_before) = old.responses.get(route).copied().unwrap_or_default();
-            let (all, errors) = (all - all_before, errors - errors_before);
-            if all > 0 && errors * 20 > all {
+            // A route that a reload took away and another brought back counts from 0.
+            let (all, errors) = (all.saturating_sub(all_before), errors.saturating_sub(errors_before));
+            if all > 0 && errors.saturating_mul(20) > all {
                 add(
                     "SluicegateServerErrors",
                     route,
@@ -145,7 +146,7 @@ impl Alerts {
             }
         }
         for (route, lost) in &new.lost {
-            let lost = lost - old.lost.get(route).copied().unwrap_or(*lost);
+            let lost = lost.saturating_sub(old.lost.get(route).copied().unwrap_or(*lost));
             if lost > 0 {
                 add(
                     "SluicegateEventsLost",
@@ -162,7 +163,7 @@ impl Alerts {
                 .enumerate()
         {
             let share = |rate: Rate| {
-                (new.passed[nth] - old.passed[nth]) as f64 / lasted / rate.bytes_per_second() as f64
+                new.passed[nth].saturating_sub(old.passed[nth]) as f64 / lasted / rate.bytes_per_second() as f64
             };
             if lasted > 5.0 && node.in_force().rate.map(share).is_some_and(|share| share > 0.95) {
                 add(
@@ -252,6 +253,36 @@ impl Alerts {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::http::server::{Server, Settings};
+
+    #[test]
+    fn a_counter_that_begins_again_is_no_alert() {
+        let server = Server::new(Settings::default(), Vec::new(), Vec::new());
+        let mut alerts = Alerts::new(server.handle());
+        let counters = |count: u64| Counters {
+            refused: count,
+            given_up: count,
+            lines_lost: count,
+            passed: [count; 2],
+            responses: [("/".to_owned(), (count, count))].into(),
+            lost: [("/".to_owned(), count)].into(),
+        };
+        let now = rt::clock().now();
+        let found = |alerts: &Alerts| {
+            let mut found = BTreeMap::new();
+            alerts.look_at_counters(&mut found);
+            found.into_keys().collect::<Vec<_>>()
+        };
+        alerts.past = [(now, counters(1000)), (now + WINDOW, counters(3))].into();
+        assert_eq!(found(&alerts), [""; 0]);
+        alerts.past = [(now, counters(3)), (now + WINDOW, counters(1000))].into();
+        let expected = ["AccessLogLosesLines", "ConnectionsRefused", "EventsLost /", "ReadersGivenUp"];
+        let mut expected: Vec<String> = expected.iter().map(|name| format!("Sluicegate{name}")).collect();
+        expected.push("SluicegateServerErrors /".to_owned());
+        assert_eq!(found(&alerts), expected);
+    }
+
     /// Names stay those that operators know from Prometheus.
     #[test]
     fn each_alert_is_one_of_the_rules() {

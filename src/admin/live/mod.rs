@@ -9,6 +9,7 @@ mod rows;
 mod sampler;
 mod state;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -38,10 +39,11 @@ const NAME: &str = "live";
 /// The time between two samples, if taking one is short enough.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// The longest time between two samples.
+/// The longest time between two samples, also where one takes longer than a fiftieth of it.
 const MAX_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A sample is taken after as many times as long as the last one took: so sampling costs at most 2 % of one processor.
+/// A sample is taken after as many times as long as the last one took: so sampling costs at most 2 % of one processor, as
+/// long as a sample takes at most 100 ms.
 const SPARED: u32 = 50;
 
 /// Viewers at a time, those that are away for a moment or suspended included.
@@ -152,7 +154,7 @@ impl Live {
     /// Publishes frames while somebody looks.
     async fn watch(self: Arc<Self>, view: Arc<View>) {
         let clock: Arc<dyn Clock> = rt::clock();
-        let mut camera = Camera { sampler: Sampler::new(self.server.clone()), shown: None };
+        let mut camera = Camera::new(self.server.clone());
         let mut due = clock.now();
         loop {
             let came = view.came.listen();
@@ -208,10 +210,14 @@ impl View {
         // Off the threads that serve: it takes milliseconds where there are thousands of transfers.
         let work = rt::blocking(move || {
             let begin = rt::clock().now();
-            let frame = camera.frame(is_full);
+            let frame = camera.guarded(|camera| camera.frame(is_full));
             (camera, frame, rt::clock().now() - begin)
         });
         let (camera, frame, took) = work.await;
+        let Some(frame) = frame else {
+            self.wants_full.store(true, Ordering::Release);
+            return (camera, MAX_INTERVAL);
+        };
         if let Some((kind, data)) = frame
             && let Err(error) = self.send(kind, data)
         {
@@ -237,12 +243,27 @@ fn interval_after(took: Duration) -> Duration {
 
 /// Makes frames of samples.
 struct Camera {
+    server: Handle,
     sampler: Sampler,
     /// The state that viewers have.
     shown: Option<Map<String, Value>>,
 }
 
 impl Camera {
+    fn new(server: Handle) -> Self {
+        Self { sampler: Sampler::new(server.clone()), server, shown: None }
+    }
+
+    /// What `take` makes. If that panics, a new sampler begins: viewers that are connected stay, and have the next frame.
+    fn guarded<T>(&mut self, take: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let taken = catch_unwind(AssertUnwindSafe(|| take(self)));
+        if taken.is_err() {
+            log::error!("a sample of the live view failed: this is a bug; the view goes on with the next one");
+            *self = Self::new(self.server.clone());
+        }
+        taken.ok()
+    }
+
     /// The next frame: its type and data; `None` if nothing but the time has changed.
     fn frame(&mut self, is_full: bool) -> Option<(&'static str, String)> {
         let state = self.sampler.sample();
@@ -266,10 +287,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sampling_takes_at_most_a_fiftieth_of_a_processor() {
+    fn up_to_samples_of_100_ms_sampling_takes_at_most_a_fiftieth_of_a_processor() {
         for (took, expected) in [(0, 200), (4, 200), (5, 250), (30, 1500), (100, 5000), (10_000, 5000)] {
             let interval = interval_after(Duration::from_millis(took));
             assert_eq!(interval, Duration::from_millis(expected), "{took}");
         }
+    }
+
+    #[test]
+    fn a_sample_that_panics_is_followed_by_a_whole_one() {
+        let server = crate::http::server::Server::new(Default::default(), Vec::new(), Vec::new());
+        let mut camera = Camera::new(server.handle());
+        assert_eq!(camera.guarded(|camera| camera.frame(false)).flatten().map(|(kind, _)| kind), Some(FULL));
+        assert_eq!(camera.guarded(|_| panic!("as a bug would")), None::<()>);
+        assert_eq!(camera.guarded(|camera| camera.frame(false)).flatten().map(|(kind, _)| kind), Some(FULL));
     }
 }

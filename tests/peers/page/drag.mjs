@@ -61,5 +61,17 @@ await browse(admin, async (page) => {
   await soon("three changes", async () => (await page.$$("#changes li")).length === 3);
   await page.$$eval("#changes li button", (buttons) => buttons[2].click());
   await soon("what was at first", async () => (await limit()) === 4_000_000);
+
+  // A field says its rate exactly, and what nobody typed is not sent.
+  let sent = 0;
+  page.on("request", (request) => { if (request.method() === "PATCH") sent += 1; });
+  await fetch(`${admin}v1/limits/server`, { method: "PATCH", headers: { "Content-Type": "application/json" }, body: '{"rate": 1500000}' });
+  await soon("the exact rate", () => page.$eval("#detail .editor input", (input) => input.value === "1500000B"));
+  await click(page, "#detail .editor [type=submit]");
+  await click(page, "#river [data-group=clients] .row button");
+  await soon("a client without a rate", () => page.$eval("#detail .editor input", (input) => input.value === "as each"));
+  await click(page, "#detail .editor [type=submit]");
+  await pause(500);
+  assert(sent === 0 && (await limit()) === 1_500_000, `${sent} changes that nobody typed`);
 }, { tolerates: ["422 (Unprocessable"] });
 process.exit(0);

@@ -18,6 +18,12 @@ await browse(admin, async (page) => {
   await live(page);
   for (let number = 0; number < 1000; number += 1) keep(number);
   await soon("a thousand", async () => Number((await text(page, "#total-transfers")).replace(",", "")) > 900, 60_000);
+  // All have a row, or are in the last one.
+  await soon("the others", async () => {
+    const [others, pace] = await page.$eval("#river [data-key=rest]", (row) => [parseInt(row.querySelector(".title").textContent), row.querySelector(".now").textContent]);
+    return others > 800 && pace.endsWith("MiB/s");
+  });
+  assert((await text(page, "#river [data-group=transfers] .count")).startsWith("the largest 60 of "), "the heading counts all");
   const heap = async () => { await page.evaluate(() => {}); const client = await page.createCDPSession(); await client.send("HeapProfiler.collectGarbage"); const { JSHeapUsedSize } = await page.metrics(); await client.detach(); return JSHeapUsedSize; };
   // Until each row has its two minutes the histories grow, to a size that is known: what is beyond that is a leak.
   await pause(Math.min(10, seconds / 3) * 1000);

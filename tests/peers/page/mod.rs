@@ -45,6 +45,11 @@ fn large() -> tempfile::TempDir {
 }
 
 #[test]
+fn rates_are_typed_exactly_and_a_refusal_says_why() {
+    run("parts", &[concat!(env!("CARGO_MANIFEST_DIR"), "/src/admin/page/assets")]);
+}
+
+#[test]
 fn a_limit_that_is_dragged_or_typed_binds_within_200_ms_and_is_taken_back() {
     timed(|| {
         let folder = large();

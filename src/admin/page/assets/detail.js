@@ -78,7 +78,7 @@ export class Detail {
       this.#panel.append(make("h3", "", "Its way"), parts.chain, close);
     } else if (!key.startsWith("limit ") && key !== "rest") {
       parts.shares = make("ul", "shares");
-      this.#panel.append(make("h3", "", "Shares"), make("p", "note", "What each takes now. The mark is an equal share: who wants less keeps less, and the others divide the rest."), parts.shares);
+      this.#panel.append(make("h3", "", "Shares"), make("p", "note", "What each takes now. The mark is an equal share of what flows, for all alike: it knows no weights, so a client or class of weight 2 may take twice as much. Who wants less keeps less, and the others divide the rest."), parts.shares);
     }
     this.#parts = parts;
   }
@@ -95,10 +95,20 @@ export class Detail {
     const set = make("button", "", "Set"), reset = make("button", "", "Reset");
     set.type = "submit";
     reset.type = "button";
-    form.addEventListener("submit", (event) => { event.preventDefault(); input.blur(); this.#edit("PATCH", href, { rate: input.value.trim() }); });
-    reset.addEventListener("click", () => this.#edit("DELETE", href));
+    const field = { input, hint, set, reset, isEdited: false };
+    form.addEventListener("submit", (event) => { 
+      event.preventDefault();
+      input.blur();
+      // What nobody typed is not sent: it would be set by hand from then on.
+      if (field.isEdited) this.#edit("PATCH", href, { rate: input.value.trim() });
+      field.isEdited = false;
+    });
+    // What is typed stays until it is sent or given up.
+    input.addEventListener("input", () => { field.isEdited = true; });
+    input.addEventListener("keydown", (event) => { if (event.key === "Escape") { field.isEdited = false; input.blur(); } });
+    reset.addEventListener("click", () => { field.isEdited = false; this.#edit("DELETE", href); });
     form.append(label, input, set, reset, hint);
-    parts.limits.set(href, { input, hint, set, reset });
+    parts.limits.set(href, field);
     if (line) this.#handle(parts, href, word);
     return form;
   }
@@ -170,7 +180,7 @@ export class Detail {
   #name(key, state) {
     const [what, ...rest] = key.split(" ");
     if (what === "server") return "All responses";
-    if (what === "rest") return "Transfers that are not listed";
+    if (what === "rest") return "Transfers without a row";
     if (what === "transfer") { const row = state.transfers[rest.join(" ")]; return row ? `${row.method} ${row.target}` : "Transfer"; }
     if (what === "limit") return `Limit ${rest.join(" ").replace("/v1/limits/", "")}`;
     return `${what[0].toUpperCase()}${what.slice(1)} ${rest.join(" ")}`;
@@ -190,9 +200,9 @@ export class Detail {
         this.#place(parts, parts.dragged ?? own);
       }
     }
-    for (const [href, { input, hint, set, reset }] of parts.limits) {
+    for (const [href, { input, hint, set, reset, isEdited }] of parts.limits) {
       const limit = state.limits[href];
-      if (document.activeElement !== input) input.value = limit ? limit.rates?.join(", ") ?? typed(limit.rate) : "as each";
+      if (document.activeElement !== input && !isEdited) input.value = limit ? limit.rates?.join(", ") ?? typed(limit.rate) : "as each";
       const from = limit?.source?.rate?.from;
       const said = `${limit ? rate(limit.quota ?? limit.rate) : "what each client has"}${limit?.quota ? ", the share of a quota" : ""}${from ? `, from ${from}` : ""}${limit?.burst ? `, burst ${bytes(limit.burst)}` : ""}`;
       if (hint.textContent !== said) hint.textContent = said;

@@ -12,11 +12,12 @@ export function bytes(n) {
 
 export const rate = (n) => (n === null || n === undefined ? "off" : `${bytes(n)}/s`);
 
-// As limits are typed: `1.5m`, `60k`, `500B`.
+// As limits are typed, and exactly: `1.5m`, `60k`, `500B`.
 export function typed(n) {
   if (n === null || n === undefined) return "off";
   for (const [letter, size] of [["g", 2 ** 30], ["m", 2 ** 20], ["k", 1024]]) {
-    if (n >= size) return `${Number((n / size).toFixed(2))}${letter}`;
+    const short = Number((n / size).toFixed(2));
+    if (n >= size && short * size === n) return `${short}${letter}`;
   }
   return `${Math.round(n)}B`;
 }

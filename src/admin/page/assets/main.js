@@ -33,9 +33,9 @@ function select(key) {
   if (stream?.state) detail.show(detail.key === key ? null : key, stream.state);
 }
 
-function told(what) {
+function told(what, why) {
   if (what === "sign-in") return signIn(api.hasToken ? "This token is not the listener's." : "");
-  if (what === "lost") { isLive = false; offset = Infinity; status("the server does not answer; trying again", "lost"); return; }
+  if (what === "lost") { isLive = false; offset = Infinity; status(`${why ? `refused: ${String(why).replace(/\.$/, "")}` : "the server does not answer"}; trying again`, "lost"); return; }
   if (what === "live" && !isLive) {
     isLive = true;
     status("live", "live");

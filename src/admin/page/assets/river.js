@@ -3,7 +3,7 @@
 import { KINDS, kind, most, rate } from "./format.js";
 import { SPAN } from "./history.js";
 
-// Transfers that have a row; the others are in the last one.
+// Transfers, and clients, that have a row. The other transfers are in the last one.
 const SHOWN = 60;
 // How long an order of rows stays, in milliseconds.
 const CALM = 2000;
@@ -18,6 +18,7 @@ function element(name, className, text) {
 
 export class River {
   #rows = new Map();
+  #unshown = new Map(); #rest = { bytes: 0, listed: 0 };
   #seen; #select; #history; #colours = null; #ordered = 0; #said = 0; #drawn = 0; #round = 0;
   selected = null;
 
@@ -56,15 +57,29 @@ export class River {
       yield { group: "transfers", key: `transfer ${name}`, name: `${row.method} ${row.target}`, below: row.client,
         bytes: row.bytes + (row.upload?.bytes ?? 0), set: row.rate_set, held: row.upload && row.held_by === "source" ? row.upload.held_by : row.held_by, length: row.length };
     }
-    const rest = state.rest;
-    if (rest?.transfers) {
-      yield { group: "transfers", key: "rest", name: `${rest.transfers} others`, below: "not listed one by one", bytes: rest.bytes + rest.bytes_up, held: "nothing" };
+  }
+
+  // Notes what passed in transfers without a row: those that the server does not list, and listed ones that are not shown.
+  #noteRest(state) {
+    const before = this.#unshown, { rest } = state;
+    this.#unshown = new Map();
+    for (const [id, row] of Object.entries(state.transfers ?? {})) {
+      const bytes = row.bytes + (row.upload?.bytes ?? 0);
+      if (this.#rows.has(`transfer ${id}`)) continue;
+      this.#unshown.set(id, bytes);
+      if (before.has(id)) this.#rest.bytes += Math.max(0, bytes - before.get(id));
     }
+    const listed = (rest?.bytes ?? 0) + (rest?.bytes_up ?? 0);
+    // The sum of a view that began again is a new one.
+    this.#rest.bytes += Math.max(0, listed - this.#rest.listed);
+    this.#rest.listed = listed;
+    this.#history.note("rest", this.#rest.bytes, null, KINDS.indexOf("nothing"));
   }
 
   // Notes a state at the tick that the history has begun.
   note(state) {
     for (const row of River.rowsOf(state)) this.#history.note(row.key, row.bytes, row.set, KINDS.indexOf(kind(row.held)));
+    this.#noteRest(state);
     this.#history.sweep();
   }
 
@@ -80,7 +95,7 @@ export class River {
     const isDue = now - this.#ordered > CALM;
     if (isDue) this.#ordered = now;
     for (const section of document.querySelectorAll("#river .group")) {
-      this.#group(section, groups.get(section.dataset.group) ?? [], isDue);
+      this.#group(section, groups.get(section.dataset.group) ?? [], isDue, state.rest, now);
     }
     for (const [key, row] of this.#rows) if (!this.#history.has(key) || row.shown !== this.#round) this.#remove(key, row);
     this.redraw(now);
@@ -95,7 +110,7 @@ export class River {
     }
   }
 
-  #group(section, rows, isDue) {
+  #group(section, rows, isDue, left, now) {
     const list = section.querySelector("ul");
     const name = section.dataset.group;
     if (name === "classes") section.hidden = rows.length === 0;
@@ -104,14 +119,17 @@ export class River {
     const number = section.querySelector(".count");
     let shown = rows;
     if (name === "transfers" || name === "clients") {
-      rows.sort((one, other) => (one.key === "rest") - (other.key === "rest") || other.pace - one.pace || (one.key < other.key ? -1 : 1));
-      const rest = rows.at(-1)?.key === "rest" ? [rows.pop()] : [];
+      rows.sort((one, other) => other.pace - one.pace || (one.key < other.key ? -1 : 1));
+      const all = rows.length + (left?.[name] ?? 0);
       // While rows are pointed at or focused, none of them moves.
       const isHeld = list.matches(":hover, :focus-within");
       const known = rows.filter((row) => this.#rows.has(row.key));
       shown = isDue && !isHeld || known.length < Math.min(rows.length, SHOWN) ? rows.slice(0, SHOWN) : known.slice(0, SHOWN);
-      shown = [...shown, ...rest];
-      if (number) number.textContent = rows.length > SHOWN ? `the largest ${SHOWN} of ${rows.length}` : rows.length || "";
+      if (number) write(number, all > shown.length ? `the largest ${shown.length} of ${all}` : all || "");
+      const others = all - shown.length;
+      if (name === "transfers" && others > 0) {
+        shown = [...shown, { group: name, key: "rest", name: others === 1 ? "1 other" : `${others} others`, below: "without a row", held: "nothing", pace: this.#history.pace("rest", now) }];
+      }
     }
     const elements = shown.map((row) => this.#row(list, row));
     if (isDue && !list.matches(":hover, :focus-within")) {

@@ -40,20 +40,23 @@ export class Stream {
   #api; #told; #last = null; #abort = null; #stopped = false;
   state = null;
 
-  // `told` is called with `live`, `lost`, `sign-in`, and after each frame with `frame`.
+  // `told` is called with `live`, `lost` and why if an answer says so, `sign-in`, and after each frame with `frame`.
   constructor(api, told) { this.#api = api; this.#told = told; }
 
   stop() { this.#stopped = true; this.#abort?.abort(); }
 
   async run() {
     while (!this.#stopped) {
+      let why = null;
       try {
         await this.#once();
       } catch (error) {
         if (error.status === 401) { this.#told("sign-in"); return; }
+        // Whoever refuses, the server or a proxy before it, says why.
+        if (error.status > 0) why = error.message;
       }
       if (this.#stopped) return;
-      this.#told("lost");
+      this.#told("lost", why);
       await new Promise((then) => setTimeout(then, RETRY * (0.8 + Math.random() * 0.4)));
     }
   }

@@ -41,6 +41,7 @@ const from = (limit) => {
 export class Limits {
   #body = document.querySelector("#limits tbody");
   #all = document.getElementById("all-limits");
+  #leftOut = document.querySelector("#limits .left-out");
   #select; #before = new Map();
   constructor(select) { this.#select = select; }
 
@@ -72,6 +73,9 @@ export class Limits {
         this.#before.set(limit.href, [now, limit.bytes]);
       }
     });
+    const leftOut = state.limits_left_out ?? 0;
+    this.#leftOut.hidden = leftOut === 0;
+    write(this.#leftOut, leftOut === 0 ? "" : `${count(leftOut)} more limits are not listed here: GET /v1/limits and /v1/limits/clients have all.`);
     if (this.#before.size > 2 * items.length + 100) this.#before.clear();
   }
 }
