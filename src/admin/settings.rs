@@ -27,7 +27,8 @@ impl AdminSource {
             keys.fault("admin_read_only_token_file", text.to_owned());
         }
         if read_only.is_some() && read_only == token_file {
-            let text = "it is admin_token_file too, so all who may look could change things; name another file";
+            let text =
+                "it is admin_token_file too, so all who may look could change things; name another file";
             keys.fault("admin_read_only_token_file", text.to_owned());
         }
         if !keys.has("admin") && token_file.is_some() {

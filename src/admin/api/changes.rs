@@ -146,14 +146,7 @@ impl Changes {
     }
 
     /// Notes that a limit was changed or reset. A request that changed nothing is none.
-    fn note(
-        &self,
-        server: &Handle,
-        what: What,
-        before: Option<Before>,
-        saved: bool,
-        by: &PeerAddr,
-    ) {
+    fn note(&self, server: &Handle, what: What, before: Option<Before>, saved: bool, by: &PeerAddr) {
         let Some(before) = before else { return };
         let Some(after) = Before::of(server, &before.name) else { return };
         if after.values == before.values && after.is_set == before.is_set {

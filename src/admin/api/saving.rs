@@ -55,12 +55,7 @@ pub(super) fn change(
 }
 
 /// Takes back what was set by hand, in the overlay too. Blocks.
-pub(super) fn reset(
-    server: &Handle,
-    name: &Name,
-    changes: &Changes,
-    by: &PeerAddr,
-) -> Result<(), Problem> {
+pub(super) fn reset(server: &Handle, name: &Name, changes: &Changes, by: &PeerAddr) -> Result<(), Problem> {
     with_overlay(server, |book, saved, path, _| {
         let was_saved = parse(saved.text(), path)?.get(name).is_some();
         if !was_saved && Live::find(server, name).is_none() {
@@ -77,11 +72,7 @@ pub(super) fn reset(
 }
 
 /// Takes back all that was set by hand, in the overlay too. Returns the addresses of those limits. Blocks.
-pub(super) fn reset_all(
-    server: &Handle,
-    changes: &Changes,
-    by: &PeerAddr,
-) -> Result<Vec<String>, Problem> {
+pub(super) fn reset_all(server: &Handle, changes: &Changes, by: &PeerAddr) -> Result<Vec<String>, Problem> {
     with_overlay(server, |_, saved, path, _| {
         let old = parse(saved.text(), path)?;
         let text = overlay::without_all(saved.text()).map_err(invalid)?;

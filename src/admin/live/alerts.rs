@@ -163,7 +163,9 @@ impl Alerts {
                 .enumerate()
         {
             let share = |rate: Rate| {
-                new.passed[nth].saturating_sub(old.passed[nth]) as f64 / lasted / rate.bytes_per_second() as f64
+                new.passed[nth].saturating_sub(old.passed[nth]) as f64
+                    / lasted
+                    / rate.bytes_per_second() as f64
             };
             if lasted > 5.0 && node.in_force().rate.map(share).is_some_and(|share| share > 0.95) {
                 add(

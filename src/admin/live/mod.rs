@@ -258,7 +258,9 @@ impl Camera {
     fn guarded<T>(&mut self, take: impl FnOnce(&mut Self) -> T) -> Option<T> {
         let taken = catch_unwind(AssertUnwindSafe(|| take(self)));
         if taken.is_err() {
-            log::error!("a sample of the live view failed: this is a bug; the view goes on with the next one");
+            log::error!(
+                "a sample of the live view failed: this is a bug; the view goes on with the next one"
+            );
             *self = Self::new(self.server.clone());
         }
         taken.ok()

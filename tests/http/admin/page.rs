@@ -12,7 +12,10 @@ fn a_browser_gets_the_page_and_other_programs_the_list() {
     let list = watched.get("/", "Accept: */*\r\n");
     assert_eq!((list.status(), list.field("content-type")), (200, Some("text/plain; charset=utf-8")));
     let text = String::from_utf8(page.body).unwrap();
-    assert!(text.contains("type=\"password\" autocomplete=\"off\""), "no browser is invited to keep the token");
+    assert!(
+        text.contains("type=\"password\" autocomplete=\"off\""),
+        "no browser is invited to keep the token"
+    );
     // All that the page names is there, by relative addresses.
     let named = text.split('"').filter(|part| part.starts_with("page/"));
     let mut count = 0;
