@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::Notes;
 use super::syntax::{self, Directive};
 
-/// The most bytes of a file, and of all together.
+/// The most bytes of a file.
 const MAX_FILE: u64 = 1 << 20;
 
 /// The most files that are read, so that one that includes itself ends.
@@ -23,20 +23,27 @@ pub struct Files {
 
 impl Files {
     /// The files that `pattern` names, in order: one, or those of a folder if it ends in `*` with or without an extension.
-    fn named(&self, pattern: &str) -> Option<Vec<PathBuf>> {
-        let path = self.base.as_ref()?.join(pattern);
-        let (folder, name) = (path.parent()?, path.file_name()?.to_str()?);
-        let Some((before, after)) = name.split_once('*') else { return Some(vec![path]) };
+    ///
+    /// # Errors
+    /// Why there are none.
+    fn named(&self, pattern: &str) -> Result<Vec<PathBuf>, String> {
+        const FORM: &str = "only a file, or *.conf in a folder, is read";
+        let base = self.base.as_ref().ok_or("standard input has no folder to read from")?;
+        let path = base.join(pattern);
+        let name = path.file_name().and_then(|name| name.to_str());
+        let (folder, name) = path.parent().zip(name).ok_or(FORM)?;
+        let Some((before, after)) = name.split_once('*') else { return Ok(vec![path]) };
         if after.contains(['*', '?', '[']) || folder.to_string_lossy().contains(['*', '?', '[']) {
-            return None;
+            return Err(FORM.to_owned());
         }
-        let entries =
-            std::fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let entries = std::fs::read_dir(folder)
+            .map_err(|error| format!("the folder {} cannot be read: {error}", folder.display()))?;
+        let entries = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let mut names: Vec<String> =
             entries.filter(|name| name.starts_with(before) && name.ends_with(after)).collect();
         names.retain(|name| !name.starts_with('.'));
         names.sort();
-        Some(names.iter().map(|name| folder.join(name)).collect())
+        Ok(names.iter().map(|name| folder.join(name)).collect())
     }
 
     /// The text of a regular file.
@@ -106,9 +113,12 @@ impl Including<'_> {
     }
 
     fn include(&mut self, directive: &Directive, all: &mut Vec<Directive>) -> Result<(), String> {
-        let Some(paths) = self.files.named(directive.arg(0)) else {
-            self.notes.left_out_since(directive, "only a file, or *.conf in a folder, is read");
-            return Ok(());
+        let paths = match self.files.named(directive.arg(0)) {
+            Ok(paths) => paths,
+            Err(why) => {
+                self.notes.left_out_since(directive, &why);
+                return Ok(());
+            }
         };
         for path in paths {
             let text = if self.read < MAX_FILES { Files::read(&path) } else { None };
