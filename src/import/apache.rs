@@ -1,10 +1,13 @@
 //! What Apache's directives mean here.
 
-use std::collections::BTreeMap;
+mod settings;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::closed::{self, Closed, Server, Why};
 use super::site::{Listen, Route, Settings, Site, Source, below, with_slash};
 use super::syntax::Directive;
-use super::{At, Notes};
+use super::{At, Notes, listening};
 
 /// What holds for a part of a site.
 #[derive(Clone, Default)]
@@ -15,6 +18,10 @@ struct Scope {
     /// `rate-limit` and `rate-initial-burst`, in KiB.
     rate: Option<i64>,
     burst: Option<i64>,
+    /// Whether not everyone may have it, if that is said.
+    is_closed: Option<bool>,
+    /// Whether a program answers, if that is said.
+    is_script: Option<bool>,
 }
 
 impl Scope {
@@ -27,6 +34,8 @@ impl Scope {
             is_limited: inner.is_limited.or(self.is_limited),
             rate: inner.rate.or(self.rate),
             burst: inner.burst.or(self.burst),
+            is_closed: inner.is_closed.or(self.is_closed),
+            is_script: inner.is_script.or(self.is_script),
         }
     }
 
@@ -42,7 +51,28 @@ impl Scope {
     }
 
     fn is_empty(&self) -> bool {
-        self.settings.is_empty() && self.is_limited.is_none() && self.rate.is_none() && self.burst.is_none()
+        let is_paced = self.is_limited.is_some() || self.rate.is_some() || self.burst.is_some();
+        self.settings.is_empty() && !is_paced && self.is_closed.is_none() && self.is_script.is_none()
+    }
+
+    fn why(&self) -> Option<Why> {
+        match (self.is_closed, self.is_script) {
+            (Some(true), _) => Some(Why::Access),
+            (_, Some(true)) => Some(Why::Script),
+            _ => None,
+        }
+    }
+
+    /// Takes what `directive` closes or opens.
+    fn close(&mut self, directive: &Directive) {
+        match closed::by_apache(directive) {
+            Some(Some(Why::Access)) => self.is_closed = Some(true),
+            Some(Some(_)) => self.is_script = Some(true),
+            Some(None) if directive.name == "sethandler" => self.is_script = Some(false),
+            // What is beside it may close it all the same.
+            Some(None) => self.is_closed = self.is_closed.or(Some(false)),
+            None => {}
+        }
     }
 }
 
@@ -62,9 +92,13 @@ struct Host {
     mounts: Vec<(String, Source, At)>,
     locations: Vec<Section>,
     folders: Vec<Section>,
-    certificate: Option<String>,
+    certificate: Option<(String, At)>,
     key: Option<String>,
     is_secure: bool,
+    /// What must not be served: paths, or what a pattern names.
+    closed: Vec<Closed>,
+    /// Whether it sends everyone to https.
+    leads_to_https: bool,
 }
 
 struct Import<'a> {
@@ -76,54 +110,65 @@ struct Import<'a> {
 /// The site of a configuration.
 pub(super) fn site(directives: &[Directive], notes: &mut Notes) -> Site {
     let mut import = Import { site: Site::default(), notes, balancers: BTreeMap::new() };
-    let mut hosts = Vec::new();
+    let mut sections = Vec::new();
     let mut listens = Vec::new();
     let mut main = Host::default();
     import.balancers(directives);
-    import.server(directives, &mut main, &mut listens, &mut hosts);
-    let mut secure = Vec::new();
-    let mut addresses = Vec::new();
-    for (nth, virtual_host) in hosts.iter().enumerate() {
+    import.server(directives, &mut main, &mut listens, &mut sections);
+    // It answers all hosts, whatever its name.
+    main.names.clear();
+    import.certificate(&mut main);
+    let mut hosts = Vec::new();
+    for section in sections {
         let mut host = Host::default();
-        import.server(virtual_host.inner(), &mut host, &mut listens, &mut Vec::new());
-        for arg in &virtual_host.args {
-            addresses.push((arg.clone(), virtual_host.at.clone()));
-            if host.is_secure {
-                secure.push(arg.rsplit(':').next().unwrap_or(arg).to_owned());
-            }
-        }
-        // The first is for all hosts that no other names.
-        if nth == 0 {
-            host.names.clear();
-        }
-        import.routes(&host, &main);
+        import.server(section.inner(), &mut host, &mut listens, &mut Vec::new());
+        import.certificate(&mut host);
+        hosts.push((section, host));
     }
-    if hosts.is_empty() || !main.mounts.is_empty() {
+    import.listeners(&listens, &hosts);
+    let all: Vec<String> = import.site.listen.iter().map(|listen| listen.address.clone()).collect();
+    let (mut taken, mut plain) = (BTreeSet::new(), BTreeSet::new());
+    let mut redirects = Vec::new();
+    for (section, host) in &hosts {
+        let mut addresses: Vec<String> =
+            section.args.iter().flat_map(|arg| listening::of_host(arg, &all)).collect();
+        addresses.dedup();
+        let mut is_default = false;
+        for address in &addresses {
+            is_default |= taken.insert(address.clone());
+        }
+        let is_redirect = host.leads_to_https && !host.is_secure;
+        match is_redirect {
+            true => redirects.extend(addresses.iter().map(|address| (address.clone(), section.at.clone()))),
+            false => plain.extend(addresses.iter().cloned()),
+        }
+        let at = section.at.clone();
+        let server = Server { at, addresses, is_default, says_default: false, is_left_out: false };
+        import.site.servers.push(server);
+        if !is_redirect {
+            import.routes(host, &main);
+        }
+    }
+    // An address of which only redirects are is no other listener.
+    import.site.listen.retain(|listen| {
+        plain.contains(&listen.address) || !redirects.iter().any(|(address, _)| *address == listen.address)
+    });
+    for (address, at) in redirects {
+        import.site.redirect.push(Listen { address, is_tls: false, proxy_protocol: false, server: None, at });
+    }
+    let addresses: Vec<String> = all.into_iter().filter(|address| !taken.contains(address)).collect();
+    // Where a virtual host is, the main server answers nothing.
+    if let Some(first) = directives.first().filter(|_| hosts.is_empty() || !addresses.is_empty()) {
+        let at = first.at.clone();
+        let is_default = hosts.is_empty();
+        let server = Server { at, addresses, is_default, says_default: false, is_left_out: false };
+        import.site.servers.push(server);
         import.routes(&main, &Host::default());
     }
-    import.listeners(&listens, &addresses, &secure);
     import.site
 }
 
 impl Import<'_> {
-    /// Finds balancers, which may stand behind what uses them.
-    fn balancers(&mut self, directives: &[Directive]) {
-        for directive in directives {
-            if directive.name == "proxy" && directive.arg(0).starts_with("balancer://") {
-                let members: Vec<_> =
-                    directive.inner().iter().filter(|inner| inner.name == "balancermember").collect();
-                let urls =
-                    members.iter().map(|member| member.arg(0).trim_end_matches('/').to_owned()).collect();
-                self.balancers.insert(directive.arg(0).trim_end_matches('/').to_owned(), urls);
-                for other in directive.inner().iter().filter(|inner| inner.name != "balancermember") {
-                    self.notes.left_out(other);
-                }
-            } else {
-                self.balancers(directive.inner());
-            }
-        }
-    }
-
     /// Reads what holds for a host, or outside of hosts.
     fn server<'d>(
         &mut self,
@@ -146,12 +191,21 @@ impl Import<'_> {
                     };
                     host.names.extend(directive.args.iter().map(bare));
                 }
+                "documentroot" | "alias" if directive.args.iter().any(|arg| arg.contains("${")) => {
+                    self.notes.left_out_since(directive, "a folder has no variables here");
+                    let path = if directive.name == "alias" { arg } else { "/" };
+                    host.close(directive, Some(path), Why::Script);
+                }
                 "documentroot" => host.mount("/", Source::Files(arg.to_owned()), &directive.at),
                 "alias" if arg.starts_with('/') => {
                     let folder = Source::Files(directive.arg(1).to_owned());
                     host.mount(&with_slash(arg), folder, &directive.at);
                 }
-                "proxypass" => self.proxy(directive, arg, directive.arg(1), host),
+                "proxypass" => {
+                    self.only_first(directive, 2);
+                    self.proxy(directive, arg, directive.arg(1), host);
+                }
+                "redirect" | "redirectpermanent" | "redirecttemp" => self.redirect(directive, host),
                 // Addresses of backends in Location are mapped as they are.
                 "proxypassreverse" => {}
                 "location" if arg.starts_with('/') => {
@@ -164,17 +218,19 @@ impl Import<'_> {
                 }
                 "proxy" if arg.starts_with("balancer://") => {}
                 "sslengine" => host.is_secure = arg.eq_ignore_ascii_case("on"),
-                "sslcertificatefile" => host.certificate = Some(arg.to_owned()),
+                "sslcertificatefile" => host.certificate = Some((arg.to_owned(), directive.at.clone())),
                 "sslcertificatekeyfile" => host.key = Some(arg.to_owned()),
                 "keepalivetimeout" => match seconds(arg) {
                     Some(time) => self.site.top.set("idle_timeout", time),
                     None => self.notes.left_out(directive),
                 },
+                "rewriterule" if leads_to_https(directive) => {
+                    host.leads_to_https = true;
+                    self.notes.differs(directive, "a virtual host without TLS sends everyone to https");
+                }
+                _ if self.pattern(directive, host) => {}
                 _ => self.setting(directive, &mut host.scope),
             }
-        }
-        if let (Some(certificate), Some(key)) = (host.certificate.take(), host.key.take()) {
-            self.site.certificates.push((certificate, key));
         }
     }
 
@@ -184,108 +240,30 @@ impl Import<'_> {
         for directive in section.inner() {
             match directive.name.as_str() {
                 "proxypass" if section.name == "location" => {
-                    self.proxy(directive, path, directive.arg(0), host)
+                    self.only_first(directive, 1);
+                    self.proxy(directive, path, directive.arg(0), host);
                 }
                 "proxypassreverse" => {}
+                _ if self.pattern(directive, host) => {}
                 _ => self.setting(directive, &mut scope),
             }
         }
         scope
     }
 
-    fn proxy(&mut self, directive: &Directive, path: &str, url: &str, host: &mut Host) {
-        let url = url.trim_end_matches('|');
-        let begin = self.balancers.keys().find(|name| {
-            url.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        });
-        let urls = match begin {
-            Some(name) => {
-                let rest = &url[name.len()..];
-                self.balancers[name].iter().map(|member| format!("{member}{rest}")).collect()
-            }
-            None => vec![url.to_owned()],
-        };
-        let is_known = |url: &String| url.starts_with("http://") || url.starts_with("https://");
-        if urls.is_empty() || !urls.iter().all(is_known) || !path.starts_with('/') {
-            return self.notes.left_out_since(directive, "a backend is http:// or https://");
-        }
-        let path = if urls.iter().all(|url| url.ends_with('/')) { with_slash(path) } else { path.to_owned() };
-        // Apache takes the path off even if the URL has none; here a URL without a path leaves it on.
-        let whole = |url: String| {
-            let is_bare = url.split_once("://").is_some_and(|(_, rest)| !rest.contains('/'));
-            if is_bare && path != "/" { format!("{url}/") } else { url }
-        };
-        let urls: Vec<String> = urls.into_iter().map(whole).collect();
-        let path = if urls.iter().all(|url| url.ends_with('/')) { with_slash(&path) } else { path };
-        host.mount(&path, Source::Proxy(urls), &directive.at);
-    }
-
-    /// A directive that can stand outside of hosts, in them and in their sections.
-    fn setting(&mut self, directive: &Directive, scope: &mut Scope) {
-        let arg = directive.arg(0);
-        let settings = &mut scope.settings;
-        let kib = || directive.arg(1).parse::<i64>().ok().filter(|kib| *kib < 1 << 40);
-        let taken = match directive.name.as_str() {
-            "setoutputfilter" => {
-                scope.is_limited =
-                    Some(arg.split(';').any(|filter| filter.eq_ignore_ascii_case("RATE_LIMIT")));
-                let others = arg.split(';').any(|filter| !filter.eq_ignore_ascii_case("RATE_LIMIT"));
-                if others {
-                    self.notes.differs(directive, "only RATE_LIMIT is taken over");
-                }
-                true
-            }
-            "setenv" if arg == "rate-limit" => {
-                scope.rate = kib().or(scope.rate);
-                kib().is_some()
-            }
-            "setenv" if arg == "rate-initial-burst" => {
-                scope.burst = kib().or(scope.burst);
-                kib().is_some()
-            }
-            "directoryindex" if !arg.is_empty() && !arg.contains('/') => {
-                if directive.args.len() > 1 {
-                    self.notes.differs(directive, "a folder has one page: the first is taken over");
-                }
-                settings.set_if("index", Some(arg))
-            }
-            "options" => {
-                let is = |word: &str, name: &str| word.trim_start_matches('+').eq_ignore_ascii_case(name);
-                let lists = directive.args.iter().any(|word| is(word, "Indexes") || is(word, "All"));
-                settings.set("list", lists);
-                if directive.args.iter().any(|word| !is(word, "Indexes") && !is(word, "-Indexes")) {
-                    self.notes.differs(directive, "only Indexes is taken over");
-                }
-                true
-            }
-            "limitrequestbody" if arg == "0" => settings.set_if("max_body", Some("off")),
-            "limitrequestbody" => {
-                settings.set_if("max_body", arg.parse::<u32>().ok().map(|most| format!("{most}B")))
-            }
-            "proxytimeout" => {
-                settings.set_if("response_timeout", seconds(arg))
-                    && settings.set_if("read_timeout", seconds(arg))
-            }
-            "proxypreservehost" => {
-                let host = if arg.eq_ignore_ascii_case("on") { "client" } else { "upstream" };
-                settings.set_if("upstream_host", Some(host))
-            }
-            _ => false,
-        };
-        if !taken {
-            self.notes.left_out(directive);
-        }
-    }
-
     /// Makes the routes of `host`, in the place of whose own settings are those of `main`.
     fn routes(&mut self, host: &Host, main: &Host) {
         let scope = main.scope.with(&host.scope);
         let sections = |sections: fn(&Host) -> &Vec<Section>| sections(main).iter().chain(sections(host));
-        let mut parts: Vec<(String, Source, At)> = host.mounts.clone();
+        let server = self.site.servers.len() - 1;
+        let closed = main.closed.iter().chain(&host.closed).cloned();
+        self.site.closed.extend(closed.map(|closed| Closed { server, ..closed }));
+        let mounts = host.with_mounts_of(main);
+        let mut parts = mounts.clone();
         // A section within what a mount serves is a route of its own.
         for section in sections(|host| &host.locations).filter(|section| !section.scope.is_empty()) {
             let path = with_slash(&section.begin);
-            let mount = host.mounts.iter().filter(|(begin, ..)| path.starts_with(&with_slash(begin)));
+            let mount = mounts.iter().filter(|(begin, ..)| path.starts_with(&with_slash(begin)));
             match mount.max_by_key(|(begin, ..)| begin.len()) {
                 Some((begin, source, _)) => {
                     let rest = &path[with_slash(begin).len()..];
@@ -304,7 +282,7 @@ impl Import<'_> {
             }
         }
         for section in sections(|host| &host.folders).filter(|section| !section.scope.is_empty()) {
-            for (begin, source, _) in &host.mounts {
+            for (begin, source, _) in &mounts {
                 let Source::Files(folder) = source else { continue };
                 if let Some(rest) = with_slash(&section.begin).strip_prefix(&with_slash(folder)) {
                     let path = format!("{}{rest}", with_slash(begin));
@@ -312,7 +290,7 @@ impl Import<'_> {
                 }
             }
         }
-        let mut paths = std::collections::BTreeSet::new();
+        let mut paths = BTreeSet::new();
         parts.retain(|(path, ..)| paths.insert(with_slash(path)));
         for (path, source, at) in parts {
             let mut scope = scope.clone();
@@ -327,39 +305,23 @@ impl Import<'_> {
                     scope = scope.with(&section.scope);
                 }
             }
+            if let Some(why) = scope.why() {
+                let what = "warning: left out: access rules and programs are not taken over";
+                self.notes.add(&at, format!("{path}: {what}"));
+                let (path, is_hidden) = (Some(path), false);
+                let what = "its section".to_owned();
+                self.site.closed.push(Closed { server, path, why, is_hidden, at, what });
+                continue;
+            }
             self.site.routes.push(Route {
                 hosts: host.names.clone(),
                 path,
                 source,
                 settings: scope.paced(),
+                server,
+                is_before_patterns: false,
                 at,
             });
-        }
-    }
-
-    /// The listeners, of `Listen` or else of the addresses of hosts. `secure` are the ports of hosts with TLS.
-    fn listeners(&mut self, listens: &[&Directive], addresses: &[(String, At)], secure: &[String]) {
-        let named = listens.iter().map(|listen| (listen.arg(0), listen.at.clone(), Some(*listen)));
-        let mut given: Vec<_> = named.collect();
-        if given.is_empty() {
-            given = addresses.iter().map(|(address, at)| (address.as_str(), at.clone(), None)).collect();
-        }
-        for (text, at, directive) in given {
-            let address = match text.strip_prefix("*:") {
-                Some(port) => format!("0.0.0.0:{port}"),
-                None if text.parse::<u16>().is_ok() => format!("0.0.0.0:{text}"),
-                None => text.to_owned(),
-            };
-            if address.parse::<std::net::SocketAddr>().is_err() {
-                match directive {
-                    Some(listen) => self.notes.left_out_since(listen, "an address is ADDRESS:PORT"),
-                    None => self.notes.add(&at, format!("{text}: left out: an address is ADDRESS:PORT")),
-                }
-                continue;
-            }
-            let port = address.rsplit(':').next().unwrap_or_default().to_owned();
-            let is_tls = secure.contains(&port) || directive.is_some_and(|listen| listen.arg(1) == "https");
-            self.site.listen.push(Listen { address, is_tls, proxy_protocol: false, at });
         }
     }
 }
@@ -367,6 +329,33 @@ impl Import<'_> {
 impl Host {
     fn mount(&mut self, path: &str, source: Source, at: &At) {
         self.mounts.push((path.to_owned(), source, at.clone()));
+    }
+
+    fn close(&mut self, from: &Directive, path: Option<&str>, why: Why) {
+        self.closed.push(Closed {
+            server: 0,
+            path: path.map(str::to_owned),
+            why,
+            is_hidden: path.is_none() && closed::is_hidden(from.arg(0)),
+            at: from.at.clone(),
+            what: from.to_string(),
+        });
+    }
+
+    /// Its mounts, with those of the main server at other paths. A backend comes before a folder.
+    fn with_mounts_of(&self, main: &Self) -> Vec<(String, Source, At)> {
+        let mut mounts = self.mounts.clone();
+        let is_new = |path: &str| !self.mounts.iter().any(|(own, ..)| with_slash(own) == with_slash(path));
+        mounts.extend(main.mounts.iter().filter(|(path, ..)| is_new(path)).cloned());
+        let proxied: BTreeSet<String> = mounts
+            .iter()
+            .filter(|(_, source, _)| matches!(source, Source::Proxy(_)))
+            .map(|(path, ..)| with_slash(path))
+            .collect();
+        mounts.retain(|(path, source, _)| {
+            matches!(source, Source::Proxy(_)) || !proxied.contains(&with_slash(path))
+        });
+        mounts
     }
 }
 
@@ -380,4 +369,23 @@ fn within(url: &str, rest: &str) -> String {
 fn seconds(text: &str) -> Option<String> {
     let seconds: u32 = text.parse().ok()?;
     (1..=31_536_000).contains(&seconds).then(|| format!("{seconds}s"))
+}
+
+/// Whether a rule sends everyone to https.
+fn leads_to_https(rule: &Directive) -> bool {
+    let is_all = ["^", ".*", "(.*)", "^(.*)", "^(.*)$", "^.*$", "^/?(.*)", "^/?(.*)$", "^/(.*)$"];
+    is_all.contains(&rule.arg(0)) && rule.arg(1).starts_with("https://") && !rule.arg(2).contains('P')
+}
+
+/// What the directives in a section close or run, those in one another too.
+fn closes(section: &Directive) -> Option<Why> {
+    let mut found = None;
+    for directive in section.inner() {
+        let why = match directive.name.as_str() {
+            "proxypass" | "scriptalias" => Some(Why::Script),
+            _ => closed::by_apache(directive).flatten().or_else(|| closes(directive)),
+        };
+        found = if why == Some(Why::Access) { why } else { found.or(why) };
+    }
+    found
 }

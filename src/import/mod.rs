@@ -2,10 +2,12 @@
 //!
 //! All else is left out, and said so by file and line. The files are read leniently: nothing that they hold is a reason to
 //! stop but a fault of syntax. `syntax` reads both forms into the same directives, `nginx` and `apache` know what these
-//! mean, `site` is what comes out.
+//! mean, `listening` at which addresses; `site` is what comes out, without what `closed` must not open.
 
 mod apache;
+mod closed;
 mod include;
+mod listening;
 mod nginx;
 mod site;
 mod syntax;

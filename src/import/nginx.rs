@@ -1,10 +1,15 @@
 //! What nginx's directives mean here.
 
+mod settings;
+mod values;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Notes;
+use super::closed::{self, Closed, Server, Why};
 use super::site::{Listen, Route, Settings, Site, Source, below, with_slash};
 use super::syntax::Directive;
+use super::{At, Notes, listening};
+use values::{addresses, can_redirect, closes, duration, find_defaults, leads_to_https, says_default};
 
 /// What holds where a directive stands, and in the blocks in it.
 #[derive(Clone, Default)]
@@ -13,6 +18,18 @@ struct Scope {
     root: Option<String>,
     /// The hosts of the server; empty for all others.
     hosts: Vec<String>,
+    server: usize,
+    /// The directives that close it.
+    closed: BTreeMap<String, Why>,
+    /// Whether no location with a pattern comes before it.
+    is_before_patterns: bool,
+}
+
+impl Scope {
+    fn why(&self) -> Option<Why> {
+        let is_access = self.closed.values().any(|why| *why == Why::Access);
+        if is_access { Some(Why::Access) } else { self.closed.values().next().copied() }
+    }
 }
 
 /// What is named once and used elsewhere.
@@ -28,24 +45,20 @@ struct Import<'a> {
     names: Names,
     site: Site,
     notes: &'a mut Notes,
-    /// Whether a server says that it is for all other hosts.
-    has_default: bool,
-    servers: usize,
+    /// The server that is for all other hosts, by address.
+    defaults: BTreeMap<String, At>,
 }
 
 /// The site of a whole configuration, or of a file that it includes within `http`.
 pub(super) fn site(directives: &[Directive], notes: &mut Notes) -> Site {
-    let has_default = directives.iter().any(says_default);
-    let mut import =
-        Import { names: Names::default(), site: Site::default(), notes, has_default, servers: 0 };
+    let mut defaults = BTreeMap::new();
+    for explicit in [true, false] {
+        find_defaults(directives, explicit, &mut defaults);
+    }
+    let mut import = Import { names: Names::default(), site: Site::default(), notes, defaults };
     import.collect(directives);
     import.http(directives, Scope::default());
     import.site
-}
-
-fn says_default(directive: &Directive) -> bool {
-    let listens = directive.name == "listen" && directive.args.iter().any(|arg| arg == "default_server");
-    listens || directive.inner().iter().any(says_default)
 }
 
 impl Import<'_> {
@@ -116,21 +129,37 @@ impl Import<'_> {
     }
 
     fn server(&mut self, server: &Directive, mut scope: Scope) {
-        self.servers += 1;
         let directives = server.inner();
-        let is_default = says_default(server) || !self.has_default && self.servers == 1;
         let (hosts, is_for_all) = self.hosts(directives);
-        let is_for_others = is_default || is_for_all || hosts.is_empty();
-        scope.hosts = if is_for_others { Vec::new() } else { hosts };
-        let secure = directives.iter().any(|directive| directive.name == "return" && is_to_https(directive));
+        scope.hosts = if is_for_all { Vec::new() } else { hosts };
+        scope.server = self.site.servers.len();
+        let addresses = addresses(directives.iter(), false);
+        self.site.servers.push(Server {
+            is_default: addresses.iter().any(|address| self.defaults.get(address) == Some(&server.at)),
+            says_default: directives.iter().any(says_default),
+            at: server.at.clone(),
+            addresses,
+            is_left_out: false,
+        });
+        let secure = directives.iter().any(leads_to_https);
         self.listeners(server, secure);
+        let all = directives.iter().find(|directive| directive.name == "return");
         for directive in directives {
             match directive.name.as_str() {
                 "listen" | "server_name" | "location" | "ssl_certificate" | "ssl_certificate_key" => {}
-                "return" if is_to_https(directive) => {}
-                "return" => self.redirect(directive, "/", &scope),
+                "return" | "if" if leads_to_https(directive) => {}
+                "return" => _ = self.redirect(directive, "/", &scope),
                 _ => self.setting(directive, &mut scope),
             }
+        }
+        // Nothing else of it is reached.
+        if let Some(all) = all {
+            if !leads_to_https(all) && !directives.iter().any(leads_to_https) && !can_redirect(all) {
+                let server = &mut self.site.servers[scope.server];
+                server.is_left_out = true;
+                self.notes.differs(all, "warning: the server is left out: it answers nothing else");
+            }
+            return;
         }
         let locations: Vec<_> = directives.iter().filter(|directive| directive.name == "location").collect();
         let serves_root = locations.iter().any(|location| {
@@ -140,8 +169,11 @@ impl Import<'_> {
         for location in &locations {
             self.location(location, scope.clone());
         }
-        if let Some(root) = scope.root.clone().filter(|_| !serves_root && !secure) {
-            self.route(server, "/", Source::Files(root), &scope);
+        if let Some(root) = scope.root.clone().filter(|_| !serves_root) {
+            match scope.why() {
+                Some(why) => self.close(server, Some("/"), why, &scope),
+                None => self.route(server, "/", Source::Files(root), &scope),
+            }
         }
     }
 
@@ -167,16 +199,14 @@ impl Import<'_> {
 
     /// The listeners and the certificate of a server. `secure` if it sends everyone to https.
     fn listeners(&mut self, server: &Directive, secure: bool) {
+        let nth = self.site.servers.len().checked_sub(1);
         let mut is_listening = false;
         let file = |name: &str| {
             let found = server.inner().iter().find(|directive| directive.name == name);
             found.map(|directive| directive.arg(0).to_owned()).filter(|file| !file.contains('$'))
         };
         if let (Some(cert), Some(key)) = (file("ssl_certificate"), file("ssl_certificate_key")) {
-            let pair = (cert, key);
-            if !self.site.certificates.contains(&pair) {
-                self.site.certificates.push(pair);
-            }
+            self.site.certificate(cert, key);
         }
         for directive in server.inner().iter().filter(|directive| directive.name == "listen") {
             is_listening = true;
@@ -185,24 +215,29 @@ impl Import<'_> {
                 self.notes.left_out_since(directive, "there is no HTTP/3");
                 continue;
             }
-            let Some(address) = address(directive.arg(0)) else {
+            let addresses = listening::nginx(directive);
+            if addresses.is_empty() {
                 self.notes.left_out_since(directive, "an address is ADDRESS:PORT or unix:PATH");
                 continue;
-            };
+            }
             let (is_tls, proxy_protocol) = (has("ssl"), has("proxy_protocol"));
             if proxy_protocol {
                 let what = "trusted_proxies must name the proxies that send the header";
                 self.notes.differs(directive, what);
             }
-            let listen = Listen { address, is_tls, proxy_protocol, at: directive.at.clone() };
-            match secure && !is_tls {
-                true => self.site.redirect.push(listen),
-                false => self.site.listen.push(listen),
+            for address in addresses {
+                let listen =
+                    Listen { address, is_tls, proxy_protocol, server: nth, at: directive.at.clone() };
+                match secure && !is_tls {
+                    true => self.site.redirect.push(listen),
+                    false => self.site.listen.push(listen),
+                }
             }
         }
         if !is_listening {
             let address = "0.0.0.0:80".to_owned();
-            let listen = Listen { address, is_tls: false, proxy_protocol: false, at: server.at.clone() };
+            let at = server.at.clone();
+            let listen = Listen { address, is_tls: false, proxy_protocol: false, server: nth, at };
             if secure { self.site.redirect.push(listen) } else { self.site.listen.push(listen) }
         }
     }
@@ -211,36 +246,91 @@ impl Import<'_> {
         let path = match &location.args[..] {
             [path] if path.starts_with('/') => path.clone(),
             [kind, path] if kind == "^~" && path.starts_with('/') => path.clone(),
-            _ => return self.notes.left_out_since(location, "a route's path is a prefix"),
+            _ => return self.pattern(location, &scope),
         };
+        scope.is_before_patterns = location.args.len() > 1;
         let mut proxy = None;
         let mut alias = None;
         for directive in location.inner() {
             match directive.name.as_str() {
                 "location" | "return" => {}
-                "proxy_pass" => proxy = self.backends(directive),
-                "alias" => alias = Some(directive.arg(0).to_owned()).filter(|alias| !alias.contains('$')),
+                "proxy_pass" => {
+                    proxy = self.backends(directive);
+                    if proxy.is_none() {
+                        scope.closed.insert("proxy_pass".to_owned(), Why::Script);
+                    }
+                }
+                "alias" if directive.arg(0).contains('$') => {
+                    self.notes.left_out_since(directive, "a folder has no variables here");
+                    scope.closed.insert("alias".to_owned(), Why::Script);
+                }
+                "alias" => alias = Some(directive.arg(0).to_owned()),
                 _ => self.setting(directive, &mut scope),
             }
         }
-        let is_proxy = location.inner().iter().any(|directive| directive.name == "proxy_pass");
         let redirect = location.inner().iter().find(|directive| directive.name == "return");
         match (redirect, proxy, alias, &scope.root) {
-            (Some(directive), ..) => self.redirect(directive, &path, &scope),
+            (Some(directive), ..) if path == "/" && leads_to_https(directive) => {}
+            (Some(directive), ..) => {
+                if !self.redirect(directive, &path, &scope) {
+                    let why = if directive.arg(0).starts_with('2') { Why::Script } else { Why::Access };
+                    self.close(location, Some(&path), why, &scope);
+                }
+            }
+            _ if scope.why().is_some() => {
+                self.close(location, Some(&path), scope.why().unwrap_or(Why::Access), &scope);
+            }
             (None, Some(urls), ..) => self.route(location, &path, Source::Proxy(urls), &scope),
             (None, None, Some(alias), _) => {
                 self.route(location, &with_slash(&path), Source::Files(alias), &scope)
             }
-            (None, None, None, Some(root)) if !is_proxy => {
+            (None, None, None, Some(root)) => {
                 let folder = below(root, &path);
                 self.route(location, &with_slash(&path), Source::Files(folder), &scope);
             }
-            _ if is_proxy => {}
-            _ => self.notes.left_out_since(location, "it has no root, alias or proxy_pass"),
+            _ => {
+                self.notes.left_out_since(location, "it has no root, alias or proxy_pass");
+                self.close(location, Some(&path), Why::Script, &scope);
+            }
         }
+        // What answers a location is not that of those in it.
+        scope.closed.retain(|_, why| *why != Why::Script);
         for inner in location.inner().iter().filter(|directive| directive.name == "location") {
             self.location(inner, scope.clone());
         }
+    }
+
+    /// A location that is no prefix: what it closes must stay closed.
+    fn pattern(&mut self, location: &Directive, scope: &Scope) {
+        self.notes.left_out_since(location, "a route's path is a prefix");
+        if location.arg(0).starts_with('@') {
+            return;
+        }
+        let is_exact = location.arg(0) == "=";
+        let mut why = Vec::new();
+        closes(location, is_exact, &mut why);
+        let access = why.contains(&Why::Access);
+        if let Some(why) = why.first().map(|first| if access { Why::Access } else { *first }) {
+            self.close(location, is_exact.then(|| location.arg(1)), why, scope);
+        }
+    }
+
+    /// Has nothing serve `path`, or what a pattern names.
+    fn close(&mut self, from: &Directive, path: Option<&str>, why: Why, scope: &Scope) {
+        let what = match why {
+            Why::Access => "warning: left out: it is closed there, and access rules are not taken over",
+            _ => "warning: left out: it is run or answered by what is not taken over",
+        };
+        self.notes.differs(from, what);
+        let is_hidden = path.is_none() && closed::is_hidden(from.args.last().map_or("", String::as_str));
+        self.site.closed.push(Closed {
+            server: scope.server,
+            path: path.map(str::to_owned),
+            why,
+            is_hidden,
+            at: from.at.clone(),
+            what: from.to_string(),
+        });
     }
 
     fn route(&mut self, from: &Directive, path: &str, source: Source, scope: &Scope) {
@@ -249,149 +339,23 @@ impl Import<'_> {
             path: path.to_owned(),
             source,
             settings: scope.settings.clone(),
+            server: scope.server,
+            is_before_patterns: scope.is_before_patterns,
             at: from.at.clone(),
         };
         self.site.routes.push(route);
     }
 
-    fn redirect(&mut self, directive: &Directive, path: &str, scope: &Scope) {
-        let status =
-            directive.arg(0).parse().ok().filter(|status| [301, 302, 303, 307, 308].contains(status));
-        let to = directive.arg(1);
-        let Some(status) = status.filter(|_| !to.contains('$') && !to.is_empty()) else {
-            return self
-                .notes
-                .left_out_since(directive, "a redirect has a status and a URL without variables");
-        };
+    /// Makes the route of a `return`, and returns whether there can be one.
+    fn redirect(&mut self, directive: &Directive, path: &str, scope: &Scope) -> bool {
+        if !can_redirect(directive) {
+            self.notes.left_out_since(directive, "a redirect has a status and a URL without variables");
+            return false;
+        }
         let mut scope = scope.clone();
-        scope.settings.set("redirect_status", i64::from(status));
+        scope.settings.set("redirect_status", directive.arg(0).parse::<i64>().unwrap_or(302));
         self.notes.differs(directive, "what follows the route's path is appended");
-        self.route(directive, path, Source::Redirect(to.to_owned()), &scope);
-    }
-
-    /// The backends of `proxy_pass`.
-    fn backends(&mut self, directive: &Directive) -> Option<Vec<String>> {
-        let url = directive.arg(0);
-        let (scheme, rest) = match url.split_once("://") {
-            Some((scheme @ ("http" | "https"), rest)) if !url.contains('$') => (scheme, rest),
-            _ => {
-                self.notes.left_out_since(directive, "a backend is http:// or https:// without variables");
-                return None;
-            }
-        };
-        if let Some(socket) = rest.strip_prefix("unix:") {
-            return Some(vec![format!("unix:{}", socket.trim_end_matches(':'))]);
-        }
-        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let Some(servers) = self.names.upstreams.get(host) else { return Some(vec![url.to_owned()]) };
-        let url = |server: &String| match server.starts_with("unix:") {
-            true if path.is_empty() => server.clone(),
-            true => format!("{server}:{path}"),
-            false => format!("{scheme}://{server}{path}"),
-        };
-        let urls: Vec<String> = servers.iter().map(url).collect();
-        if urls.is_empty() {
-            self.notes.left_out_since(directive, "its upstream has no server");
-        }
-        (!urls.is_empty()).then_some(urls)
-    }
-
-    /// A directive that can stand in http, server and location.
-    fn setting(&mut self, directive: &Directive, scope: &mut Scope) {
-        let arg = directive.arg(0);
-        let settings = &mut scope.settings;
-        let taken = match directive.name.as_str() {
-            "root" if !arg.contains('$') => {
-                scope.root = Some(arg.to_owned());
-                true
-            }
-            "limit_rate" if arg == "0" => {
-                settings.remove("rate");
-                true
-            }
-            "limit_rate" => settings.set_if("rate", size(arg)),
-            "limit_rate_after" if arg == "0" => {
-                settings.remove("burst");
-                true
-            }
-            "limit_rate_after" => settings.set_if("burst", size(arg)),
-            "limit_conn" => return self.limit_conn(directive),
-            "client_max_body_size" if arg == "0" => settings.set_if("max_body", Some("off")),
-            "client_max_body_size" => settings.set_if("max_body", size(arg)),
-            "index" if !arg.is_empty() && !arg.contains(['$', '/']) => {
-                if directive.args.len() > 1 {
-                    self.notes.differs(directive, "a folder has one page: the first is taken over");
-                }
-                settings.set_if("index", Some(arg))
-            }
-            "autoindex" => settings.set_if("list", Some(arg == "on")),
-            "proxy_connect_timeout" => settings.set_if("connect_timeout", duration(arg)),
-            "proxy_read_timeout" => {
-                settings.set_if("response_timeout", duration(arg))
-                    && settings.set_if("read_timeout", duration(arg))
-            }
-            "proxy_set_header" if arg.eq_ignore_ascii_case("host") => match directive.arg(1) {
-                "$host" | "$http_host" => settings.set_if("upstream_host", Some("client")),
-                "$proxy_host" => settings.set_if("upstream_host", Some("upstream")),
-                host if host.is_empty() || host.contains('$') => false,
-                host => settings.set_if("upstream_host", Some(host)),
-            },
-            _ => false,
-        };
-        if !taken {
-            self.notes.left_out(directive);
-        }
-    }
-
-    fn limit_conn(&mut self, directive: &Directive) {
-        let most: Option<i64> = directive.arg(1).parse().ok().filter(|most| (1..=10_000_000).contains(most));
-        let Some(most) = most.filter(|_| self.names.client_zones.contains(directive.arg(0))) else {
-            return self.notes.left_out_since(directive, "connections are counted by client only");
-        };
-        let least = self.site.top.get("client_connections").and_then(toml::Value::as_integer);
-        self.site.top.set("client_connections", least.map_or(most, |least| least.min(most)));
-        self.notes.differs(
-            directive,
-            "client_connections holds for the whole server, and counts idle connections too",
-        );
-    }
-}
-
-/// Whether it sends everyone to the same place with https.
-fn is_to_https(directive: &Directive) -> bool {
-    let is_moved = ["301", "302", "307", "308"].contains(&directive.arg(0));
-    is_moved && directive.arg(1).starts_with("https://$") && directive.arg(1).ends_with("$request_uri")
-}
-
-/// An address of `listen` as it is written here.
-fn address(text: &str) -> Option<String> {
-    let text = text.strip_prefix("*:").map_or_else(|| text.to_owned(), |port| format!("0.0.0.0:{port}"));
-    if text.parse::<u16>().is_ok() {
-        return Some(format!("0.0.0.0:{text}"));
-    }
-    let with_port = text.parse::<std::net::IpAddr>().is_ok() || text.ends_with(']');
-    let text = if with_port { format!("{text}:80") } else { text };
-    let is_address =
-        text.parse::<std::net::SocketAddr>().is_ok() || text.len() > 5 && text.starts_with("unix:");
-    is_address.then_some(text)
-}
-
-/// A size above zero: nginx's letters are those of this program, which has one for bytes too.
-fn size(text: &str) -> Option<String> {
-    let digits = text.trim_end_matches(['k', 'K', 'm', 'M', 'g', 'G']);
-    let is_size =
-        text.len() - digits.len() <= 1 && !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    let is_some = is_size && digits.bytes().any(|b| b != b'0') && digits.len() < 12;
-    is_some.then(|| if digits.len() == text.len() { format!("{text}B") } else { text.to_lowercase() })
-}
-
-/// A time with one unit, seconds without.
-fn duration(text: &str) -> Option<String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let is_number = !digits.is_empty() && digits.len() < 8 && digits.bytes().all(|b| b.is_ascii_digit());
-    match text.get(digits.len()..).filter(|_| is_number && digits.bytes().any(|b| b != b'0'))? {
-        "" => Some(format!("{digits}s")),
-        "ms" | "s" | "m" | "h" => Some(text.to_owned()),
-        _ => None,
+        self.route(directive, path, Source::Redirect(directive.arg(1).to_owned()), &scope);
+        true
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use toml::Value;
 
+use super::closed::{Closed, Server};
 use super::{At, Notes};
 
 /// Keys with their values, by name.
@@ -70,6 +71,10 @@ pub(super) struct Route {
     pub(super) path: String,
     pub(super) source: Source,
     pub(super) settings: Settings,
+    /// The server that it is of.
+    pub(super) server: usize,
+    /// Whether no pattern comes before it.
+    pub(super) is_before_patterns: bool,
     pub(super) at: At,
 }
 
@@ -78,6 +83,8 @@ pub(super) struct Listen {
     pub(super) address: String,
     pub(super) is_tls: bool,
     pub(super) proxy_protocol: bool,
+    /// The server that named it, if it is of one.
+    pub(super) server: Option<usize>,
     pub(super) at: At,
 }
 
@@ -91,15 +98,29 @@ pub(super) struct Site {
     /// Keys of the top level.
     pub(super) top: Settings,
     pub(super) routes: Vec<Route>,
+    pub(super) servers: Vec<Server>,
+    pub(super) closed: Vec<Closed>,
 }
 
 impl Site {
+    /// Takes a certificate with its key, once.
+    pub(super) fn certificate(&mut self, cert: String, key: String) {
+        let pair = (cert, key);
+        if !self.certificates.contains(&pair) {
+            self.certificates.push(pair);
+        }
+    }
+
     /// The configuration, imported from the file `name`. What two of its parts claim is the first one's.
     pub(super) fn toml(mut self, name: &str, notes: &mut Notes) -> String {
         let name: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let mut text = format!("# Imported from {name}. `sluicegate check` explains it.\n\n");
+        self.close(notes);
+        self.leave_out_private(notes);
         self.settle_listeners(notes);
+        self.choose_default(notes);
         self.settle_routes(notes);
+        self.tell_of_wider(notes);
         let listen: Vec<String> = self.listen.iter().map(listen).collect();
         if !listen.is_empty() {
             let _ = writeln!(text, "listen = [{}]", listen.join(", "));
@@ -149,9 +170,8 @@ impl Site {
             if listen.is_tls && !has_certificate {
                 notes
                     .add(&listen.at, format!("listener {}: left out: it has no certificate", listen.address));
-                return false;
             }
-            taken.insert(listen.address.clone())
+            has_certificate || !listen.is_tls
         });
         let is_secure = self.listen.iter().any(|listen| listen.is_tls);
         if !is_secure {
@@ -166,6 +186,20 @@ impl Site {
                 notes.add(&listen.at, text);
             }
             is_secure && taken.insert(listen.address.clone())
+        });
+        // An address that leads to https serves nothing: it would show in the clear what is behind TLS.
+        let redirects: BTreeSet<String> = std::mem::take(&mut taken);
+        self.listen.retain(|listen| {
+            if redirects.contains(&listen.address) {
+                let text = format!(
+                    "warning: listener {}: sends everyone to https here, since another server does: this one is \
+                     answered with TLS only",
+                    listen.address
+                );
+                notes.add(&listen.at, text);
+                return false;
+            }
+            taken.insert(listen.address.clone())
         });
     }
 

@@ -1,0 +1,62 @@
+//! The addresses at which servers listen, as they are written here.
+
+use super::syntax::Directive;
+
+/// Those of a `listen` of nginx; none if they cannot be written.
+pub(super) fn nginx(listen: &Directive) -> Vec<String> {
+    let text = listen.arg(0);
+    let text = text.strip_prefix("*:").map_or_else(|| text.to_owned(), |port| format!("0.0.0.0:{port}"));
+    if text.parse::<u16>().is_ok() {
+        return vec![format!("0.0.0.0:{text}")];
+    }
+    let with_port = text.parse::<std::net::IpAddr>().is_ok() || text.ends_with(']');
+    let text = if with_port { format!("{text}:80") } else { text };
+    let is_address =
+        text.parse::<std::net::SocketAddr>().is_ok() || text.len() > 5 && text.starts_with("unix:");
+    if !is_address {
+        return Vec::new();
+    }
+    let is_dual = listen.args.iter().any(|arg| arg == "ipv6only=off");
+    match text.strip_prefix("[::]:").filter(|_| is_dual) {
+        Some(port) => dual(port),
+        None => vec![text],
+    }
+}
+
+/// Those of a `Listen` of Apache, or of a virtual host: a port alone is one of IPv4 and of IPv6.
+pub(super) fn apache(text: &str) -> Vec<String> {
+    let port = text.strip_prefix("*:").or_else(|| text.strip_prefix("_default_:")).unwrap_or(text);
+    if port.parse::<u16>().is_ok() {
+        return dual(port);
+    }
+    if text.parse::<std::net::SocketAddr>().is_ok() { vec![text.to_owned()] } else { Vec::new() }
+}
+
+/// A listener of IPv6 here takes no connections of IPv4.
+fn dual(port: &str) -> Vec<String> {
+    vec![format!("0.0.0.0:{port}"), format!("[::]:{port}")]
+}
+
+/// The address without its port.
+fn ip(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(ip, _)| ip)
+}
+
+/// At which of `all` a virtual host of Apache for `arg` is reached, or the narrower address that it names itself.
+pub(super) fn of_host(arg: &str, all: &[String]) -> Vec<String> {
+    let port = arg.rsplit_once(':').map_or(arg, |(_, port)| port);
+    let is_any_port = port.parse::<u16>().is_err();
+    let is_any_ip = arg.starts_with('*') || arg.starts_with("_default_");
+    let mut found: Vec<String> = Vec::new();
+    for address in all {
+        let has_port = is_any_port || address.ends_with(&format!(":{port}"));
+        let is_open = matches!(ip(address), "0.0.0.0" | "[::]");
+        if has_port && (is_any_ip || ip(address) == ip(arg)) {
+            found.push(address.clone());
+        } else if has_port && is_open && arg.parse::<std::net::SocketAddr>().is_ok() {
+            found.push(arg.to_owned());
+        }
+    }
+    found.dedup();
+    found
+}
