@@ -45,7 +45,7 @@ with grpc.insecure_channel(address) as channel:
     service = pool.FindServiceByName("sluicegate.quota.v1.Quota")
     assert {method.name for method in service.methods} == {
         "RegisterClient", "Heartbeat", "GetAllocation", "SetResourceLimit", "UnregisterClient", "ListResources",
-        "ListClients", "DeleteResourceLimit", "WatchAllocations"}, service.methods
+        "ListClients", "DeleteResourceLimit", "GetResource", "ResetResourceLimit", "WatchAllocations"}, list(service.methods)
     assert pool.FindMessageTypeByName("sluicegate.quota.v1.Allocation").fields_by_name["rate_micros"].number == 3
 
     # Two clients share a limit.
