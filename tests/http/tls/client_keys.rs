@@ -55,6 +55,15 @@ fn charged(served: &Served) -> ClientKey {
     .client
 }
 
+/// Ends a transfer: the next one is the only one then.
+fn end(stream: impl Sized, served: &Served) {
+    drop(stream);
+    soon("no transfer", || {
+        let reports = served.handle.connections_after(0, 10, 10);
+        reports.iter().all(|report| report.transfers.is_empty()).then_some(())
+    });
+}
+
 #[test]
 fn requests_are_charged_to_the_certificate_of_their_connection_or_to_its_name() {
     let (made, site) = (Certificates::make(), folder(&[("f", &[b'x'; 100_000])]));
@@ -73,6 +82,7 @@ fn requests_are_charged_to_the_certificate_of_their_connection_or_to_its_name() 
                 stream.read_exact(&mut [0; 100]).unwrap();
                 assert_eq!(stream.conn.handshake_kind(), Some(kind), "{version:?}");
                 assert_eq!(charged(&secured.served), expected, "{key} {version:?} {kind:?}");
+                end(stream, &secured.served);
             }
         }
         rt::block_on(async {
@@ -85,6 +95,7 @@ fn requests_are_charged_to_the_certificate_of_their_connection_or_to_its_name() 
             let _answer = testkit::h2::get(&mut sender, "/f").await;
             assert_eq!(charged(&secured.served), expected, "{key}");
         });
+        end((), &secured.served);
         let mut stream =
             TlsClient::of(&made, V13, Some(other.0)).connect(secured.addr(), "127.0.0.1").unwrap();
         stream.write_all(GET).unwrap();
@@ -133,6 +144,7 @@ fn a_proxys_certificate_is_not_that_of_the_clients_it_names() {
         let mut stream = client.connect(secured.addr(), "127.0.0.1").unwrap();
         write!(stream, "GET /f HTTP/1.1\r\nHost: t\r\n{fields}\r\n").unwrap();
         assert_eq!(charged(&secured.served), expected, "{fields}");
+        end(stream, &secured.served);
     }
 }
 
