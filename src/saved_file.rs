@@ -5,11 +5,9 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use crate::named_file;
 
@@ -18,9 +16,6 @@ pub(crate) const MAX_FILE: u64 = 1 << 20;
 
 /// Mode of a new file: it may name clients.
 const MODE: u32 = 0o640;
-
-/// When a new file that has not taken its name was left by somebody who is gone.
-const STALE: Duration = Duration::from_secs(60);
 
 /// What a user can do about a file of this kind.
 #[derive(Debug)]
@@ -126,12 +121,10 @@ impl Saved {
         }
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
-        let name = self.path.file_name().unwrap_or_default();
-        let beside = format!(".{}.", name.to_string_lossy());
-        remove_stale(folder, &beside);
-        // A name of its own: another process may be writing too.
-        let random = RandomState::new().build_hasher().finish();
-        let new = folder.join(format!("{beside}{random:016x}.new"));
+        let mut name = std::ffi::OsString::from(".");
+        name.push(self.path.file_name().unwrap_or_default());
+        name.push(".new");
+        let new = folder.join(name);
         self.put(&new, text).map_err(failed)?;
         if let Err(error) = sync_names(folder) {
             // The old text may be back after a crash: nobody is told that the new one holds.
@@ -164,6 +157,11 @@ impl Saved {
     }
 
     fn write(&self, new: &Path, text: &str) -> io::Result<()> {
+        // A power cut may have left one.
+        match fs::remove_file(new) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
         if let Some((_, user, group)) = self.owned {
             let own = file.metadata()?;
@@ -176,24 +174,6 @@ impl Saved {
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(text.as_bytes())?;
         file.sync_all()
-    }
-}
-
-/// Removes what a power cut left in `folder` of new files whose names begin with `beside`.
-fn remove_stale(folder: &Path, beside: &str) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let random = name.to_str().and_then(|name| name.strip_prefix(beside)?.strip_suffix(".new"));
-        let is_new =
-            random.is_some_and(|random| random.len() == 16 && u64::from_str_radix(random, 16).is_ok());
-        // Of a link: not of what it leads to.
-        let written = || entry.metadata().and_then(|metadata| metadata.modified()).ok();
-        let is_stale = |at| SystemTime::now().duration_since(at).is_ok_and(|age| age >= STALE);
-        if is_new && written().is_some_and(is_stale) {
-            // Another process may have removed it.
-            let _ = fs::remove_file(entry.path());
-        }
     }
 }
 
@@ -249,31 +229,20 @@ mod tests {
         let folder = folder();
         let path = folder.path().join("a.toml");
         fs::write(&path, "a = 1\n").unwrap();
-        let new = folder.path().join(".a.toml.0123456789abcdef.new");
         for left in ["", "a = 2", "a = 2\n"] {
-            fs::write(&new, left).unwrap();
-            let long_ago = SystemTime::now() - STALE;
-            OpenOptions::new().write(true).open(&new).unwrap().set_modified(long_ago).unwrap();
+            fs::write(folder.path().join(".a.toml.new"), left).unwrap();
             let saved = Saved::open(&path, &REMEDIES).unwrap();
             assert_eq!(saved.text(), "a = 1\n");
             saved.replace("a = 1\n").unwrap();
             assert_eq!(names(&folder), ["a.toml"]);
         }
-    }
-
-    #[test]
-    fn what_another_process_is_writing_stays_and_takes_its_name() {
-        let folder = folder();
-        let path = folder.path().join("a.toml");
-        fs::write(&path, "a = 1\n").unwrap();
-        let new = folder.path().join(".a.toml.0123456789abcdef.new");
-        fs::write(&new, "a = 2\n").unwrap();
-        fs::write(folder.path().join(".a.toml.mine.new"), "").unwrap();
+        // What stands there may be somebody's trap: a link is not followed.
+        let other = folder.path().join("other");
+        fs::write(&other, "other").unwrap();
+        symlink(&other, folder.path().join(".a.toml.new")).unwrap();
         Saved::open(&path, &REMEDIES).unwrap().replace("a = 3\n").unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "other");
         assert_eq!(fs::read_to_string(&path).unwrap(), "a = 3\n");
-        assert_eq!(names(&folder), [".a.toml.0123456789abcdef.new", ".a.toml.mine.new", "a.toml"]);
-        fs::rename(&new, &path).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "a = 2\n");
     }
 
     #[test]
