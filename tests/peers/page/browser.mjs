@@ -14,7 +14,7 @@ export function assert(holds, text) {
 export const pause = (ms) => new Promise((then) => setTimeout(then, ms));
 
 // Waits until `attempt` gives something.
-export async function soon(what, attempt, patience = 30_000) {
+export async function soon(what, attempt, patience = 90_000) {
   const end = Date.now() + patience;
   let last;
   while (Date.now() < end) {

@@ -148,6 +148,7 @@ export class River {
       button.append(name, below);
       const canvas = element("canvas");
       canvas.setAttribute("role", "img");
+      canvas.setAttribute("aria-label", `Pace of ${row.name}`);
       const tip = element("output", "tip");
       tip.hidden = true;
       const figure = element("div", "figure");
