@@ -88,7 +88,7 @@ def bench_target(command):
 def named_backends(command, folder):
     """Addresses on this machine that a command takes for a backend's."""
     words = shlex.split(command, comments=True)
-    texts = [(folder / word).read_text() for word in words if word.endswith(".toml")] + [command]
+    texts = [(folder / word).read_text() for word in words if word.endswith(".toml") and not word.startswith("file:")] + [command]
     proxied = re.compile(r"(?:^\s*proxy\s*=\s*\"|\bproxy\s+)http://127\.0\.0\.1:(\d+)", re.MULTILINE)
     return sorted({int(port) for text in texts for port in proxied.findall(text)})
 
