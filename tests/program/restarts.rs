@@ -90,8 +90,9 @@ fn the_new_one_takes_every_port_over_at_once_and_refuses_nobody() {
             refused
         });
         let loaded = Done(&done);
-        old.signal(Signal::TERM);
+        // Before the signal: this thread may wait for its turn after it, and the port is closed by then.
         let told = Instant::now();
+        old.signal(Signal::TERM);
         log_until(&mut old, "draining");
         assert_eq!(ready(connect(admin)), "503");
         let new = run(&file);
