@@ -34,6 +34,20 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     Err(not_regular(if kind.is_fifo() { "a FIFO" } else { "a device" }))
 }
 
+/// Opens the regular file at `path`, which keeps a secret, for reading.
+///
+/// # Errors
+/// Those of [`open`], and `PermissionDenied` if others than its owner and group may read or write it; the text says what to do.
+pub(crate) fn open_secret(path: &Path) -> io::Result<File> {
+    let file = open(path)?;
+    if let Some(mode) = exposed(&file)? {
+        let text =
+            format!("its mode {mode:03o} lets everyone on this machine read or write it; run chmod o-rw");
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    }
+    Ok(file)
+}
+
 /// Opens the regular file or device at `path` for appending; creates a file with mode 0640, less the umask. Links are
 /// followed.
 ///

@@ -114,12 +114,7 @@ impl Token {
 
 fn read(path: &Path) -> Result<String, String> {
     let unreadable = |error: std::io::Error| error.to_string();
-    let file = named_file::open(path).map_err(unreadable)?;
-    if let Some(mode) = named_file::exposed(&file).map_err(unreadable)? {
-        return Err(format!(
-            "its mode {mode:03o} lets everyone on this machine read or write it; run chmod o-rw"
-        ));
-    }
+    let file = named_file::open_secret(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE_LEN as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() > MAX_FILE_LEN {

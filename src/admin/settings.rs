@@ -102,11 +102,7 @@ impl AdminSource {
     /// A file cannot be used, or both hold the same token.
     pub(crate) fn tokens(&self) -> Result<[Option<Token>; 2], TokenError> {
         let read = |file: &Option<PathBuf>| file.as_deref().map(Token::from_file).transpose();
-        let tokens = [read(&self.token_file)?, read(&self.read_only_token_file)?];
-        match &tokens {
-            [Some(token), Some(read_only)] if token == read_only => Err(TokenError::same()),
-            _ => Ok(tokens),
-        }
+        distinct([read(&self.token_file)?, read(&self.read_only_token_file)?])
     }
 
     /// Checks that the tokens of both files differ. Files that cannot be used are passed over. Blocks.
@@ -115,10 +111,15 @@ impl AdminSource {
     /// Both hold the same token: whoever may look could change things.
     pub fn check_tokens(&self) -> Result<(), TokenError> {
         let read = |file: &Option<PathBuf>| file.as_deref().and_then(|file| Token::from_file(file).ok());
-        match (read(&self.token_file), read(&self.read_only_token_file)) {
-            (Some(token), Some(read_only)) if token == read_only => Err(TokenError::same()),
-            _ => Ok(()),
-        }
+        distinct([read(&self.token_file), read(&self.read_only_token_file)]).map(drop)
+    }
+}
+
+/// Returns the tokens of those who may change things and of those who may look, unless they are one.
+fn distinct(tokens: [Option<Token>; 2]) -> Result<[Option<Token>; 2], TokenError> {
+    match &tokens {
+        [Some(token), Some(read_only)] if token == read_only => Err(TokenError::same()),
+        _ => Ok(tokens),
     }
 }
 

@@ -1,13 +1,13 @@
 //! `sluicegate import`: the configuration of another server, as far as it has what this one has.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 
 use argh::{ArgsInfo, FromArgs};
-use sluicegate::config::{Absent, Loader, MAX_FILE};
+use sluicegate::config::{Absent, Loader};
 
 use super::{CliError, NAME, print};
-use crate::import::{Files, Origin, import};
+use crate::import::{Files, Origin, import, read_file, read_text};
 
 /// Print what nginx's or Apache's configuration comes to here: listeners, hosts, folders, backends and paces.
 #[derive(ArgsInfo, FromArgs, Debug, PartialEq)]
@@ -52,23 +52,11 @@ pub(super) fn run(typed: &Import) -> Result<(), CliError> {
 
 /// The text of a file, and where those that it includes are.
 fn read(file: &str) -> std::io::Result<(String, Files)> {
-    let mut text = String::new();
-    let base = match file {
-        "-" => {
-            std::io::stdin().lock().take(MAX_FILE + 1).read_to_string(&mut text)?;
-            None
-        }
+    match file {
+        "-" => Ok((read_text(std::io::stdin().lock())?, Files { base: None })),
         file => {
-            // Opening a FIFO would wait for its writer.
-            if !std::fs::metadata(file)?.is_file() {
-                return Err(std::io::Error::other("it is not a regular file"));
-            }
-            std::fs::File::open(file)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
-            Some(Path::new(file).parent().unwrap_or(Path::new("")).to_owned())
+            let path = Path::new(file);
+            Ok((read_file(path)?, Files { base: Some(path.parent().unwrap_or(Path::new("")).to_owned()) }))
         }
-    };
-    if text.len() as u64 > MAX_FILE {
-        return Err(std::io::Error::other("it is longer than 1 MiB"));
     }
-    Ok((text, Files { base }))
 }

@@ -332,14 +332,8 @@ impl Host {
     }
 
     fn close(&mut self, from: &Directive, path: Option<&str>, why: Why) {
-        self.closed.push(Closed {
-            server: 0,
-            path: path.map(str::to_owned),
-            why,
-            is_hidden: path.is_none() && closed::is_hidden(from.arg(0)),
-            at: from.at.clone(),
-            what: from.to_string(),
-        });
+        // Its server is known when its routes are made.
+        self.closed.push(Closed::by(from, 0, path, from.arg(0), why));
     }
 
     /// Its mounts, with those of the main server at other paths. A backend comes before a folder.
@@ -379,13 +373,9 @@ fn leads_to_https(rule: &Directive) -> bool {
 
 /// What the directives in a section close or run, those in one another too.
 fn closes(section: &Directive) -> Option<Why> {
-    let mut found = None;
-    for directive in section.inner() {
-        let why = match directive.name.as_str() {
-            "proxypass" | "scriptalias" => Some(Why::Script),
-            _ => closed::by_apache(directive).flatten().or_else(|| closes(directive)),
-        };
-        found = if why == Some(Why::Access) { why } else { found.or(why) };
-    }
-    found
+    let why = |directive: &Directive| match directive.name.as_str() {
+        "proxypass" | "scriptalias" => Some(Why::Script),
+        _ => closed::by_apache(directive).flatten().or_else(|| closes(directive)),
+    };
+    section.inner().iter().filter_map(why).min()
 }

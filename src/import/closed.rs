@@ -7,8 +7,8 @@ use super::site::{Site, Source};
 use super::syntax::Directive;
 use super::{At, Notes};
 
-/// Why something must not be served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why something must not be served; of several, the first here counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Why {
     /// Not everyone may have it.
     Access,
@@ -29,6 +29,20 @@ pub(super) struct Closed {
     pub(super) is_hidden: bool,
     pub(super) at: At,
     pub(super) what: String,
+}
+
+impl Closed {
+    /// What `from` closes: `path`, or what its `pattern` names.
+    pub(super) fn by(from: &Directive, server: usize, path: Option<&str>, pattern: &str, why: Why) -> Self {
+        Self {
+            server,
+            path: path.map(str::to_owned),
+            why,
+            is_hidden: path.is_none() && is_hidden(pattern),
+            at: from.at.clone(),
+            what: from.to_string(),
+        }
+    }
 }
 
 /// A server or virtual host, as it was.
@@ -224,7 +238,7 @@ pub(super) fn by_apache(directive: &Directive) -> Option<Option<Why>> {
 }
 
 /// Whether a pattern names only what begins with a dot: `/\.`, `/\.ht`, `^\.ht`, `.ht*`.
-pub(super) fn is_hidden(pattern: &str) -> bool {
+fn is_hidden(pattern: &str) -> bool {
     let pattern = pattern.trim_start_matches(['^', '(']);
     let rest = pattern.strip_prefix("/\\.").or_else(|| pattern.strip_prefix("\\."));
     // `|` in brackets chooses between what follows the dot.

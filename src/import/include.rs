@@ -1,15 +1,14 @@
 //! Files that configurations include.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use sluicegate::config::MAX_FILE;
+
 use super::Notes;
 use super::syntax::{self, Directive};
-
-/// The most bytes of a file.
-const MAX_FILE: u64 = 1 << 20;
 
 /// The most files that are read, so that one that includes itself ends.
 const MAX_FILES: usize = 100;
@@ -45,17 +44,31 @@ impl Files {
         names.sort();
         Ok(names.iter().map(|name| folder.join(name)).collect())
     }
+}
 
-    /// The text of a regular file.
-    fn read(path: &Path) -> Option<String> {
-        // Opening a FIFO would wait for its writer.
-        if !std::fs::metadata(path).ok()?.is_file() {
-            return None;
-        }
-        let mut text = String::new();
-        File::open(path).ok()?.take(MAX_FILE + 1).read_to_string(&mut text).ok()?;
-        (text.len() as u64 <= MAX_FILE).then_some(text)
+/// The text of the regular file at `path`, of at most [`MAX_FILE`] bytes.
+///
+/// # Errors
+/// The system's, of another kind of file, and those of [`read_text`].
+pub fn read_file(path: &Path) -> io::Result<String> {
+    // Opening a FIFO would wait for its writer.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
     }
+    read_text(File::open(path)?)
+}
+
+/// The text of `source`, of at most [`MAX_FILE`] bytes.
+///
+/// # Errors
+/// The system's; it is not UTF-8, or longer.
+pub fn read_text(source: impl Read) -> io::Result<String> {
+    let mut text = String::new();
+    source.take(MAX_FILE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(io::Error::other("it is longer than 1 MiB"));
+    }
+    Ok(text)
 }
 
 type Parse = fn(&str, usize, &Rc<str>) -> Result<Vec<Directive>, String>;
@@ -121,7 +134,7 @@ impl Including<'_> {
             }
         };
         for path in paths {
-            let text = if self.read < MAX_FILES { Files::read(&path) } else { None };
+            let text = if self.read < MAX_FILES { read_file(&path).ok() } else { None };
             let Some(text) = text else {
                 let why = format!("{} cannot be read", path.display());
                 self.notes.left_out_since(directive, &why);

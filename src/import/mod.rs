@@ -17,7 +17,7 @@ mod tests;
 use std::fmt;
 use std::rc::Rc;
 
-pub use include::Files;
+pub use include::{Files, read_file, read_text};
 use syntax::Directive;
 
 /// Whose configuration it is.

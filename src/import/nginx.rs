@@ -5,7 +5,7 @@ mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::closed::{self, Closed, Server, Why};
+use super::closed::{Closed, Server, Why};
 use super::site::{Listen, Route, Settings, Site, Source, below, with_slash};
 use super::syntax::Directive;
 use super::{At, Notes, listening};
@@ -27,8 +27,7 @@ struct Scope {
 
 impl Scope {
     fn why(&self) -> Option<Why> {
-        let is_access = self.closed.values().any(|why| *why == Why::Access);
-        if is_access { Some(Why::Access) } else { self.closed.values().next().copied() }
+        self.closed.values().min().copied()
     }
 }
 
@@ -307,10 +306,7 @@ impl Import<'_> {
             return;
         }
         let is_exact = location.arg(0) == "=";
-        let mut why = Vec::new();
-        closes(location, is_exact, &mut why);
-        let access = why.contains(&Why::Access);
-        if let Some(why) = why.first().map(|first| if access { Why::Access } else { *first }) {
+        if let Some(why) = closes(location, is_exact) {
             self.close(location, is_exact.then(|| location.arg(1)), why, scope);
         }
     }
@@ -322,15 +318,8 @@ impl Import<'_> {
             _ => "warning: left out: it is run or answered by what is not taken over",
         };
         self.notes.differs(from, what);
-        let is_hidden = path.is_none() && closed::is_hidden(from.args.last().map_or("", String::as_str));
-        self.site.closed.push(Closed {
-            server: scope.server,
-            path: path.map(str::to_owned),
-            why,
-            is_hidden,
-            at: from.at.clone(),
-            what: from.to_string(),
-        });
+        let pattern = from.args.last().map_or("", String::as_str);
+        self.site.closed.push(Closed::by(from, scope.server, path, pattern, why));
     }
 
     fn route(&mut self, from: &Directive, path: &str, source: Source, scope: &Scope) {

@@ -113,7 +113,7 @@ impl Site {
 
     /// The configuration, imported from the file `name`. What two of its parts claim is the first one's.
     pub(super) fn toml(mut self, name: &str, notes: &mut Notes) -> String {
-        let name: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let name = name.replace(char::is_control, " ");
         let mut text = format!("# Imported from {name}. `sluicegate check` explains it.\n\n");
         self.close(notes);
         self.leave_out_private(notes);
@@ -137,8 +137,7 @@ impl Site {
             let _ = writeln!(text, "cert = {}\nkey = {}", Value::Array(cert), Value::Array(key));
         }
         for route in &self.routes {
-            let at: String =
-                route.at.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let at = route.at.to_string().replace(char::is_control, " ");
             let _ = writeln!(text, "\n# {at}\n[[route]]");
             if !route.hosts.is_empty() {
                 let _ = writeln!(text, "host = {}", texts(&route.hosts));

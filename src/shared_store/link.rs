@@ -139,12 +139,7 @@ impl Link {
 /// The password in the file at `path`.
 fn password(path: &Path) -> Result<String, LinkError> {
     let failed = |why: &dyn fmt::Display| LinkError(format!("password file {}: {why}", path.display()));
-    let file = named_file::open(path).map_err(|error| failed(&error))?;
-    if let Some(mode) = named_file::exposed(&file).map_err(|error| failed(&error))? {
-        let why =
-            format!("its mode {mode:03o} lets everyone on this machine read or write it; run chmod o-rw");
-        return Err(failed(&why));
-    }
+    let file = named_file::open_secret(path).map_err(|error| failed(&error))?;
     let bytes = named_file::read_at_most(file, MAX_PASSWORD).map_err(|error| failed(&error))?;
     let text = String::from_utf8(bytes).map_err(|_| failed(&"it is not UTF-8 text"))?;
     match text.trim_end_matches(['\r', '\n']) {

@@ -93,3 +93,11 @@ pub fn refusal<T: std::fmt::Debug>(result: Result<T, Status>) -> (Code, String) 
     });
     (status.code(), reason)
 }
+
+/// The next of a sequence of numbers that look random (Marsaglia's xorshift64) and are the same each time.
+pub(crate) fn xorshift(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}

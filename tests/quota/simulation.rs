@@ -10,6 +10,7 @@ use sluicegate::quota::client::{Grant, LeasedShare, ShareState};
 use sluicegate::quota::{Id, MICRO};
 
 use crate::book::{id, requests};
+use crate::fixture::xorshift;
 
 pub const CLIENTS: usize = 1000;
 pub const LIMIT: u64 = 1_000_000;
@@ -119,10 +120,7 @@ impl Fleet {
     }
 
     fn below(&mut self, n: u64) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random % n
+        xorshift(&mut self.random) % n
     }
 
     fn at(&mut self, after: Duration, event: Event) {
@@ -285,7 +283,7 @@ impl Fleet {
         client.epoch = epoch;
         let mut lower = false;
         for allocation in allocations {
-            lower |= client.standing.apply(now, word(epoch, &allocation));
+            lower |= client.standing.apply(now, grant(epoch, &allocation));
         }
         client.standing.renew(client.sent + TIMEOUT);
         let lapses = client.standing.lapses(now).map(|(lapse, _)| lapse - now);
@@ -319,7 +317,8 @@ impl Fleet {
     }
 }
 
-fn word(epoch: u64, allocation: &Allocation) -> Grant {
+/// What a client is told of its share.
+pub(super) fn grant(epoch: u64, allocation: &Allocation) -> Grant {
     Grant {
         epoch,
         version: allocation.version,

@@ -81,133 +81,91 @@ impl Alerts {
         }
         for route in self.server.routes() {
             if let Some(hub) = route.hub() {
-                counters
-                    .lost
-                    .insert(route.name().to_owned(), hub.counts().dropped() + hub.counts().expired());
+                let counts = hub.counts();
+                counters.lost.insert(route.name().to_owned(), counts.dropped() + counts.expired());
             }
         }
         counters
     }
 
     fn look(&mut self, now: Instant) -> BTreeMap<String, Alert> {
-        let mut found = BTreeMap::new();
+        let mut found = Found::default();
         self.look_at_counters(&mut found);
         self.look_at_state(&mut found);
         self.look_at_files(&mut found, now);
-        found
+        found.0
     }
 
-    fn look_at_counters(&self, found: &mut BTreeMap<String, Alert>) {
+    fn look_at_counters(&self, found: &mut Found) {
         let (Some((begin, old)), Some((end, new))) = (self.past.front(), self.past.back()) else { return };
         let lasted = (*end - *begin).as_secs_f64().max(1.0);
-        let mut add = |name: &str, of: &str, severity, text: String| {
-            let key = if of.is_empty() { name.to_owned() } else { format!("{name} {of}") };
-            found.insert(key, Alert { severity, text });
-        };
         let refused = new.refused.saturating_sub(old.refused);
         if refused > 0 {
-            add(
-                "SluicegateConnectionsRefused",
-                "",
-                "warning",
-                format!(
-                    "{refused} connections were refused in the last minute: max_connections or client_connections is reached."
-                ),
+            let text = format!(
+                "{refused} connections were refused in the last minute: max_connections or client_connections is reached."
             );
+            found.add("SluicegateConnectionsRefused", "", "warning", text);
         }
         let given_up = new.given_up.saturating_sub(old.given_up) as f64 / lasted;
         if given_up > 1.0 {
-            add(
-                "SluicegateReadersGivenUp",
-                "",
-                "warning",
-                format!("{given_up:.1} connections a second are closed, whose clients do not read."),
-            );
+            let text = format!("{given_up:.1} connections a second are closed, whose clients do not read.");
+            found.add("SluicegateReadersGivenUp", "", "warning", text);
         }
         if new.lines_lost > old.lines_lost {
-            add(
-                "SluicegateAccessLogLosesLines",
-                "",
-                "warning",
-                "The access log loses lines: its file or pipe takes them too slowly.".to_owned(),
-            );
+            let text = "The access log loses lines: its file or pipe takes them too slowly.";
+            found.add("SluicegateAccessLogLosesLines", "", "warning", text);
         }
         for (route, (all, errors)) in &new.responses {
             let (all_before, errors_before) = old.responses.get(route).copied().unwrap_or_default();
             // A route that a reload took away and another brought back counts from 0.
             let (all, errors) = (all.saturating_sub(all_before), errors.saturating_sub(errors_before));
             if all > 0 && errors.saturating_mul(20) > all {
-                add(
-                    "SluicegateServerErrors",
-                    route,
-                    "critical",
-                    format!("{errors} of {all} responses in the last minute were server errors."),
-                );
+                let text = format!("{errors} of {all} responses in the last minute were server errors.");
+                found.add("SluicegateServerErrors", route, "critical", text);
             }
         }
         for (route, lost) in &new.lost {
             let lost = lost.saturating_sub(old.lost.get(route).copied().unwrap_or(*lost));
             if lost > 0 {
-                add(
-                    "SluicegateEventsLost",
-                    route,
-                    "warning",
-                    format!("Subscribers lost {lost} events in the last minute."),
-                );
+                let text = format!("Subscribers lost {lost} events in the last minute.");
+                found.add("SluicegateEventsLost", route, "warning", text);
             }
         }
         let budgets = self.server.budgets();
-        for (nth, (limit, node)) in
-            [("server", budgets.server()), ("upload_server", budgets.uploads().parent())]
-                .into_iter()
-                .enumerate()
-        {
-            let share = |rate: Rate| {
-                new.passed[nth].saturating_sub(old.passed[nth]) as f64
-                    / lasted
-                    / rate.bytes_per_second() as f64
-            };
+        let limits = [("server", budgets.server()), ("upload_server", budgets.uploads().parent())];
+        for ((limit, node), (new, old)) in limits.into_iter().zip(new.passed.into_iter().zip(old.passed)) {
+            let passed = new.saturating_sub(old) as f64 / lasted;
+            let share = |rate: Rate| passed / rate.bytes_per_second() as f64;
             if lasted > 5.0 && node.in_force().rate.map(share).is_some_and(|share| share > 0.95) {
-                add(
-                    "SluicegateServerLimitFull",
-                    limit,
-                    "info",
-                    "The limit is full: transfers get their shares of it.".to_owned(),
-                );
+                let text = "The limit is full: transfers get their shares of it.";
+                found.add("SluicegateServerLimitFull", limit, "info", text);
             }
         }
     }
 
-    fn look_at_state(&self, found: &mut BTreeMap<String, Alert>) {
-        let mut add = |key: String, severity, text: String| found.insert(key, Alert { severity, text });
+    fn look_at_state(&self, found: &mut Found) {
         if self.server.is_shedding() {
-            add(
-                "SluicegateSheds".to_owned(),
-                "critical",
-                "New requests are turned away, because too much memory is held for clients.".to_owned(),
-            );
+            let text = "New requests are turned away, because too much memory is held for clients.";
+            found.add("SluicegateSheds", "", "critical", text);
         }
         for route in crate::admin::routes(&self.server) {
             if let Some(proxy) = route.source::<Proxy>() {
                 for upstream in proxy.upstreams().filter(|upstream| upstream.is_out) {
-                    let key = format!("SluicegateUpstreamDown {} {}", route.name(), upstream.name);
-                    add(key, "warning", "The last connection to this backend failed.".to_owned());
+                    let of = format!("{} {}", route.name(), upstream.name);
+                    let text = "The last connection to this backend failed.";
+                    found.add("SluicegateUpstreamDown", &of, "warning", text);
                 }
             }
             if let Some(hub) = route.hub() {
                 let gauges = hub.own_gauges().0;
                 if gauges.saturation > 0.8 {
-                    let key = format!("SluicegateEventQueuesFilling {}", route.name());
-                    add(
-                        key,
-                        "warning",
-                        format!("The fullest queue is at {:.0} %.", gauges.saturation * 100.0),
-                    );
+                    let text = format!("The fullest queue is at {:.0} %.", gauges.saturation * 100.0);
+                    found.add("SluicegateEventQueuesFilling", route.name(), "warning", text);
                 }
-                if gauges.suspended * 10 > gauges.suspended + gauges.subscribers {
-                    let key = format!("SluicegateSubscribersSuspended {}", route.name());
-                    let all = gauges.suspended + gauges.subscribers;
-                    add(key, "critical", format!("{} of {all} subscribers are suspended.", gauges.suspended));
+                let all = gauges.suspended + gauges.subscribers;
+                if gauges.suspended * 10 > all {
+                    let text = format!("{} of {all} subscribers are suspended.", gauges.suspended);
+                    found.add("SluicegateSubscribersSuspended", route.name(), "critical", text);
                 }
             }
         }
@@ -215,7 +173,7 @@ impl Alerts {
     }
 
     #[cfg(feature = "tls")]
-    fn look_at_certificates(&self, found: &mut BTreeMap<String, Alert>) {
+    fn look_at_certificates(&self, found: &mut Found) {
         let tls = self.server.extension::<crate::tls::NamedTls>().unwrap_or_default();
         let today = self.server.calendar().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         for (name, certificate) in
@@ -227,19 +185,16 @@ impl Alerts {
                 3..14 => ("SluicegateCertificateEnds", "warning"),
                 _ => continue,
             };
-            let text = format!(
-                "The certificate ends in {} days and {} hours: renew it.",
-                left / DAY,
-                left % DAY / 3600
-            );
-            found.insert(format!("{alert} {name} {}", certificate.source), Alert { severity, text });
+            let (days, hours) = (left / DAY, left % DAY / 3600);
+            let text = format!("The certificate ends in {days} days and {hours} hours: renew it.");
+            found.add(alert, &format!("{name} {}", certificate.source), severity, text);
         }
     }
 
     #[cfg(not(feature = "tls"))]
-    fn look_at_certificates(&self, _: &mut BTreeMap<String, Alert>) {}
+    fn look_at_certificates(&self, _: &mut Found) {}
 
-    fn look_at_files(&mut self, found: &mut BTreeMap<String, Alert>, now: Instant) {
+    fn look_at_files(&mut self, found: &mut Found, now: Instant) {
         if self.files.is_none_or(|(counted, _)| now - counted >= COUNTED) {
             let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
             let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
@@ -248,8 +203,20 @@ impl Alerts {
         }
         if let Some((_, share)) = self.files.filter(|(_, share)| *share > 0.9) {
             let text = format!("{:.0} % of the file descriptors that it may have are open.", share * 100.0);
-            found.insert("SluicegateFilesRunOut".to_owned(), Alert { severity: "critical", text });
+            found.add("SluicegateFilesRunOut", "", "critical", text);
         }
+    }
+}
+
+/// Alerts by name, and by what they are of where there are several.
+#[derive(Default)]
+struct Found(BTreeMap<String, Alert>);
+
+impl Found {
+    /// Adds the alert `name`, `of` one of several things or of none.
+    fn add(&mut self, name: &str, of: &str, severity: &'static str, text: impl Into<String>) {
+        let key = if of.is_empty() { name.to_owned() } else { format!("{name} {of}") };
+        self.0.insert(key, Alert { severity, text: text.into() });
     }
 }
 
@@ -272,9 +239,9 @@ mod tests {
         };
         let now = rt::clock().now();
         let found = |alerts: &Alerts| {
-            let mut found = BTreeMap::new();
+            let mut found = Found::default();
             alerts.look_at_counters(&mut found);
-            found.into_keys().collect::<Vec<_>>()
+            found.0.into_keys().collect::<Vec<_>>()
         };
         alerts.past = [(now, counters(1000)), (now + WINDOW, counters(3))].into();
         assert_eq!(found(&alerts), [""; 0]);

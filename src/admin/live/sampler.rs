@@ -225,12 +225,13 @@ impl Sampler {
     }
 
     /// The largest clients of `sums`.
-    fn listed_clients(&mut self, sums: HashMap<ClientKey, ClientSum>) -> BTreeMap<String, ClientRow> {
+    fn listed_clients(&mut self, mut sums: HashMap<ClientKey, ClientSum>) -> BTreeMap<String, ClientRow> {
         let samples = self.samples;
         self.clients.retain(|_, seen| seen.sample == samples);
         let mut order: Vec<(u64, ClientKey)> =
             self.clients.iter().map(|(key, seen)| (seen.rank(), key.clone())).collect();
-        order.sort_unstable_by_key(|(rank, key)| (Reverse(*rank), key.to_string()));
+        // A key's text is made once, not at each comparison.
+        order.sort_by_cached_key(|(rank, key)| (Reverse(*rank), key.to_string()));
         self.rest.clients = order.len().saturating_sub(MAX_CLIENTS) as u64;
         order.iter().enumerate().for_each(|(at, (_, key))| {
             if let Some(seen) = self.clients.get_mut(key) {
@@ -238,7 +239,6 @@ impl Sampler {
             }
         });
         order.truncate(MAX_CLIENTS);
-        let mut sums = sums;
         let row = |(_, key): (u64, ClientKey)| {
             let (seen, sum) = (self.clients.get(&key)?, sums.remove(&key)?);
             let ClientSum { class, transfers, held_by } = sum;

@@ -157,7 +157,8 @@ async fn led<T>(
     ask: impl AsyncFn(&mut Calls) -> Result<T, Status>,
 ) -> Result<T, CliError> {
     let mut connector = connector.clone();
-    for hops in 0.. {
+    let mut hops = 0;
+    loop {
         let mut calls = connect(&connector).await?;
         let status = match ask(&mut calls).await {
             Ok(answer) => return Ok(answer),
@@ -167,11 +168,11 @@ async fn led<T>(
             // No token goes out in the clear because somebody says so.
             Some(leader) if hops < MAX_HOPS && leader.is_tls() == connector.endpoint.is_tls() => {
                 connector.endpoint = leader;
+                hops += 1;
             }
             _ => return Err(refused(&status)),
         }
     }
-    unreachable!("the last hop has returned")
 }
 
 /// How often a command goes where a quota server says that the leader is.

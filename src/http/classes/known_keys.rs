@@ -55,12 +55,7 @@ impl fmt::Debug for SecretKey {
 pub(super) fn read(path: &Path) -> Result<Vec<SecretKey>, String> {
     let failed = |why: String| format!("keys in {}: {why}", excerpt(&path.display().to_string(), 300));
     let unreadable = |error: std::io::Error| failed(error.to_string());
-    let file = named_file::open(path).map_err(unreadable)?;
-    if let Some(mode) = named_file::exposed(&file).map_err(unreadable)? {
-        let text =
-            format!("its mode {mode:03o} lets everyone on this machine read or write it; run chmod o-rw");
-        return Err(failed(text));
-    }
+    let file = named_file::open_secret(path).map_err(unreadable)?;
     let bytes = named_file::read_at_most(file, MAX_FILE).map_err(unreadable)?;
     let text = String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8".to_owned()))?;
     let mut keys = Vec::new();

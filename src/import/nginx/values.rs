@@ -60,17 +60,15 @@ pub(super) fn can_redirect(directive: &Directive) -> bool {
 }
 
 /// What the directives in a location of a pattern close, those in one another too.
-pub(super) fn closes(location: &Directive, is_exact: bool, why: &mut Vec<Why>) {
-    for directive in location.inner() {
-        let status = directive.arg(0);
-        match directive.name.as_str() {
-            "location" => closes(directive, is_exact, why),
-            "return" if status.starts_with(['4', '5']) => why.push(Why::Access),
-            "return" if is_exact => {}
-            "return" | "proxy_pass" => why.push(Why::Script),
-            _ => why.extend(closed::by_nginx(directive)),
-        }
-    }
+pub(super) fn closes(location: &Directive, is_exact: bool) -> Option<Why> {
+    let why = |directive: &Directive| match directive.name.as_str() {
+        "location" => closes(directive, is_exact),
+        "return" if directive.arg(0).starts_with(['4', '5']) => Some(Why::Access),
+        "return" if is_exact => None,
+        "return" | "proxy_pass" => Some(Why::Script),
+        _ => closed::by_nginx(directive),
+    };
+    location.inner().iter().filter_map(why).min()
 }
 
 /// A size above zero: nginx's letters are those of this program, which has one for bytes too.

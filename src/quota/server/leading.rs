@@ -49,10 +49,7 @@ impl SharedBook {
     /// Has the server answer only while it leads, if it shares its store.
     pub(super) fn follow(&self) {
         if self.limits.shared.is_some() {
-            self.with_held(|held, now| {
-                let lease = held.book.settings().heartbeat_timeout / PART;
-                held.lead = Some(Lead::new(lease, now));
-            });
+            self.lead_state(|_, _| ());
         }
     }
 
@@ -136,7 +133,7 @@ impl SharedBook {
         }
     }
 
-    /// Calls `act` with what this server knows of who leads.
+    /// Calls `act` with what this server knows of who leads: nothing, the first time.
     fn lead_state<T>(&self, act: impl FnOnce(&mut Lead, crate::clock::Instant) -> T) -> T {
         self.with_held(|held, now| {
             let lease = held.book.settings().heartbeat_timeout / PART;

@@ -15,7 +15,7 @@ use testkit::certificates::Certificates;
 use testkit::folder::folder;
 use testkit::served::{Served, connect, files};
 use testkit::tls::TlsClient;
-use testkit::wait::soon;
+use testkit::wait::{soon, until};
 use testkit::wire;
 
 use super::{Secured, bind, settings};
@@ -58,9 +58,9 @@ fn charged(served: &Served) -> ClientKey {
 /// Ends a transfer: the next one is the only one then.
 fn end(stream: impl Sized, served: &Served) {
     drop(stream);
-    soon("no transfer", || {
+    until("there is no transfer", || {
         let reports = served.handle.connections_after(0, 10, 10);
-        reports.iter().all(|report| report.transfers.is_empty()).then_some(())
+        reports.iter().all(|report| report.transfers.is_empty())
     });
 }
 

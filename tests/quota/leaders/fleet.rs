@@ -11,8 +11,10 @@ use sluicegate::quota::book::{Beat, Book, BookSettings, Interest};
 use sluicegate::quota::client::{LeasedShare, ShareState};
 use sluicegate::quota::lead::{Lead, NewTerm, Reply};
 
-use super::parties::{Client, Said, Server, Store, grant};
+use super::parties::{Client, Said, Server, Store};
 use crate::book::{id, requests};
+use crate::fixture::xorshift;
+use crate::simulation::grant;
 
 const CLIENTS: usize = 60;
 const SERVERS: usize = 3;
@@ -139,10 +141,7 @@ impl Fleet {
     }
 
     fn below(&mut self, n: u64) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random % n
+        xorshift(&mut self.random) % n
     }
 
     fn up_to(&mut self, most: u64) -> Duration {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sluicegate::clock::Instant;
 use sluicegate::quota::Id;
 use sluicegate::quota::book::{Allocation, Beat, Book, BookError};
-use sluicegate::quota::client::{Grant, LeasedShare};
+use sluicegate::quota::client::LeasedShare;
 use sluicegate::quota::lead::{Lead, Reply};
 
 use super::fleet::LEASE;
@@ -89,16 +89,5 @@ impl Server {
             answer => answer,
         };
         Said::Granted(book.epoch(), answer.unwrap().allocations)
-    }
-}
-
-pub(super) fn grant(epoch: u64, allocation: &Allocation) -> Grant {
-    Grant {
-        epoch,
-        version: allocation.version,
-        rate: allocation.rate,
-        limit: allocation.limit.per_second(),
-        clients: allocation.clients as u32,
-        learning: allocation.learning,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
 
@@ -31,15 +31,7 @@ where
 impl<IO: AsyncBufRead> AsyncBufRead for Throttle<IO> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.project();
-        let reading = this.reading.get_mut();
-        let ahead = reading.ahead().len();
-        if ahead > 0 {
-            ready!(reading.poll_show(cx, ahead));
-            return Poll::Ready(Ok(reading.shown_ahead()));
-        }
-        let here = ready!(this.io.poll_fill_buf(cx))?;
-        let shown = ready!(reading.poll_show(cx, here.len()));
-        Poll::Ready(Ok(&here[..shown.min(here.len())]))
+        this.reading.get_mut().poll_fill_buf(cx, |cx| this.io.poll_fill_buf(cx))
     }
 
     fn consume(self: Pin<&mut Self>, bytes: usize) {

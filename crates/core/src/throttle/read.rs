@@ -82,6 +82,22 @@ impl Reading {
         Poll::Ready(turn)
     }
 
+    /// Shows bytes that were read ahead, or else some of those that `fill` finds in the reader's own buffer.
+    pub(super) fn poll_fill_buf<'a>(
+        &'a mut self,
+        cx: &mut Context<'_>,
+        fill: impl FnOnce(&mut Context<'_>) -> Poll<io::Result<&'a [u8]>>,
+    ) -> Poll<io::Result<&'a [u8]>> {
+        let ahead = self.ahead().len();
+        if ahead > 0 {
+            ready!(self.poll_show(cx, ahead));
+            return Poll::Ready(Ok(self.shown_ahead()));
+        }
+        let here = ready!(fill(cx))?;
+        let shown = ready!(self.poll_show(cx, here.len()));
+        Poll::Ready(Ok(&here[..shown.min(here.len())]))
+    }
+
     /// Requests a turn for bytes that the caller will be shown, unless some are shown already; counts them at once. Returns
     /// how many are shown.
     pub(super) fn poll_show(&mut self, cx: &mut Context<'_>, here: usize) -> Poll<usize> {

@@ -30,15 +30,7 @@ impl<IO: AsyncRead> AsyncRead for Throttle<IO> {
 impl<IO: AsyncBufRead> AsyncBufRead for Throttle<IO> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.project();
-        let reading = this.reading.get_mut();
-        let ahead = reading.ahead().len();
-        if ahead > 0 {
-            ready!(reading.poll_show(cx, ahead));
-            return Poll::Ready(Ok(reading.shown_ahead()));
-        }
-        let here = ready!(this.io.poll_fill_buf(cx))?;
-        let shown = ready!(reading.poll_show(cx, here.len()));
-        Poll::Ready(Ok(&here[..shown.min(here.len())]))
+        this.reading.get_mut().poll_fill_buf(cx, |cx| this.io.poll_fill_buf(cx))
     }
 
     fn consume(self: Pin<&mut Self>, bytes: usize) {
