@@ -8,7 +8,8 @@
 //!   another fails.
 //! - A new holder begins to lead one lease, and an eighth for clocks that run apart, after it *learned* that it holds it. By then
 //!   every earlier holder has ceased to, whether it heard of that or not.
-//! - A holder that could not renew in time begins again like a new one.
+//! - A holder that could not renew in time begins again like a new one. So does one that the store gave the lease anew, even
+//!   with the same number: somebody may have come between.
 //!
 //! Whoever leads decides by the time it was at before it asked whether it leads: a process that is stopped in between grants
 //! what it might have granted before it was stopped, under a lease that counts from before too.
@@ -19,6 +20,9 @@ use crate::clock::Instant;
 
 /// Renewals in the time of a lease.
 const RENEWALS: u32 = 3;
+
+/// Leases for which a server that cannot begin a term leaves the lead to the others.
+const SAT_OUT: u32 = 3;
 
 /// A server among those on one store.
 #[derive(Debug)]
@@ -31,9 +35,18 @@ pub struct Lead {
     ask_at: Instant,
 }
 
+/// One giving of the lease. The number alone does not say which: a store that was emptied counts anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// Grows with each giving, as long as the store keeps it.
+    pub number: u64,
+    /// The number of the server's question that it was the answer to. A server numbers its questions, each differently.
+    pub question: u64,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Held {
-    term: u64,
+    term: Term,
     /// When every earlier holder has ceased to lead.
     from: Instant,
     /// When this one must, unless it renews the lease (exclusive).
@@ -48,7 +61,7 @@ pub enum Reply {
     /// The server holds the lease, in this term.
     Held {
         /// The term.
-        term: u64,
+        term: Term,
     },
     /// Another server holds it.
     Other {
@@ -61,7 +74,7 @@ pub enum Reply {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewTerm {
     /// The term, which goes with each write to the store.
-    pub term: u64,
+    pub term: Term,
     /// When it may grant shares. Its learning begins then.
     pub from: Instant,
 }
@@ -83,7 +96,7 @@ impl Lead {
     }
 
     /// The term, if this server holds the lease as far as it knows; it may not lead yet.
-    pub fn term(&self) -> Option<u64> {
+    pub fn term(&self) -> Option<Term> {
         self.held.map(|held| held.term)
     }
 
@@ -117,7 +130,7 @@ impl Lead {
     }
 
     /// Notes that the server has what the store keeps.
-    pub fn ready(&mut self, term: u64) {
+    pub fn ready(&mut self, term: Term) {
         if let Some(held) = self.held.as_mut().filter(|held| held.term == term) {
             held.is_ready = true;
         }
@@ -128,11 +141,17 @@ impl Lead {
         self.held = None;
     }
 
+    /// Gives the lease up, and asks for it again when others have had time to take it.
+    pub fn sit_out(&mut self, now: Instant) {
+        self.step_down();
+        self.ask_at = now + self.lease * SAT_OUT;
+    }
+
     /// The term if this server leads at `now`.
     ///
     /// # Errors
     /// It does not; where the leader is, if that is known.
-    pub fn leads(&self, now: Instant) -> Result<u64, Option<&str>> {
+    pub fn leads(&self, now: Instant) -> Result<Term, Option<&str>> {
         match &self.held {
             Some(held) if held.is_ready && (held.from..held.until).contains(&now) => Ok(held.term),
             _ => Err(self.leader.as_deref()),
@@ -156,12 +175,14 @@ mod tests {
         Instant::from_millis(millis)
     }
 
-    const HELD: Reply = Reply::Held { term: 7 };
+    const TERM: Term = Term { number: 7, question: 1 };
+
+    const HELD: Reply = Reply::Held { term: TERM };
 
     fn leader() -> Lead {
         let mut lead = Lead::new(LEASE, at(0));
-        assert_eq!(lead.answered(at(0), at(10), HELD), Some(NewTerm { term: 7, from: at(910) }));
-        lead.ready(7);
+        assert_eq!(lead.answered(at(0), at(10), HELD), Some(NewTerm { term: TERM, from: at(910) }));
+        lead.ready(TERM);
         for sent in (200..=800).step_by(200) {
             assert_eq!(lead.answered(at(sent), at(sent + 10), HELD), None);
         }
@@ -171,7 +192,7 @@ mod tests {
     #[test]
     fn a_new_holder_waits_until_every_earlier_one_has_ceased() {
         let mut lead = leader();
-        for (now, expected) in [(909, Err(None)), (910, Ok(7)), (1599, Ok(7)), (1600, Err(None))] {
+        for (now, expected) in [(909, Err(None)), (910, Ok(TERM)), (1599, Ok(TERM)), (1600, Err(None))] {
             assert_eq!(lead.leads(at(now)), expected, "{now}");
         }
         assert_eq!(
@@ -186,18 +207,41 @@ mod tests {
     fn a_lease_counts_from_the_sending_of_its_renewal() {
         let mut lead = leader();
         assert_eq!(lead.answered(at(1000), at(1500), HELD), None);
-        assert_eq!((lead.leads(at(1799)), lead.leads(at(1800))), (Ok(7), Err(None)));
+        assert_eq!((lead.leads(at(1799)), lead.leads(at(1800))), (Ok(TERM), Err(None)));
         assert_eq!(lead.ask_at(), at(1000) + LEASE / RENEWALS);
     }
 
     #[test]
     fn a_holder_that_was_late_begins_again_even_if_nobody_came_between() {
         let mut lead = leader();
-        assert_eq!(lead.answered(at(1590), at(1600), HELD), Some(NewTerm { term: 7, from: at(2500) }));
+        assert_eq!(lead.answered(at(1590), at(1600), HELD), Some(NewTerm { term: TERM, from: at(2500) }));
         assert_eq!(lead.leads(at(1600)), Err(None), "it has not read the store anew");
-        lead.ready(7);
+        lead.ready(TERM);
         lead.answered(at(2000), at(2010), HELD);
-        assert_eq!((lead.leads(at(2499)), lead.leads(at(2500))), (Err(None), Ok(7)));
+        assert_eq!((lead.leads(at(2499)), lead.leads(at(2500))), (Err(None), Ok(TERM)));
+    }
+
+    #[test]
+    fn a_lease_that_was_given_anew_is_a_new_term_whatever_its_number() {
+        let mut lead = leader();
+        let anew = Term { number: 7, question: 6 };
+        let begun = lead.answered(at(1000), at(1010), Reply::Held { term: anew });
+        assert_eq!(begun, Some(NewTerm { term: anew, from: at(1910) }));
+        lead.ready(TERM);
+        lead.answered(at(1200), at(1210), Reply::Held { term: anew });
+        lead.answered(at(1900), at(1910), Reply::Held { term: anew });
+        assert_eq!(lead.leads(at(1910)), Err(None), "what was read before is no longer what is kept");
+        lead.ready(anew);
+        assert_eq!((lead.leads(at(1909)), lead.leads(at(1910))), (Err(None), Ok(anew)));
+    }
+
+    #[test]
+    fn a_server_that_cannot_begin_leaves_the_lead_to_others_for_some_leases() {
+        let mut lead = Lead::new(LEASE, at(0));
+        lead.answered(at(0), at(10), HELD);
+        lead.sit_out(at(20));
+        assert_eq!((lead.term(), lead.ask_at()), (None, at(20) + LEASE * SAT_OUT));
+        assert_eq!(lead.changes_at(at(20)), None);
     }
 
     #[test]
@@ -209,8 +253,11 @@ mod tests {
         lead.failed(at(1200));
         assert_eq!(lead.leads(at(1210)), Err(Some("http://b:9190")), "as far as it knows");
         assert_eq!(lead.ask_at(), at(1200) + LEASE / RENEWALS);
-        assert!(lead.answered(at(1400), at(1410), Reply::Held { term: 9 }).is_some());
-        lead.ready(7);
+        assert!(
+            lead.answered(at(1400), at(1410), Reply::Held { term: Term { number: 9, question: 5 } })
+                .is_some()
+        );
+        lead.ready(TERM);
         assert_eq!(
             lead.leads(at(2400)),
             Err(None),

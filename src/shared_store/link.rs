@@ -10,9 +10,10 @@ use redis::{AsyncConnectionConfig, RedisConnectionInfo};
 
 use super::source::{At, RedisSource};
 use super::stream::Io;
-use crate::clock::Sleep;
+use crate::clock::{Clock, Instant, Sleep};
 use crate::named_file;
 use crate::rt::{self, Connect};
+use crate::sync::Mutex;
 use crate::tls::{ClientTls, Stream};
 
 /// Bytes of the longest password.
@@ -31,7 +32,14 @@ impl Script {
 pub(crate) struct Link {
     source: RedisSource,
     tls: Option<ClientTls>,
-    open: tokio::sync::Mutex<Option<MultiplexedConnection>>,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    connection: Option<MultiplexedConnection>,
+    /// Which one that is.
+    nth: u64,
 }
 
 /// Why a call failed. Whether the script ran is not known.
@@ -61,7 +69,7 @@ impl Link {
         }
         let is_tls = matches!(source.at, At::Tcp { is_tls: true, .. });
         let tls = is_tls.then(|| ClientTls::for_unnamed(source.authorities.as_deref())).transpose();
-        Ok(Self { source, tls: tls.map_err(LinkError::of)?, open: tokio::sync::Mutex::default() })
+        Ok(Self { source, tls: tls.map_err(LinkError::of)?, open: Mutex::default() })
     }
 
     /// The store.
@@ -80,32 +88,37 @@ impl Link {
         args: &[&str],
         timeout: Duration,
     ) -> Result<Vec<String>, LinkError> {
-        let running = async {
-            let mut connection = self.connection().await?;
-            let mut call = script.0.prepare_invoke();
-            keys.iter().for_each(|key| _ = call.key(*key));
-            args.iter().for_each(|arg| _ = call.arg(*arg));
-            call.invoke_async(&mut connection).await.map_err(LinkError::of)
-        };
-        let late = async {
-            Sleep::lasting(rt::clock(), timeout).await;
-            Err(LinkError("it does not answer in time".to_owned()))
-        };
-        let result = running.or(late).await;
+        let end = rt::clock().now() + timeout;
+        let (mut connection, nth) = in_time(end, self.connection()).await?;
+        let mut call = script.0.prepare_invoke();
+        keys.iter().for_each(|key| _ = call.key(*key));
+        args.iter().for_each(|arg| _ = call.arg(*arg));
+        let answer = async { call.invoke_async(&mut connection).await.map_err(LinkError::of) };
+        let result = in_time(end, answer).await;
         if result.is_err() {
-            *self.open.lock().await = None;
+            let mut open = self.open.lock();
+            // Not one that was made since.
+            if open.nth == nth {
+                open.connection = None;
+            }
         }
         result
     }
 
-    async fn connection(&self) -> Result<MultiplexedConnection, LinkError> {
-        let mut open = self.open.lock().await;
-        if let Some(connection) = &*open {
-            return Ok(connection.clone());
+    /// The connection, and which one it is. Two calls that find none make one each: neither waits for the other.
+    async fn connection(&self) -> Result<(MultiplexedConnection, u64), LinkError> {
+        let opened = {
+            let open = self.open.lock();
+            open.connection.clone().map(|connection| (connection, open.nth))
+        };
+        if let Some(opened) = opened {
+            return Ok(opened);
         }
         let connection = self.connect().await?;
-        *open = Some(connection.clone());
-        Ok(connection)
+        let mut open = self.open.lock();
+        open.nth += 1;
+        open.connection = Some(connection.clone());
+        Ok((connection, open.nth))
     }
 
     async fn connect(&self) -> Result<MultiplexedConnection, LinkError> {
@@ -136,6 +149,15 @@ impl Link {
     }
 }
 
+/// What `call` results in, if it does so before `end`.
+async fn in_time<T>(end: Instant, call: impl Future<Output = Result<T, LinkError>>) -> Result<T, LinkError> {
+    let late = async {
+        Sleep::until(rt::clock(), end).await;
+        Err(LinkError("it does not answer in time".to_owned()))
+    };
+    call.or(late).await
+}
+
 /// The password in the file at `path`.
 fn password(path: &Path) -> Result<String, LinkError> {
     let failed = |why: &dyn fmt::Display| LinkError(format!("password file {}: {why}", path.display()));
@@ -145,5 +167,30 @@ fn password(path: &Path) -> Result<String, LinkError> {
     match text.trim_end_matches(['\r', '\n']) {
         "" => Err(failed(&"it is empty")),
         password => Ok(password.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rt::Listener;
+
+    #[test]
+    fn a_call_fails_after_its_own_timeout_also_while_another_one_connects() {
+        rt::block_on(async {
+            // Accepts, and says nothing.
+            let listener = Listener::bind_tcp(([127, 0, 0, 1], 0).into()).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let link = Link::new(format!("redis://127.0.0.1:{port}/1").parse().unwrap()).unwrap();
+            let script = Script::new("return {}");
+            let run = |timeout| link.run(&script, &[], &[], timeout);
+            let first = async {
+                let _ = run(Duration::from_secs(20)).await;
+                None
+            };
+            let second = async { run(Duration::from_millis(20)).await.err() };
+            let error = first.or(second).await.expect("the first one has its time still");
+            assert_eq!(error.to_string(), "it does not answer in time");
+        });
     }
 }

@@ -10,12 +10,15 @@ use super::store::{QuotaStore, QuotaStoreError};
 use super::{QuotaServerError, QuotaServerSettings};
 use crate::clock::Sleep;
 use crate::quota::book::{Book, BookSettings};
-use crate::quota::lead::{Lead, NewTerm};
+use crate::quota::lead::{Lead, NewTerm, Term};
 use crate::rt::Listener;
 
 /// The lease of the store is this part of a client's. It ends, another server asks for it, and waits as long again: all of
 /// that within the interval of heartbeats, which is a third of a client's lease.
 const PART: u32 = 10;
+
+/// How often a server tries to begin a term before it leaves the lead to another.
+const TRIES: u32 = 3;
 
 /// How long giving the lease back may take.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -29,6 +32,10 @@ pub(super) fn shared_limits(
     listeners: &[Listener],
 ) -> Result<Option<SharedLimits>, QuotaServerError> {
     let QuotaStore::Redis(source) = &settings.store else { return Ok(None) };
+    if (settings.book.heartbeat_timeout / PART).as_millis() == 0 {
+        let text = "the heartbeat timeout is too short for a shared store: give it at least 10 ms (--heartbeat-timeout)";
+        return Err(QuotaServerError(text.to_owned()));
+    }
     let address = match &settings.advertise {
         Some(endpoint) => endpoint.to_string(),
         None => {
@@ -57,7 +64,7 @@ impl SharedBook {
     pub(super) async fn lead(&self) {
         let Some(shared) = &self.limits.shared else { return std::future::pending().await };
         let mut told = Told::default();
-        let mut begins: Option<NewTerm> = None;
+        let (mut begins, mut tries): (Option<NewTerm>, u32) = (None, 0);
         loop {
             let (ask_at, due) = self.lead_state(|lead, now| {
                 (lead.ask_at(), lead.changes_at(now).map_or(lead.ask_at(), |at| at.min(lead.ask_at())))
@@ -81,10 +88,19 @@ impl SharedBook {
                 let holds = self.lead_state(|lead, _| lead.term());
                 begins = begins.filter(|term| holds == Some(term.term));
                 if let Some(term) = begins {
-                    match self.begin(shared, term, lease / 2).await {
-                        Ok(()) => begins = None,
-                        Err(error) => log::warn!(error:%; "this quota server cannot lead"),
+                    let begun = self.begin(shared, term, lease / 2).await;
+                    tries = if begun.is_ok() { 0 } else { tries + 1 };
+                    if begun.is_ok() || tries == TRIES {
+                        begins = None;
                     }
+                    if tries == TRIES {
+                        // Perhaps another can.
+                        tries = 0;
+                        self.lead_state(Lead::sit_out);
+                        // If that fails the lease runs out before this server asks again.
+                        let _ = shared.release(lease / 2).await;
+                    }
+                    told.begun(begun);
                 }
             }
             let standing = self.lead_state(|lead, now| match lead.leads(now) {
@@ -147,11 +163,13 @@ impl SharedBook {
 struct Told {
     standing: Option<Standing>,
     is_away: bool,
+    /// Why it could not begin a term.
+    cannot: Option<QuotaStoreError>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
 enum Standing {
-    Leads(u64),
+    Leads(Term),
     Follows(Option<String>),
 }
 
@@ -169,13 +187,21 @@ impl Told {
         self.is_away = trouble.is_some();
     }
 
+    fn begun(&mut self, begun: Result<(), QuotaStoreError>) {
+        let error = begun.err();
+        if let Some(error) = error.as_ref().filter(|error| self.cannot.as_ref() != Some(*error)) {
+            log::warn!(error:%; "this quota server cannot lead; trying again, and leaving the lead to another");
+        }
+        self.cannot = error;
+    }
+
     /// Returns whether it has changed.
     fn standing(&mut self, standing: Standing) -> bool {
         if self.standing.as_ref() == Some(&standing) {
             return false;
         }
         match &standing {
-            Standing::Leads(term) => log::info!(term; "this quota server leads"),
+            Standing::Leads(term) => log::info!(term = term.number; "this quota server leads"),
             Standing::Follows(Some(leader)) => log::info!(leader:%; "another quota server leads"),
             Standing::Follows(None) if matches!(self.standing, Some(Standing::Leads(_))) => {
                 log::warn!("this quota server leads no longer: it could not keep its lease");

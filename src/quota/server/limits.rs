@@ -15,6 +15,7 @@ use crate::clock::Instant;
 use crate::quota::book::{Book, BookError, ResourceView};
 use crate::quota::by_hand::{ByHand, Setting};
 use crate::quota::id::Id;
+use crate::quota::lead::Term;
 use crate::quota::limit::{NamedLimit, ResourceLimit};
 use crate::rt;
 use crate::sync::Mutex;
@@ -86,7 +87,7 @@ impl Limits {
     /// Keeps a setting.
     async fn put(
         &self,
-        term: Option<u64>,
+        term: Option<Term>,
         resource: &Id,
         setting: Option<Setting>,
     ) -> Result<(), ChangeError> {
@@ -191,11 +192,14 @@ impl SharedBook {
         change: Change,
     ) -> Result<Option<ResourceView>, ChangeError> {
         let _turn = self.limits.turn.lock().await;
-        let (term, checked) = self.leading_in_term(|book, now| match change {
-            Change::Set(limit) => book.check_limit(now, resource, limit).map_err(ChangeError::Book),
-            Change::Delete => book.resource(now, resource).map(drop).map_err(ChangeError::Book),
-            Change::Reset if self.limits.is_by_hand(resource) => Ok(()),
-            Change::Reset => Err(ChangeError::NotByHand(resource.clone())),
+        let (term, (epoch, checked)) = self.leading_in_term(|book, now| {
+            let checked = match change {
+                Change::Set(limit) => book.check_limit(now, resource, limit).map_err(ChangeError::Book),
+                Change::Delete => book.resource(now, resource).map(drop).map_err(ChangeError::Book),
+                Change::Reset if self.limits.is_by_hand(resource) => Ok(()),
+                Change::Reset => Err(ChangeError::NotByHand(resource.clone())),
+            };
+            (book.epoch(), checked)
         })?;
         checked?;
         let setting = match change {
@@ -205,7 +209,24 @@ impl SharedBook {
             Change::Reset => None,
         };
         self.limits.put(term, resource, setting).await?;
-        self.with(|book, now| {
+        self.make(epoch, resource, change, setting)
+    }
+
+    /// Makes a change that the store keeps, in the book of this `epoch`.
+    ///
+    /// # Errors
+    /// Meanwhile this server leads no longer, or has begun another term: what that read may be older than the change.
+    fn make(
+        &self,
+        epoch: u64,
+        resource: &Id,
+        change: Change,
+        setting: Option<Setting>,
+    ) -> Result<Option<ResourceView>, ChangeError> {
+        let made = self.leading(|book, now| {
+            if book.epoch() != epoch {
+                return Err(overtaken());
+            }
             let limit = match change {
                 Change::Set(limit) => Some(limit),
                 Change::Delete => None,
@@ -216,8 +237,18 @@ impl SharedBook {
             let replaced = replace(book, now, resource, limit).map_err(ChangeError::Book)?;
             self.limits.by_hand.lock().put(resource, setting);
             Ok(replaced)
-        })
+        });
+        made.unwrap_or_else(|_| Err(overtaken()))
     }
+}
+
+fn overtaken() -> ChangeError {
+    let error = QuotaStoreError("the term of this server ended before the change was made".to_owned());
+    #[cfg(feature = "redis")]
+    return ChangeError::SharedStore(error);
+    // Without a shared store there are no terms.
+    #[cfg(not(feature = "redis"))]
+    ChangeError::Store(error)
 }
 
 /// Gives `resource` this limit, or none, whatever it counted before.
@@ -232,4 +263,39 @@ fn replace(
         book.delete_limit(now, resource)?;
     }
     limit.map(|limit| book.set_limit(now, resource, limit)).transpose()
+}
+
+#[cfg(all(test, feature = "redis"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+    use crate::quota::book::BookSettings;
+    use crate::quota::lead::{Lead, Reply};
+
+    #[test]
+    fn a_change_is_made_in_the_term_that_it_was_kept_in_or_not_at_all() {
+        let (clock, lease) = (Arc::new(ManualClock::new()), Duration::from_secs(3));
+        let new = |epoch| Book::new(BookSettings::default(), epoch, clock.now());
+        let shared = SharedBook::new(new(1), Arc::clone(&clock) as Arc<dyn Clock>);
+        let (resource, limit): (Id, ResourceLimit) = ("r".parse().unwrap(), "1m".parse().unwrap());
+        let make = || shared.make(1, &resource, Change::Set(limit), Some(Setting::Set(limit)));
+        let is_made = || {
+            let is_there = shared.with(|book, now| book.resource(now, &resource).is_ok());
+            assert_eq!(is_there, shared.limits.is_by_hand(&resource));
+            is_there
+        };
+        let now = clock.now();
+        let mut lead = Lead::new(lease, now);
+        let begun = lead.answered(now, now, Reply::Held { term: Term { number: 1, question: 1 } }).unwrap();
+        shared.with_held(|held, _| held.lead = Some(lead));
+        assert_eq!((make().unwrap_err(), is_made()), (overtaken(), false), "another term is being begun");
+        shared.with_held(|held, _| held.lead = None);
+        shared.with_held(|held, _| held.book = new(2));
+        assert_eq!((make().unwrap_err(), is_made()), (overtaken(), false), "it has begun");
+        shared.with_held(|held, _| held.book = new(1));
+        assert_eq!((make().unwrap().unwrap().limit, is_made()), (limit, true));
+        assert!(begun.from > now);
+    }
 }

@@ -9,7 +9,7 @@ use super::limits::Limits;
 use super::schedules::{QuotaSchedule, Schedules};
 use crate::clock::{Clock, Instant, Sleep};
 use crate::quota::book::Book;
-use crate::quota::lead::Lead;
+use crate::quota::lead::{Lead, Term};
 use crate::sync::Mutex;
 
 pub(super) struct SharedBook {
@@ -70,7 +70,7 @@ impl SharedBook {
     pub(super) fn leading_in_term<T>(
         &self,
         act: impl FnOnce(&mut Book, Instant) -> T,
-    ) -> Result<(Option<u64>, T), NotLeader> {
+    ) -> Result<(Option<Term>, T), NotLeader> {
         self.with_held(|held, now| {
             // By the time that `act` decides by, too: a process may be stopped between the two.
             let term = held.lead.as_ref().map(|lead| lead.leads(now)).transpose();

@@ -1,35 +1,39 @@
 //! What quota servers share in a store: who of them leads, and the limits that were set by hand.
 //!
 //! Three keys, which stand on one node of a cluster: `{PREFIX:quota}:leader` (a hash that expires), `:term` (the number of the
-//! last leader) and `:limits` (a hash: by resource, `100m` or `deleted`). A write says its term; one of a server that is no
-//! longer the leader changes nothing.
+//! last leader) and `:limits` (a hash: by resource, `100m` or `deleted`). A write says its term and its own number; one of a
+//! server that is no longer the leader, or one that comes behind a later one, changes nothing.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::store::QuotaStoreError;
 use crate::quota::by_hand::{ByHand, Setting};
 use crate::quota::id::Id;
-use crate::quota::lead::Reply;
+use crate::quota::lead::{Reply, Term};
 use crate::shared_store::{Link, RedisSource, Script};
 
-/// Gives the lease to the caller if nobody has it, or the caller.
+/// Gives the lease to the caller if nobody has it, or the caller. Says at which of the caller's questions it was given: the
+/// answer to that one may have been lost.
 const ASK: &str = "
-local held = redis.call('HMGET', KEYS[1], 'id', 'term', 'address')
+local held = redis.call('HMGET', KEYS[1], 'id', 'term', 'address', 'question')
 if held[1] and held[1] ~= ARGV[1] then return {'other', held[3]} end
-local term = held[2]
-if not held[1] then term = redis.call('INCR', KEYS[2]) end
-redis.call('HSET', KEYS[1], 'id', ARGV[1], 'term', term, 'address', ARGV[2])
+local term, question = held[2], held[4]
+if not held[1] then term, question = redis.call('INCR', KEYS[2]), ARGV[4] end
+redis.call('HSET', KEYS[1], 'id', ARGV[1], 'term', term, 'address', ARGV[2], 'question', question)
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return {'held', tostring(term)}
+return {'held', tostring(term), question}
 ";
 
 const READ: &str = "return redis.call('HGETALL', KEYS[1])";
 
-/// Keeps a setting, if the caller still leads.
+/// Keeps a setting, if the caller still leads and no later setting of it is kept.
 const PUT: &str = "
-local held = redis.call('HMGET', KEYS[1], 'id', 'term')
-if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return {'stale'} end
+local held = redis.call('HMGET', KEYS[1], 'id', 'term', 'question', 'put')
+if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] or held[3] ~= ARGV[5] then return {'stale'} end
+if held[4] and tonumber(held[4]) >= tonumber(ARGV[6]) then return {'late'} end
+redis.call('HSET', KEYS[1], 'put', ARGV[6])
 if ARGV[4] == '' then redis.call('HDEL', KEYS[2], ARGV[3]) else redis.call('HSET', KEYS[2], ARGV[3], ARGV[4]) end
 return {'kept'}
 ";
@@ -55,6 +59,9 @@ pub(super) struct SharedLimits {
     read: Script,
     put: Script,
     release: Script,
+    /// Questions asked, and settings put.
+    questions: AtomicU64,
+    puts: AtomicU64,
 }
 
 impl SharedLimits {
@@ -75,6 +82,8 @@ impl SharedLimits {
             read: Script::new(READ),
             put: Script::new(PUT),
             release: Script::new(RELEASE),
+            questions: AtomicU64::new(0),
+            puts: AtomicU64::new(0),
         })
     }
 
@@ -86,14 +95,22 @@ impl SharedLimits {
     /// Asks for the lease, or to have it longer.
     pub(super) async fn ask(&self, lease: Duration, timeout: Duration) -> Result<Reply, QuotaStoreError> {
         let lease = lease.as_millis().to_string();
+        let question = next(&self.questions);
         let answer = self
             .link
-            .run(&self.ask, &[&self.leader, &self.term], &[&self.id, &self.address, &lease], timeout)
+            .run(
+                &self.ask,
+                &[&self.leader, &self.term],
+                &[&self.id, &self.address, &lease, &question],
+                timeout,
+            )
             .await
             .map_err(|error| self.failed(&error))?;
         match answer.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-            ["held", term] => {
-                let term = term.parse().map_err(|_| self.failed(&"the number of its leader is not valid"))?;
+            ["held", number, question] => {
+                let parsed =
+                    number.parse().and_then(|number| Ok(Term { number, question: question.parse()? }));
+                let term = parsed.map_err(|_| self.failed(&"the number of its leader is not valid"))?;
                 Ok(Reply::Held { term })
             }
             ["other", leader] => Ok(Reply::Other { leader: leader.to_owned() }),
@@ -117,15 +134,17 @@ impl SharedLimits {
     /// It does not, or the store cannot be reached. It may be kept all the same if the store did not answer.
     pub(super) async fn put(
         &self,
-        term: u64,
+        term: Term,
         resource: &Id,
         setting: Option<Setting>,
     ) -> Result<(), QuotaStoreError> {
-        let (term, word) = (term.to_string(), setting.map_or_else(String::new, Setting::word));
-        let args = [self.id.as_str(), &term, resource.as_str(), &word];
+        let (number, question) = (term.number.to_string(), term.question.to_string());
+        let (word, put) = (setting.map_or_else(String::new, Setting::word), next(&self.puts));
+        let args = [self.id.as_str(), &number, resource.as_str(), &word, &question, &put];
         let answer = self.link.run(&self.put, &[&self.leader, &self.limits], &args, PUT_TIMEOUT).await;
         match answer.map_err(|error| self.failed(&error))?.first().map(String::as_str) {
             Some("kept") => Ok(()),
+            Some("late") => Err(QuotaStoreError("a later change is kept; ask again".to_owned())),
             Some("stale") => Err(QuotaStoreError("another server leads now; ask again".to_owned())),
             _ => Err(self.failed(&"its answer is not valid")),
         }
@@ -140,4 +159,8 @@ impl SharedLimits {
     fn failed(&self, why: &dyn std::fmt::Display) -> QuotaStoreError {
         QuotaStoreError(format!("store {}: {why}", self.link.source()))
     }
+}
+
+fn next(counter: &AtomicU64) -> String {
+    (counter.fetch_add(1, Ordering::Relaxed) + 1).to_string()
 }

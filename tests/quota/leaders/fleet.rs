@@ -57,6 +57,7 @@ enum Event {
     Kill,
     Stall,
     Store,
+    Emptied,
     Churn,
 }
 
@@ -83,6 +84,7 @@ pub(super) struct Fleet {
     clients: Vec<Client>,
     born: u64,
     epochs: u64,
+    questions: u64,
     leased: u128,
     safe: u128,
     led_at: Instant,
@@ -123,6 +125,7 @@ impl Fleet {
             clients: (0..CLIENTS).map(client).collect(),
             born: CLIENTS as u64,
             epochs: 0,
+            questions: 0,
             leased: 0,
             safe: 0,
             led_at: Instant::ZERO,
@@ -199,6 +202,7 @@ impl Fleet {
             Event::Kill => self.kill(),
             Event::Stall => self.stall(),
             Event::Store => self.upset_store(),
+            Event::Emptied => self.empty_store(),
             Event::Churn => self.churn(),
         }
     }
@@ -231,7 +235,8 @@ impl Fleet {
         if self.below(4) == 0 {
             self.replica = self.store.clone();
         }
-        let reply = (!is_lost).then(|| self.store.ask(self.now, server, life));
+        self.questions += 1;
+        let reply = (!is_lost).then(|| self.store.ask(self.now, server, life, self.questions));
         let reply = reply.filter(|_| !self.is_lost());
         let waits = if reply.is_some() { back } else { LEASE / 3 };
         self.at(waits, Event::Replied(server, life, sent, reply));

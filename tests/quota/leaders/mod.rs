@@ -11,7 +11,9 @@ use std::time::Duration;
 use sluicegate::clock::Instant;
 use sluicegate::quota::MICRO;
 
-use fleet::{Figures, Fleet, LIMIT, TIMEOUT, Trouble};
+use fleet::{Figures, Fleet, LEASE, LIMIT, TIMEOUT, Trouble};
+use parties::Store;
+use sluicegate::quota::lead::Lead;
 
 /// Of the limit, in per cent.
 struct Row {
@@ -81,4 +83,41 @@ fn the_simulation_finds_leaders_that_do_not_look_at_the_end_of_their_lease() {
         Fleet::new(careless, 0x5eed * seed).run(Instant::ZERO + Duration::from_secs(7200)).is_some()
     });
     assert!(found);
+}
+
+/// Whether two servers lead at the same time, on a store that is emptied twice within a lease while `question` numbers what
+/// they ask.
+fn both_lead(question: impl Fn(u64) -> u64) -> bool {
+    let at = |millis: u64| Instant::ZERO + Duration::from_millis(millis);
+    let (mut store, mut asked) = (Store::default(), 0);
+    let mut leads = [Lead::new(LEASE, at(0)), Lead::new(LEASE, at(0))];
+    let mut ask = |store: &mut Store, leads: &mut [Lead; 2], server: usize, now: u64| {
+        asked += 1;
+        let reply = store.ask(at(now), server, 1, question(asked));
+        if let Some(new) = leads[server].answered(at(now), at(now), reply) {
+            leads[server].ready(new.term);
+        }
+    };
+    for now in (0..=8000).step_by(1000) {
+        ask(&mut store, &mut leads, 0, now);
+    }
+    assert!(leads[0].leads(at(8000)).is_ok());
+    store = Store::default();
+    // The other one is first, and renews; then it is cut off.
+    ask(&mut store, &mut leads, 1, 8100);
+    ask(&mut store, &mut leads, 1, 9100);
+    store = Store::default();
+    (9200..13_000).step_by(100).any(|now| {
+        if (now - 9200) % 1000 == 0 {
+            ask(&mut store, &mut leads, 0, now);
+        }
+        leads.iter().all(|lead| lead.leads(at(now)).is_ok())
+    })
+}
+
+#[test]
+fn a_store_that_is_emptied_twice_within_a_lease_makes_no_second_leader() {
+    assert!(!both_lead(|question| question));
+    // The number of the term alone, which is 1 each time, would.
+    assert!(both_lead(|_| 0));
 }

@@ -6,7 +6,7 @@ use sluicegate::clock::Instant;
 use sluicegate::quota::Id;
 use sluicegate::quota::book::{Allocation, Beat, Book, BookError};
 use sluicegate::quota::client::LeasedShare;
-use sluicegate::quota::lead::{Lead, Reply};
+use sluicegate::quota::lead::{Lead, Reply, Term};
 
 use super::fleet::LEASE;
 
@@ -20,7 +20,7 @@ pub(super) enum Said {
 /// The store's lease of the leader.
 #[derive(Clone, Default)]
 pub(super) struct Store {
-    pub(super) record: Option<(u64, usize, u64, Instant)>,
+    pub(super) record: Option<(Term, usize, u64, Instant)>,
     pub(super) term: u64,
     /// What its clock is ahead, in nanoseconds.
     pub(super) ahead: u64,
@@ -28,8 +28,8 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// What the script does for the server `server` in its life `life`.
-    pub(super) fn ask(&mut self, now: Instant, server: usize, life: u64) -> Reply {
+    /// What the script does for this question of the server `server` in its life `life`.
+    pub(super) fn ask(&mut self, now: Instant, server: usize, life: u64, question: u64) -> Reply {
         let now = now + Duration::from_nanos(self.ahead);
         let expires = now + LEASE;
         match &mut self.record {
@@ -42,8 +42,9 @@ impl Store {
             }
             _ => {
                 self.term += 1;
-                self.record = Some((self.term, server, life, expires));
-                Reply::Held { term: self.term }
+                let term = Term { number: self.term, question };
+                self.record = Some((term, server, life, expires));
+                Reply::Held { term }
             }
         }
     }

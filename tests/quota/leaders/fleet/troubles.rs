@@ -38,13 +38,22 @@ impl Fleet {
                 let away = self.store.away_until;
                 self.store = Store { away_until: away, ..self.replica.clone() };
             }
-            2 => self.store = Store { away_until: self.store.away_until, ..Store::default() },
+            2 => {
+                self.empty_store();
+                // Sometimes again within the lease.
+                let soon = self.up_to(6000);
+                self.at(soon, Event::Emptied);
+            }
             _ => {
                 let ahead = self.below(60_000);
                 self.store.ahead = ahead * 1_000_000;
             }
         }
         self.again(self.trouble.store, Event::Store);
+    }
+
+    pub(super) fn empty_store(&mut self) {
+        self.store = Store { away_until: self.store.away_until, ..Store::default() };
     }
 
     pub(super) fn churn(&mut self) {
