@@ -18,6 +18,10 @@ use std::time::Duration;
 
 use crate::clock::Instant;
 
+/// The lease of the lead is this part of a client's. It ends, another server asks for it, and waits as long again: all of
+/// that within the interval of heartbeats, which is a third of a client's lease.
+pub const PART: u32 = 10;
+
 /// Renewals in the time of a lease.
 const RENEWALS: u32 = 3;
 
@@ -49,6 +53,8 @@ struct Held {
     term: Term,
     /// When every earlier holder has ceased to lead.
     from: Instant,
+    /// The longest lease of a client that an earlier holder may have granted.
+    longest: Duration,
     /// When this one must, unless it renews the lease (exclusive).
     until: Instant,
     /// The server is ready: it has what the store keeps.
@@ -62,6 +68,8 @@ pub enum Reply {
     Held {
         /// The term.
         term: Term,
+        /// The longest heartbeat timeout of those whose leases may still run: servers may have different ones.
+        longest: Duration,
     },
     /// Another server holds it.
     Other {
@@ -77,12 +85,14 @@ pub struct NewTerm {
     pub term: Term,
     /// When it may grant shares. Its learning begins then.
     pub from: Instant,
+    /// How long after that a client's lease of an earlier term may run.
+    pub longest: Duration,
 }
 
 impl Lead {
-    /// A server that asks at once. `lease` is that of the store, the same for all servers.
-    pub fn new(lease: Duration, now: Instant) -> Self {
-        Self { lease, held: None, leader: None, ask_at: now }
+    /// A server that asks at once. `timeout` is its heartbeat timeout: how long clients' leases last.
+    pub fn new(timeout: Duration, now: Instant) -> Self {
+        Self { lease: timeout / PART, held: None, leader: None, ask_at: now }
     }
 
     /// How long the store gives the lease for.
@@ -103,12 +113,12 @@ impl Lead {
     /// Takes the store's answer to what was sent at `sent`. Returns the term, if it is a new one.
     pub fn answered(&mut self, sent: Instant, now: Instant, reply: Reply) -> Option<NewTerm> {
         self.ask_at = sent + self.lease / RENEWALS;
-        let term = match reply {
+        let (term, longest) = match reply {
             Reply::Other { leader } => {
                 (self.held, self.leader) = (None, Some(leader));
                 return None;
             }
-            Reply::Held { term } => term,
+            Reply::Held { term, longest } => (term, longest),
         };
         self.leader = None;
         let until = sent + self.lease;
@@ -119,9 +129,17 @@ impl Lead {
             held.until = held.until.max(until);
             return None;
         }
-        let from = now + self.lease + self.lease / 8;
-        self.held = Some(Held { term, from, until, is_ready: false });
-        Some(NewTerm { term, from })
+        let before = self.lease.max(longest / PART);
+        let from = now + before + before / 8;
+        self.held = Some(Held { term, from, longest, until, is_ready: false });
+        Some(NewTerm { term, from, longest })
+    }
+
+    /// The term if it has lasted so long that every lease of an earlier one has run out: from then on the store need know
+    /// no longer timeout than this server's.
+    pub fn settled(&self, now: Instant) -> Option<Term> {
+        let term = self.leads(now).ok()?;
+        self.held.filter(|held| held.from + held.longest <= now).map(|_| term)
     }
 
     /// Notes that the store did not answer, or not sensibly. Whoever leads goes on until its lease ends.
@@ -170,6 +188,7 @@ mod tests {
     use super::*;
 
     const LEASE: Duration = Duration::from_millis(800);
+    const TIMEOUT: Duration = Duration::from_millis(8000);
 
     const fn at(millis: u64) -> Instant {
         Instant::from_millis(millis)
@@ -177,11 +196,19 @@ mod tests {
 
     const TERM: Term = Term { number: 7, question: 1 };
 
-    const HELD: Reply = Reply::Held { term: TERM };
+    const HELD: Reply = held(TERM);
+
+    const fn held(term: Term) -> Reply {
+        Reply::Held { term, longest: TIMEOUT }
+    }
+
+    const fn begun(term: Term, from: u64) -> Option<NewTerm> {
+        Some(NewTerm { term, from: at(from), longest: TIMEOUT })
+    }
 
     fn leader() -> Lead {
-        let mut lead = Lead::new(LEASE, at(0));
-        assert_eq!(lead.answered(at(0), at(10), HELD), Some(NewTerm { term: TERM, from: at(910) }));
+        let mut lead = Lead::new(TIMEOUT, at(0));
+        assert_eq!(lead.answered(at(0), at(10), HELD), begun(TERM, 910));
         lead.ready(TERM);
         for sent in (200..=800).step_by(200) {
             assert_eq!(lead.answered(at(sent), at(sent + 10), HELD), None);
@@ -214,7 +241,7 @@ mod tests {
     #[test]
     fn a_holder_that_was_late_begins_again_even_if_nobody_came_between() {
         let mut lead = leader();
-        assert_eq!(lead.answered(at(1590), at(1600), HELD), Some(NewTerm { term: TERM, from: at(2500) }));
+        assert_eq!(lead.answered(at(1590), at(1600), HELD), begun(TERM, 2500));
         assert_eq!(lead.leads(at(1600)), Err(None), "it has not read the store anew");
         lead.ready(TERM);
         lead.answered(at(2000), at(2010), HELD);
@@ -225,19 +252,36 @@ mod tests {
     fn a_lease_that_was_given_anew_is_a_new_term_whatever_its_number() {
         let mut lead = leader();
         let anew = Term { number: 7, question: 6 };
-        let begun = lead.answered(at(1000), at(1010), Reply::Held { term: anew });
-        assert_eq!(begun, Some(NewTerm { term: anew, from: at(1910) }));
+        assert_eq!(lead.answered(at(1000), at(1010), held(anew)), begun(anew, 1910));
         lead.ready(TERM);
-        lead.answered(at(1200), at(1210), Reply::Held { term: anew });
-        lead.answered(at(1900), at(1910), Reply::Held { term: anew });
+        lead.answered(at(1200), at(1210), held(anew));
+        lead.answered(at(1900), at(1910), held(anew));
         assert_eq!(lead.leads(at(1910)), Err(None), "what was read before is no longer what is kept");
         lead.ready(anew);
         assert_eq!((lead.leads(at(1909)), lead.leads(at(1910))), (Err(None), Ok(anew)));
     }
 
     #[test]
+    fn servers_with_other_timeouts_are_waited_for_and_forgotten_when_their_leases_have_run_out() {
+        let mut lead = Lead::new(TIMEOUT, at(0));
+        let longest = TIMEOUT * 2;
+        let reply = Reply::Held { term: TERM, longest };
+        assert_eq!(
+            lead.answered(at(0), at(10), reply.clone()),
+            Some(NewTerm { term: TERM, from: at(1810), longest })
+        );
+        lead.ready(TERM);
+        for sent in (200..=20_000).step_by(200) {
+            lead.answered(at(sent), at(sent), reply.clone());
+            let is_over = sent >= 1810 + 16_000;
+            assert_eq!(lead.settled(at(sent)), is_over.then_some(TERM), "{sent}");
+        }
+        assert_eq!(lead.settled(at(20_800)), None, "it leads no longer");
+    }
+
+    #[test]
     fn a_server_that_cannot_begin_leaves_the_lead_to_others_for_some_leases() {
-        let mut lead = Lead::new(LEASE, at(0));
+        let mut lead = Lead::new(TIMEOUT, at(0));
         lead.answered(at(0), at(10), HELD);
         lead.sit_out(at(20));
         assert_eq!((lead.term(), lead.ask_at()), (None, at(20) + LEASE * SAT_OUT));
@@ -253,10 +297,7 @@ mod tests {
         lead.failed(at(1200));
         assert_eq!(lead.leads(at(1210)), Err(Some("http://b:9190")), "as far as it knows");
         assert_eq!(lead.ask_at(), at(1200) + LEASE / RENEWALS);
-        assert!(
-            lead.answered(at(1400), at(1410), Reply::Held { term: Term { number: 9, question: 5 } })
-                .is_some()
-        );
+        assert!(lead.answered(at(1400), at(1410), held(Term { number: 9, question: 5 })).is_some());
         lead.ready(TERM);
         assert_eq!(
             lead.leads(at(2400)),

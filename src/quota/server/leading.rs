@@ -10,12 +10,8 @@ use super::store::{QuotaStore, QuotaStoreError};
 use super::{QuotaServerError, QuotaServerSettings};
 use crate::clock::Sleep;
 use crate::quota::book::{Book, BookSettings};
-use crate::quota::lead::{Lead, NewTerm, Term};
+use crate::quota::lead::{Lead, NewTerm, PART, Term};
 use crate::rt::Listener;
-
-/// The lease of the store is this part of a client's. It ends, another server asks for it, and waits as long again: all of
-/// that within the interval of heartbeats, which is a third of a client's lease.
-const PART: u32 = 10;
 
 /// How often a server tries to begin a term before it leaves the lead to another.
 const TRIES: u32 = 3;
@@ -71,10 +67,10 @@ impl SharedBook {
             });
             Sleep::until(Arc::clone(self.clock()), due).await;
             if self.clock().now() >= ask_at {
-                let lease = self.lead_state(|lead, _| lead.lease());
-                let sent = self.clock().now();
+                let (lease, settled, sent) =
+                    self.lead_state(|lead, now| (lead.lease(), lead.settled(now), now));
                 // One that takes longer comes too late for the next.
-                let reply = shared.ask(lease, lease / 2).await;
+                let reply = shared.ask(lease * PART, settled, lease / 2).await;
                 let trouble = reply.as_ref().err().map(ToString::to_string);
                 let new = self.lead_state(|lead, now| match reply {
                     Ok(reply) => lead.answered(sent, now, reply),
@@ -124,7 +120,7 @@ impl SharedBook {
         self.with_held(|held, now| {
             let at = term.from.max(now);
             let before = held.book.settings();
-            let learning = before.learning.max(before.heartbeat_timeout);
+            let learning = before.learning.max(before.heartbeat_timeout).max(term.longest);
             let settings = BookSettings { learning, ..before.clone() };
             let mut book = Book::new(settings, RandomState::new().build_hasher().finish(), at);
             self.limits.take_over(by_hand);
@@ -152,8 +148,8 @@ impl SharedBook {
     /// Calls `act` with what this server knows of who leads: nothing, the first time.
     fn lead_state<T>(&self, act: impl FnOnce(&mut Lead, crate::clock::Instant) -> T) -> T {
         self.with_held(|held, now| {
-            let lease = held.book.settings().heartbeat_timeout / PART;
-            act(held.lead.get_or_insert_with(|| Lead::new(lease, now)), now)
+            let timeout = held.book.settings().heartbeat_timeout;
+            act(held.lead.get_or_insert_with(|| Lead::new(timeout, now)), now)
         })
     }
 }

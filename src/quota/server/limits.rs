@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_change_is_made_in_the_term_that_it_was_kept_in_or_not_at_all() {
-        let (clock, lease) = (Arc::new(ManualClock::new()), Duration::from_secs(3));
+        let (clock, timeout) = (Arc::new(ManualClock::new()), Duration::from_secs(30));
         let new = |epoch| Book::new(BookSettings::default(), epoch, clock.now());
         let shared = SharedBook::new(new(1), Arc::clone(&clock) as Arc<dyn Clock>);
         let (resource, limit): (Id, ResourceLimit) = ("r".parse().unwrap(), "1m".parse().unwrap());
@@ -287,8 +287,9 @@ mod tests {
             is_there
         };
         let now = clock.now();
-        let mut lead = Lead::new(lease, now);
-        let begun = lead.answered(now, now, Reply::Held { term: Term { number: 1, question: 1 } }).unwrap();
+        let mut lead = Lead::new(timeout, now);
+        let term = Term { number: 1, question: 1 };
+        let begun = lead.answered(now, now, Reply::Held { term, longest: timeout }).unwrap();
         shared.with_held(|held, _| held.lead = Some(lead));
         assert_eq!((make().unwrap_err(), is_made()), (overtaken(), false), "another term is being begun");
         shared.with_held(|held, _| held.lead = None);

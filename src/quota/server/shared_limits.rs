@@ -1,7 +1,8 @@
 //! What quota servers share in a store: who of them leads, and the limits that were set by hand.
 //!
-//! Three keys, which stand on one node of a cluster: `{PREFIX:quota}:leader` (a hash that expires), `:term` (the number of the
-//! last leader) and `:limits` (a hash: by resource, `100m` or `deleted`). A write says its term and its own number; one of a
+//! Four keys, which stand on one node of a cluster: `{PREFIX:quota}:leader` (a hash that expires), `:term` (the number of the
+//! last leader), `:longest` (the longest heartbeat timeout of leases that may run, in ms) and `:limits` (a hash: by resource,
+//! `100m` or `deleted`). A write says its term and its own number; one of a
 //! server that is no longer the leader, or one that comes behind a later one, changes nothing.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -11,11 +12,12 @@ use std::time::Duration;
 use super::store::QuotaStoreError;
 use crate::quota::by_hand::{ByHand, Setting};
 use crate::quota::id::Id;
-use crate::quota::lead::{Reply, Term};
+use crate::quota::lead::{PART, Reply, Term};
 use crate::shared_store::{Link, RedisSource, Script};
 
 /// Gives the lease to the caller if nobody has it, or the caller. Says at which of the caller's questions it was given: the
-/// answer to that one may have been lost.
+/// answer to that one may have been lost. A longer heartbeat timeout of others is forgotten when the caller says that its
+/// term has outlasted all leases of theirs.
 const ASK: &str = "
 local held = redis.call('HMGET', KEYS[1], 'id', 'term', 'address', 'question')
 if held[1] and held[1] ~= ARGV[1] then return {'other', held[3]} end
@@ -23,7 +25,12 @@ local term, question = held[2], held[4]
 if not held[1] then term, question = redis.call('INCR', KEYS[2]), ARGV[4] end
 redis.call('HSET', KEYS[1], 'id', ARGV[1], 'term', term, 'address', ARGV[2], 'question', question)
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return {'held', tostring(term), question}
+local longest = ARGV[5]
+if held[4] ~= ARGV[6] then
+  longest = math.max(tonumber(redis.call('GET', KEYS[3]) or 0), tonumber(longest))
+end
+redis.call('SET', KEYS[3], string.format('%.0f', longest))
+return {'held', tostring(term), question, string.format('%.0f', longest)}
 ";
 
 const READ: &str = "return redis.call('HGETALL', KEYS[1])";
@@ -54,6 +61,7 @@ pub(super) struct SharedLimits {
     address: String,
     leader: String,
     term: String,
+    longest: String,
     limits: String,
     ask: Script,
     read: Script,
@@ -69,7 +77,7 @@ impl SharedLimits {
     /// A file of the source cannot be read.
     pub(super) fn new(source: RedisSource, address: String) -> Result<Self, QuotaStoreError> {
         let key = |name: &str| format!("{{{}:quota}}:{name}", source.prefix);
-        let [leader, term, limits] = ["leader", "term", "limits"].map(key);
+        let [leader, term, longest, limits] = ["leader", "term", "longest", "limits"].map(key);
         let link = Link::new(source).map_err(|error| QuotaStoreError(error.to_string()))?;
         Ok(Self {
             link,
@@ -77,6 +85,7 @@ impl SharedLimits {
             address,
             leader,
             term,
+            longest,
             limits,
             ask: Script::new(ASK),
             read: Script::new(READ),
@@ -92,26 +101,29 @@ impl SharedLimits {
         self.link.source()
     }
 
-    /// Asks for the lease, or to have it longer.
-    pub(super) async fn ask(&self, lease: Duration, timeout: Duration) -> Result<Reply, QuotaStoreError> {
-        let lease = lease.as_millis().to_string();
+    /// Asks for the lease, or to have it longer. `timeout` is the server's heartbeat timeout, and `settled` the term if that
+    /// has outlasted all leases of earlier ones.
+    pub(super) async fn ask(
+        &self,
+        timeout: Duration,
+        settled: Option<Term>,
+        within: Duration,
+    ) -> Result<Reply, QuotaStoreError> {
+        let lease = (timeout / PART).as_millis().to_string();
+        let timeout = timeout.as_millis().to_string();
+        let settled = settled.map_or_else(String::new, |term| term.question.to_string());
         let question = next(&self.questions);
-        let answer = self
-            .link
-            .run(
-                &self.ask,
-                &[&self.leader, &self.term],
-                &[&self.id, &self.address, &lease, &question],
-                timeout,
-            )
-            .await
-            .map_err(|error| self.failed(&error))?;
+        let keys = [self.leader.as_str(), &self.term, &self.longest];
+        let args = [self.id.as_str(), &self.address, &lease, &question, &timeout, &settled];
+        let answer = self.link.run(&self.ask, &keys, &args, within).await;
+        let answer = answer.map_err(|error| self.failed(&error))?;
         match answer.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-            ["held", number, question] => {
-                let parsed =
-                    number.parse().and_then(|number| Ok(Term { number, question: question.parse()? }));
-                let term = parsed.map_err(|_| self.failed(&"the number of its leader is not valid"))?;
-                Ok(Reply::Held { term })
+            ["held", number, question, longest] => {
+                let parsed = number.parse().and_then(|number| {
+                    let term = Term { number, question: question.parse()? };
+                    Ok(Reply::Held { term, longest: Duration::from_millis(longest.parse()?) })
+                });
+                parsed.map_err(|_| self.failed(&"the number of its leader is not valid"))
             }
             ["other", leader] => Ok(Reply::Other { leader: leader.to_owned() }),
             _ => Err(self.failed(&"its answer is not valid")),

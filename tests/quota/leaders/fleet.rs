@@ -11,7 +11,7 @@ use sluicegate::quota::book::{Beat, Book, BookSettings, Interest};
 use sluicegate::quota::client::{LeasedShare, ShareState};
 use sluicegate::quota::lead::{Lead, NewTerm, Reply};
 
-use super::parties::{Client, Said, Server, Store};
+use super::parties::{Asks, Client, Said, Server, Store};
 use crate::book::{id, requests};
 use crate::fixture::xorshift;
 use crate::simulation::grant;
@@ -20,7 +20,6 @@ const CLIENTS: usize = 60;
 const SERVERS: usize = 3;
 pub(super) const LIMIT: u64 = 60_000;
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
-pub(super) const LEASE: Duration = Duration::from_secs(3);
 
 /// What goes wrong: mean seconds between two of each.
 #[derive(Clone, Copy, Default)]
@@ -35,6 +34,10 @@ pub(super) struct Trouble {
     pub(super) churn: Option<u64>,
     /// Of a hundred messages so many are lost.
     pub(super) lost: u64,
+    /// Servers have heartbeat timeouts of 10, 20 and 30 s.
+    pub(super) mixed: bool,
+    /// Servers do not ask how long leases of others may run: what must not be.
+    pub(super) forgetful: bool,
     /// Servers do not look at the end of their lease: what must not be.
     pub(super) careless: bool,
 }
@@ -44,7 +47,7 @@ enum Event {
     /// A server asks the store.
     Ask(usize, u64),
     /// The store hears it.
-    Heard(usize, u64, Instant),
+    Heard(Asks),
     /// The server has its answer, or has waited in vain.
     Replied(usize, u64, Instant, Option<Reply>),
     /// The server has read the store.
@@ -97,12 +100,16 @@ const fn millis(millis: u64) -> Duration {
 
 impl Fleet {
     pub(super) fn new(trouble: Trouble, seed: u64) -> Self {
-        let server = |_| Server {
-            life: 1,
-            lead: Lead::new(LEASE, Instant::ZERO),
-            book: None,
-            dead_until: Instant::ZERO,
-            stalled: None,
+        let server = |nth| {
+            let timeout = if trouble.mixed { TIMEOUT / 3 * (nth as u32 + 1) } else { TIMEOUT };
+            Server {
+                life: 1,
+                timeout,
+                lead: Lead::new(timeout, Instant::ZERO),
+                book: None,
+                dead_until: Instant::ZERO,
+                stalled: None,
+            }
         };
         let client = |nth| Client {
             name: id(&format!("c{nth}")),
@@ -192,7 +199,7 @@ impl Fleet {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Ask(server, life) => self.ask(server, life),
-            Event::Heard(server, life, sent) => self.heard(server, life, sent),
+            Event::Heard(asks) => self.heard(asks),
             Event::Replied(server, life, sent, reply) => self.replied(server, life, sent, reply),
             Event::Read(server, life, term) => self.read(server, life, term),
             Event::Beat(client, turn) => self.beat(client, turn),
@@ -225,10 +232,13 @@ impl Fleet {
             return;
         }
         let (sent, there) = (self.now, self.up_to(200));
-        self.at(there, Event::Heard(server, life, sent));
+        let Server { lead, timeout, .. } = &self.servers[server];
+        let asks = Asks { server, life, timeout: *timeout, settled: lead.settled(sent), sent };
+        self.at(there, Event::Heard(asks));
     }
 
-    fn heard(&mut self, server: usize, life: u64, sent: Instant) {
+    fn heard(&mut self, asks: Asks) {
+        let Asks { server, life, sent, .. } = asks;
         let is_lost = self.is_lost() || self.now < self.store.away_until;
         let back = self.up_to(200);
         // Its last second is not on the replica yet.
@@ -236,9 +246,9 @@ impl Fleet {
             self.replica = self.store.clone();
         }
         self.questions += 1;
-        let reply = (!is_lost).then(|| self.store.ask(self.now, server, life, self.questions));
+        let reply = (!is_lost).then(|| self.store.ask(self.now, asks, self.questions));
         let reply = reply.filter(|_| !self.is_lost());
-        let waits = if reply.is_some() { back } else { LEASE / 3 };
+        let waits = if reply.is_some() { back } else { self.servers[server].lead.lease() / 3 };
         self.at(waits, Event::Replied(server, life, sent, reply));
     }
 
@@ -271,8 +281,13 @@ impl Fleet {
         }
         self.epochs += 1;
         self.figures.terms += 1;
-        let settings =
-            BookSettings { heartbeat_timeout: TIMEOUT, learning: TIMEOUT, ..BookSettings::default() };
+        let heartbeat_timeout = self.servers[server].timeout;
+        let longest = if self.trouble.forgetful { Duration::ZERO } else { term.longest };
+        let settings = BookSettings {
+            heartbeat_timeout,
+            learning: heartbeat_timeout.max(longest),
+            ..BookSettings::default()
+        };
         let mut book = Book::new(settings, self.epochs, term.from);
         book.set_limit(term.from, &id("r"), requests(LIMIT)).unwrap();
         self.servers[server].book = Some(book);
@@ -331,7 +346,7 @@ impl Fleet {
     fn answer(&mut self, at: usize, turn: u64, said: Said) {
         let now = self.now;
         let (any, soon) = (self.below(SERVERS as u64) as usize, self.up_to(1000));
-        let interval = TIMEOUT / 3 - self.up_to(2000);
+        let early = self.up_to(2000);
         let client = &mut self.clients[at];
         if client.turn != turn {
             return;
@@ -346,14 +361,14 @@ impl Fleet {
                 client.server = leader;
                 millis(20)
             }
-            Said::Granted(epoch, allocations) => {
+            Said::Granted(epoch, timeout, allocations) => {
                 client.epoch = epoch;
                 let mut lower = false;
                 for allocation in allocations {
                     lower |= client.share.apply(now, grant(epoch, &allocation));
                 }
-                client.share.renew(client.sent + TIMEOUT);
-                if lower { millis(20) } else { interval }
+                client.share.renew(client.sent + timeout);
+                if lower { millis(20) } else { timeout / 3 - early }
             }
         };
         let (turn, lapses) = (client.turn, client.share.lapses(now).map(|(lapse, _)| lapse - now));

@@ -11,8 +11,8 @@ use std::time::Duration;
 use sluicegate::clock::Instant;
 use sluicegate::quota::MICRO;
 
-use fleet::{Figures, Fleet, LEASE, LIMIT, TIMEOUT, Trouble};
-use parties::Store;
+use fleet::{Figures, Fleet, LIMIT, TIMEOUT, Trouble};
+use parties::{Asks, Store};
 use sluicegate::quota::lead::Lead;
 
 /// Of the limit, in per cent.
@@ -65,24 +65,29 @@ fn leaders_that_die_stall_and_come_back_never_lease_more_than_the_limit() {
     let row = simulate("the leader is stopped each 2 min", Trouble { stalls: Some(120), ..calm }, 1);
     assert!(row.spent > 99.0, "{}", row.spent);
     simulate("the store is upset each 2 min", Trouble { store: Some(120), ..calm }, 1);
-    let all = Trouble {
-        kills: Some(120),
-        stalls: Some(120),
-        store: Some(60),
-        churn: Some(5),
-        lost: 5,
-        careless: false,
-    };
+    let mixed = Trouble { kills: Some(60), stalls: Some(120), churn: Some(5), mixed: true, ..calm };
+    simulate("servers with timeouts of 10, 20 and 30 s", mixed, 1);
+    let all =
+        Trouble { kills: Some(120), stalls: Some(120), store: Some(60), churn: Some(5), lost: 5, ..calm };
     simulate("all of it, 1 in 20 words lost, churn", all, 2);
 }
 
 #[test]
 fn the_simulation_finds_leaders_that_do_not_look_at_the_end_of_their_lease() {
-    let careless = Trouble { stalls: Some(60), churn: Some(5), careless: true, ..Trouble::default() };
-    let found = (1..=8).any(|seed| {
-        Fleet::new(careless, 0x5eed * seed).run(Instant::ZERO + Duration::from_secs(7200)).is_some()
-    });
-    assert!(found);
+    assert!(goes_over(Trouble { stalls: Some(60), churn: Some(5), careless: true, ..Trouble::default() }));
+}
+
+#[test]
+fn the_simulation_finds_leaders_that_do_not_learn_for_as_long_as_the_longest_lease_of_others() {
+    let mixed = Trouble { kills: Some(60), churn: Some(5), mixed: true, ..Trouble::default() };
+    assert!(goes_over(Trouble { forgetful: true, ..mixed }));
+    assert!(!goes_over(mixed));
+}
+
+/// Whether more than the limit is leased, in one of some histories.
+fn goes_over(trouble: Trouble) -> bool {
+    let end = Instant::ZERO + Duration::from_secs(7200);
+    (1..=8).any(|seed| Fleet::new(trouble, 0x5eed * seed).run(end).is_some())
 }
 
 /// Whether two servers lead at the same time, on a store that is emptied twice within a lease while `question` numbers what
@@ -90,10 +95,11 @@ fn the_simulation_finds_leaders_that_do_not_look_at_the_end_of_their_lease() {
 fn both_lead(question: impl Fn(u64) -> u64) -> bool {
     let at = |millis: u64| Instant::ZERO + Duration::from_millis(millis);
     let (mut store, mut asked) = (Store::default(), 0);
-    let mut leads = [Lead::new(LEASE, at(0)), Lead::new(LEASE, at(0))];
+    let mut leads = [Lead::new(TIMEOUT, at(0)), Lead::new(TIMEOUT, at(0))];
     let mut ask = |store: &mut Store, leads: &mut [Lead; 2], server: usize, now: u64| {
         asked += 1;
-        let reply = store.ask(at(now), server, 1, question(asked));
+        let asks = Asks { server, life: 1, timeout: TIMEOUT, settled: None, sent: at(now) };
+        let reply = store.ask(at(now), asks, question(asked));
         if let Some(new) = leads[server].answered(at(now), at(now), reply) {
             leads[server].ready(new.term);
         }

@@ -6,13 +6,11 @@ use sluicegate::clock::Instant;
 use sluicegate::quota::Id;
 use sluicegate::quota::book::{Allocation, Beat, Book, BookError};
 use sluicegate::quota::client::LeasedShare;
-use sluicegate::quota::lead::{Lead, Reply, Term};
-
-use super::fleet::LEASE;
+use sluicegate::quota::lead::{Lead, PART, Reply, Term};
 
 #[derive(Clone)]
 pub(super) enum Said {
-    Granted(u64, Vec<Allocation>),
+    Granted(u64, Duration, Vec<Allocation>),
     Elsewhere(Option<usize>),
     Nothing,
 }
@@ -22,37 +20,52 @@ pub(super) enum Said {
 pub(super) struct Store {
     pub(super) record: Option<(Term, usize, u64, Instant)>,
     pub(super) term: u64,
+    pub(super) longest: Duration,
     /// What its clock is ahead, in nanoseconds.
     pub(super) ahead: u64,
     pub(super) away_until: Instant,
 }
 
 impl Store {
-    /// What the script does for this question of the server `server` in its life `life`.
-    pub(super) fn ask(&mut self, now: Instant, server: usize, life: u64, question: u64) -> Reply {
+    /// What the script does for this question.
+    pub(super) fn ask(&mut self, now: Instant, from: Asks, question: u64) -> Reply {
         let now = now + Duration::from_nanos(self.ahead);
-        let expires = now + LEASE;
-        match &mut self.record {
-            Some((_, other, held, until)) if *until > now && (*other, *held) != (server, life) => {
-                Reply::Other { leader: other.to_string() }
+        let expires = now + from.timeout / PART;
+        let term = match &mut self.record {
+            Some((_, other, held, until)) if *until > now && (*other, *held) != (from.server, from.life) => {
+                return Reply::Other { leader: other.to_string() };
             }
             Some((term, _, _, until)) if *until > now => {
                 *until = expires;
-                Reply::Held { term: *term }
+                *term
             }
             _ => {
                 self.term += 1;
                 let term = Term { number: self.term, question };
-                self.record = Some((term, server, life, expires));
-                Reply::Held { term }
+                self.record = Some((term, from.server, from.life, expires));
+                term
             }
-        }
+        };
+        let is_settled = from.settled == Some(term);
+        self.longest = if is_settled { from.timeout } else { from.timeout.max(self.longest) };
+        Reply::Held { term, longest: self.longest }
     }
+}
+
+/// What a server says of itself when it asks for the lease.
+#[derive(Clone, Copy)]
+pub(super) struct Asks {
+    pub(super) server: usize,
+    pub(super) life: u64,
+    pub(super) timeout: Duration,
+    pub(super) settled: Option<Term>,
+    pub(super) sent: Instant,
 }
 
 pub(super) struct Server {
     /// Which run of the program it is.
     pub(super) life: u64,
+    pub(super) timeout: Duration,
     pub(super) lead: Lead,
     pub(super) book: Option<Book>,
     pub(super) dead_until: Instant,
@@ -89,6 +102,6 @@ impl Server {
             }
             answer => answer,
         };
-        Said::Granted(book.epoch(), answer.unwrap().allocations)
+        Said::Granted(book.epoch(), self.timeout, answer.unwrap().allocations)
     }
 }

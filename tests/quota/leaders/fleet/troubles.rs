@@ -3,7 +3,7 @@
 use sluicegate::quota::client::LeasedShare;
 use sluicegate::quota::lead::Lead;
 
-use super::{CLIENTS, Event, Fleet, LEASE, SERVERS, Server, Store, id, millis};
+use super::{CLIENTS, Event, Fleet, SERVERS, Server, Store, id, millis};
 
 impl Fleet {
     pub(super) fn kill(&mut self) {
@@ -12,7 +12,8 @@ impl Fleet {
         let server_life = &mut self.servers[server];
         server_life.life += 1;
         server_life.dead_until = at;
-        (server_life.book, server_life.stalled, server_life.lead) = (None, None, Lead::new(LEASE, at));
+        (server_life.book, server_life.stalled, server_life.lead) =
+            (None, None, Lead::new(server_life.timeout, at));
         let life = server_life.life;
         self.at(down, Event::Ask(server, life));
         self.again(self.trouble.kills, Event::Kill);
