@@ -49,7 +49,7 @@ pub(super) struct Pages {
 }
 
 /// Prefix of metric names.
-const OWN: &str = "sluicegate";
+pub(super) const OWN: &str = "sluicegate";
 
 const INDEX: &str = "Sluicegate\n\n/metrics          counters, as plain text or in OpenMetrics\n\
                      /healthz          whether the process serves\n\
@@ -157,36 +157,46 @@ impl Pages {
         let shedding = (self.server.is_shedding())
             .then(|| "shedding: all the bytes that may be held for clients are held".to_owned());
         let failed = self.checks.iter().filter_map(|check| check().err());
-        let reasons: Vec<String> = draining.into_iter().chain(shedding).chain(failed).collect();
-        if reasons.is_empty() {
-            answer::plain(StatusCode::OK, "ready")
-        } else {
-            answer::plain(StatusCode::SERVICE_UNAVAILABLE, &reasons.join("\n"))
-        }
+        readiness(draining.into_iter().chain(shedding).chain(failed))
     }
 
     async fn metrics(self: &Arc<Self>, format: Format) -> Response<Content> {
         let pages = Arc::clone(self);
         // The kernel's figures are read from files, which blocks.
-        let Ok(exposition) = rt::blocking(move || pages.exposition()).await else {
-            return answer::plain(StatusCode::INTERNAL_SERVER_ERROR, "The metrics could not be written.");
-        };
-        let text = format.of(exposition);
-        let mut response = answer::empty(StatusCode::OK);
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
-        headers.insert(VARY, HeaderValue::from_static("accept"));
-        headers.typed_insert(ContentLength(text.len() as u64));
-        *response.body_mut() = Content::text(text);
-        response
+        exposed(format, rt::blocking(move || exposition(&pages.registry)).await)
     }
+}
 
-    /// All metrics, in OpenMetrics.
-    fn exposition(&self) -> Result<String, fmt::Error> {
-        let mut exposition = String::new();
-        text::encode(&mut exposition, &self.registry)?;
-        Ok(exposition)
+/// The answer to a readiness probe: the reasons if the process is not ready.
+pub(super) fn readiness(reasons: impl IntoIterator<Item = String>) -> Response<Content> {
+    let reasons: Vec<String> = reasons.into_iter().collect();
+    if reasons.is_empty() {
+        answer::plain(StatusCode::OK, "ready")
+    } else {
+        answer::plain(StatusCode::SERVICE_UNAVAILABLE, &reasons.join("\n"))
     }
+}
+
+/// All metrics, in OpenMetrics.
+pub(super) fn exposition(registry: &Registry) -> Result<String, fmt::Error> {
+    let mut exposition = String::new();
+    text::encode(&mut exposition, registry)?;
+    Ok(exposition)
+}
+
+/// The answer with an exposition in `format`.
+pub(super) fn exposed(format: Format, exposition: Result<String, fmt::Error>) -> Response<Content> {
+    let Ok(exposition) = exposition else {
+        return answer::plain(StatusCode::INTERNAL_SERVER_ERROR, "The metrics could not be written.");
+    };
+    let text = format.of(exposition);
+    let mut response = answer::empty(StatusCode::OK);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    headers.insert(VARY, HeaderValue::from_static("accept"));
+    headers.typed_insert(ContentLength(text.len() as u64));
+    *response.body_mut() = Content::text(text);
+    response
 }
 
 /// The file of the page at `path`, in a build that has one: it lives on the stream of events.
@@ -200,7 +210,7 @@ fn page(path: &str, fields: &HeaderMap) -> Option<Response<Content>> {
     }
 }
 
-fn not_allowed() -> Response<Content> {
+pub(super) fn not_allowed() -> Response<Content> {
     let mut response = answer::plain(StatusCode::METHOD_NOT_ALLOWED, "This can be read only: GET or HEAD.");
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     response

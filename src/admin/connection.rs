@@ -18,10 +18,10 @@ use crate::tls::ServerTls;
 
 /// Concurrent connections; a scraper needs one. At the limit the next one replaces one that is silent or has not sent the
 /// token.
-const MAX_CONNECTIONS: usize = 64;
+pub(super) const MAX_CONNECTIONS: usize = 64;
 
 /// Concurrent requests on one connection of HTTP/2. Each page of metrics is in memory whole.
-const MAX_STREAMS: u32 = 8;
+pub(super) const MAX_STREAMS: u32 = 8;
 
 /// Timeout of a request's head, including the pause before it. Above the usual scrape interval of 15 s, so that a
 /// scraper's connection is kept.
@@ -65,7 +65,7 @@ impl Shared {
     }
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         header_timeout: HEAD_TIMEOUT,
         idle_timeout: HEAD_TIMEOUT,

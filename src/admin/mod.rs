@@ -40,6 +40,7 @@ mod connection;
 #[cfg(feature = "events")]
 mod event_metrics;
 mod families;
+mod figures;
 mod format;
 mod limit_metrics;
 #[cfg(feature = "events")]
@@ -67,6 +68,7 @@ use crate::rt::Listener;
 use crate::tls::ServerTls;
 use crate::token::Token;
 
+pub use figures::Figures;
 pub use settings::AdminSource;
 
 /// The admin listener of a server.
@@ -87,15 +89,7 @@ impl Admin {
     /// # Errors
     /// There is no token, and a listener's address is reachable from other machines. A Unix socket never is.
     pub fn new(listeners: Vec<Listener>, token: Option<Token>, server: Handle) -> Result<Self, AdminError> {
-        let mut addrs = listeners.iter().filter_map(Listener::local_addr);
-        if token.is_none()
-            && let Some(addr) = addrs.find(|addr| AdminSource::needs_token(*addr))
-        {
-            return Err(AdminError(format!(
-                "the admin listener does not go to {addr}, where other machines reach it, without a token: \
-                 give it a token file, or choose 127.0.0.1, [::1] or a Unix socket"
-            )));
-        }
+        protected(&listeners, token.as_ref())?;
         Ok(Self { listeners, tls: None, pages: Pages::new(server, token) })
     }
 
@@ -147,6 +141,18 @@ impl Admin {
             connection::listen(listener, &shared);
         }
         shared.ended().await;
+    }
+}
+
+/// Checks that nobody on another machine reaches one of `listeners` without a token.
+fn protected(listeners: &[Listener], token: Option<&Token>) -> Result<(), AdminError> {
+    let mut addrs = listeners.iter().filter_map(Listener::local_addr);
+    match addrs.find(|addr| token.is_none() && AdminSource::needs_token(*addr)) {
+        None => Ok(()),
+        Some(addr) => Err(AdminError(format!(
+            "the admin listener does not go to {addr}, where other machines reach it, without a token: \
+             give it a token file, or choose 127.0.0.1, [::1] or a Unix socket"
+        ))),
     }
 }
 

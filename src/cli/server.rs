@@ -38,8 +38,12 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
         .map_err(CliError::failed)?;
     let admin =
         Admin::from_config_on(config, server.handle(), &mut upgrade.listeners).map_err(CliError::failed)?;
-    let egress =
-        config.quota.as_ref().map(|source| Egress::bind(source, server.handle().budgets().server().clone()));
+    let bind = |source| {
+        let (handle, of) = (server.handle(), server.handle());
+        let class = move |name: &str| Some(of.budgets().class(name)?.clients().parent().clone());
+        Egress::bind(source, handle.budgets().server().clone(), Arc::new(class))
+    };
+    let egress = config.quota.as_ref().map(bind);
     let egress = egress.transpose().map_err(CliError::failed)?;
     let admin = match (admin, &egress) {
         (Some(admin), Some(egress)) => Some(admin.with_metrics(egress.metrics())),
@@ -153,8 +157,11 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
         let _ = writeln!(text, "listening on {}  {}", port.name(), summary::tcp_source(&given.source));
         let _ = writeln!(text, "  each client: {}", summary::tcp_pace(given));
     }
-    if let Some(QuotaSource { resource, servers, client, .. }) = &config.quota {
+    if let Some(QuotaSource { resource, servers, client, classes, .. }) = &config.quota {
         let _ = writeln!(text, "quota: at most its share of {resource} from {servers}, as client {client}");
+        for (class, resource) in classes {
+            let _ = writeln!(text, "  class {class}: at most its share of {resource}");
+        }
     }
     if let Some(tracer) = server.handle().extension::<Arc<Tracer>>() {
         let _ = writeln!(text, "spans of traced events go to {}", tracer.endpoint());

@@ -41,8 +41,11 @@ pub(super) fn of(config: &Config, file: &str, moment: &Moment) -> String {
         let tls = admin.tls().map_or_else(String::new, |tls| format!(", TLS {tls}"));
         line(&mut text, "admin", &format!("{}{tls}{token}", admin.listen()));
     }
-    if let Some(QuotaSource { resource, servers, client, .. }) = &config.quota {
+    if let Some(QuotaSource { resource, servers, client, classes, .. }) = &config.quota {
         line(&mut text, "quota", &format!("a share of {resource} from {servers}, as client {client}"));
+        for (class, resource) in classes {
+            line(&mut text, "quota", &format!("class {class}: a share of {resource}"));
+        }
     }
     if let Some(tracing) = &config.tracing {
         line(&mut text, "tracing", &self::tracing(tracing));

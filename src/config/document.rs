@@ -190,7 +190,8 @@ impl Config {
             let text = "[tracing] is for streams of events, and no [[route]] has any; leave it out";
             tracing.table_fault(None, text);
         }
-        let quota = keys.has("quota").then(|| QuotaSource::read(&quota)).flatten();
+        let class_names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+        let quota = keys.has("quota").then(|| QuotaSource::read(&quota, &class_names)).flatten();
         let tracing = keys.has("tracing").then(|| TracingSettings::read(&tracing));
         if routes.is_empty() && tcp.is_empty() && reading.is_good() {
             let text = "nothing to serve; add a [[route]] with a path and files, proxy or events";

@@ -1,5 +1,5 @@
-//! Binds a server to its share of a fleet's limit: its rate is the smaller of its own and the share, and its demand is
-//! reported to the quota server, so that idle servers leave their part to others.
+//! Binds a server, and its classes of clients, to shares of a fleet's limits: a rate is the smaller of its own and the share,
+//! and demand is reported to the quota server, so that idle servers leave their part to others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,12 @@ use super::QuotaSource;
 use super::client::{
     Allocation, Connector, QuotaClient, QuotaClientSettings, QuotaMetrics, ResourceUse, Share,
 };
+use super::id::Id;
 use super::limit::{MICRO, Unit};
 use crate::budget::Node;
-use crate::clock::{Clock, Sleep};
-use crate::limit::Rate;
+use crate::clock::{Clock, Instant, Sleep};
+use crate::limit::{Passed, Rate};
+use crate::rt;
 use crate::tls::{ClientTls, Identity};
 use crate::token::Token;
 
@@ -24,11 +26,20 @@ const QUIET_LOOKS: usize = 6;
 /// Demand of an idle server in bytes a second: enough for the first responses until more is granted.
 const IDLE: u64 = 64 * 1024;
 
-/// A server's share of a fleet's limit.
+/// Finds the node of a class; `None` while there is no such class.
+pub type FindClass = dyn Fn(&str) -> Option<Node> + Send + Sync;
+
+/// A server's shares of a fleet's limits.
 pub struct Egress {
     client: QuotaClient,
+    /// Of the whole server, then of classes.
+    bound: Vec<Bound>,
+}
+
+/// A share, and what it bounds.
+struct Bound {
     share: Allocation,
-    node: Node,
+    find: Arc<dyn Fn() -> Option<Node> + Send + Sync>,
 }
 
 text_error! {
@@ -43,33 +54,50 @@ impl EgressError {
 }
 
 impl Egress {
-    /// Binds the server's node to the share that `source` describes. From now on the node's rate is the smaller of its own,
-    /// also after changes, and the share; a share of zero admits one byte a second.
+    /// Binds the server's node and those of classes to the shares that `source` describes. From now on a node's rate is the
+    /// smaller of its own, also after changes, and the share; a share of zero admits one byte a second. Classes are found
+    /// by `class` again and again, because a reload may make them anew.
     ///
     /// # Errors
     /// A token or certificate cannot be read.
-    pub fn bind(source: &QuotaSource, node: Node) -> Result<Self, EgressError> {
+    pub fn bind(source: &QuotaSource, node: Node, class: Arc<FindClass>) -> Result<Self, EgressError> {
         let mut connector = Connector::new(source.servers.first.clone());
         let token = source.token_file.as_deref().map(Token::from_file).transpose();
         connector.token = token.map_err(EgressError::of)?;
         let identity = source.tls_identity.clone().map(|(certificate, key)| Identity { certificate, key });
         let tls = source.tls_ca.as_deref().map(|authorities| ClientTls::new(authorities, identity.as_ref()));
         connector.tls = tls.transpose().map_err(EgressError::of)?;
-        let mut resource = ResourceUse::new(source.resource.clone());
-        resource.unit = Some(Unit::Bytes);
+        let bytes_of =
+            |resource: &Id| ResourceUse { unit: Some(Unit::Bytes), ..ResourceUse::new(resource.clone()) };
+        let mut resource = bytes_of(&source.resource);
         resource.safe_share_micros =
             source.safe_share.map(|rate| rate.bytes_per_second().saturating_mul(MICRO));
         let mut settings =
             QuotaClientSettings::new(source.servers.first.clone(), source.client.clone()).using(resource);
+        for (_, resource) in &source.classes {
+            settings = settings.using(bytes_of(resource));
+        }
         settings.connector = connector;
         settings.others.clone_from(&source.servers.others);
         let client = QuotaClient::start(settings).map_err(EgressError::of)?;
-        let share = client
-            .allocation(source.resource.as_str())
-            .ok_or_else(|| EgressError::of("the client does not use its resource"))?;
-        let bound = node.clone();
-        share.on_change(move |share| bound.set_ceiling(ceiling(share)));
-        Ok(Self { client, share, node })
+        let bind = |resource: &Id, find: Arc<dyn Fn() -> Option<Node> + Send + Sync>| {
+            let share = client
+                .allocation(resource.as_str())
+                .ok_or_else(|| EgressError::of("the client does not use its resource"))?;
+            let bound = Arc::clone(&find);
+            share.on_change(move |share| {
+                if let Some(node) = bound() {
+                    node.set_ceiling(ceiling(share));
+                }
+            });
+            Ok(Bound { share, find })
+        };
+        let mut bound = vec![bind(&source.resource, Arc::new(move || Some(node.clone())))?];
+        for (name, resource) in &source.classes {
+            let (name, class) = (name.clone(), Arc::clone(&class));
+            bound.push(bind(resource, Arc::new(move || class(&name)))?);
+        }
+        Ok(Self { client, bound })
     }
 
     /// The client's counters.
@@ -77,38 +105,67 @@ impl Egress {
         self.client.metrics()
     }
 
-    /// The client's handle to the share.
+    /// The client's handle to the share of the whole server.
     pub fn share(&self) -> &Allocation {
-        &self.share
+        &self.bound[0].share
     }
 
-    /// Reports the server's demand to the quota server; never completes.
+    /// Reports demand to the quota server; never completes.
     pub async fn tell_demand(&self) {
-        let clock: Arc<dyn Clock> = Arc::clone(self.node.clock());
-        let mut demand = Demand::default();
-        let mut before = self.node.passed();
-        let mut since = clock.now();
+        let clock: Arc<dyn Clock> = rt::clock();
+        let mut meters: Vec<Meter> = self.bound.iter().map(|bound| Meter::new(bound, clock.now())).collect();
         loop {
             Sleep::lasting(Arc::clone(&clock), LOOK).await;
-            let (passed, now) = (self.node.passed(), clock.now());
-            let nanos = (now - since).as_nanos().max(1);
-            let rate = u128::from(passed.bytes - before.bytes) * 1_000_000_000 / nanos;
-            let wants = demand.look(u64::try_from(rate).unwrap_or(u64::MAX), passed.waits > before.waits);
-            // Demand is bounded by the server's own limit, which can change at any time.
-            let own = self.node.budget();
-            let wants = match (wants, own.rate.filter(|_| !own.report_only)) {
-                (None, own) => own.map(Rate::bytes_per_second),
-                (Some(wants), own) => Some(own.map_or(wants, |own| wants.min(own.bytes_per_second()))),
-            };
-            self.share.set_wants(wants.map(|wants| wants.saturating_mul(MICRO)));
-            (before, since) = (passed, now);
+            for (bound, meter) in self.bound.iter().zip(&mut meters) {
+                meter.look(bound, clock.now());
+            }
         }
     }
 
     /// Unregisters from the quota server.
     pub async fn close(self) {
-        drop(self.share);
+        drop(self.bound);
         self.client.close().await;
+    }
+}
+
+/// Measures what passes a node.
+struct Meter {
+    demand: Demand,
+    before: Passed,
+    since: Instant,
+}
+
+impl Meter {
+    fn new(bound: &Bound, now: Instant) -> Self {
+        let before = (bound.find)().map(|node| node.passed()).unwrap_or_default();
+        Self { demand: Demand::default(), before, since: now }
+    }
+
+    /// Reports what the node wants.
+    fn look(&mut self, bound: &Bound, now: Instant) {
+        let Some(node) = (bound.find)() else {
+            // Nobody is in a class that is gone.
+            bound.share.set_wants(Some(IDLE.saturating_mul(MICRO)));
+            return;
+        };
+        let most = ceiling(bound.share.share());
+        if node.in_force().rate.zip(most).is_none_or(|(rate, most)| rate > most) {
+            // A class that a reload made anew.
+            node.set_ceiling(most);
+        }
+        let (passed, before) = (node.passed(), self.before);
+        let nanos = (now - self.since).as_nanos().max(1);
+        let rate = u128::from(passed.bytes.saturating_sub(before.bytes)) * 1_000_000_000 / nanos;
+        let wants = self.demand.look(u64::try_from(rate).unwrap_or(u64::MAX), passed.waits > before.waits);
+        // Demand is bounded by the node's own limit, which can change at any time.
+        let own = node.budget();
+        let wants = match (wants, own.rate.filter(|_| !own.report_only)) {
+            (None, own) => own.map(Rate::bytes_per_second),
+            (Some(wants), own) => Some(own.map_or(wants, |own| wants.min(own.bytes_per_second()))),
+        };
+        bound.share.set_wants(wants.map(|wants| wants.saturating_mul(MICRO)));
+        (self.before, self.since) = (passed, now);
     }
 }
 

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use super::{Endpoints, Id};
-use crate::keys::{Keys, PathKind};
+use crate::keys::{Keys, PathKind, Value};
 use crate::limit::Rate;
+use crate::words::shorten;
 
 /// The default resource.
 pub const DEFAULT_RESOURCE: &str = "egress";
@@ -16,6 +17,8 @@ pub struct QuotaSource {
     pub servers: Endpoints,
     /// Resource. Default `egress`.
     pub resource: Id,
+    /// Resources of which all clients of a class of that name share this server's part. Each is of one class.
+    pub classes: Vec<(String, Id)>,
     /// Name of this server at the quota server, unique in the fleet.
     pub client: Id,
     /// File with the token that the quota server requires. Default none.
@@ -30,8 +33,8 @@ pub struct QuotaSource {
 }
 
 impl QuotaSource {
-    /// Reads `[quota]`.
-    pub(crate) fn read(keys: &Keys<'_>) -> Option<Self> {
+    /// Reads `[quota]`. `classes` are the names of those that there are.
+    pub(crate) fn read(keys: &Keys<'_>, classes: &[&str]) -> Option<Self> {
         keys.require("server");
         keys.require("client_id");
         let (server, resource, client) =
@@ -54,6 +57,47 @@ impl QuotaSource {
             keys.fault("server", fault);
         }
         let resource = resource.or_else(|| DEFAULT_RESOURCE.parse().ok())?;
-        Some(Self { servers, resource, client: client?, token_file, tls_ca, tls_identity, safe_share })
+        let classes = read_classes(keys, &resource, classes);
+        Some(Self {
+            servers,
+            resource,
+            classes,
+            client: client?,
+            token_file,
+            tls_ca,
+            tls_identity,
+            safe_share,
+        })
     }
+}
+
+/// Reads `classes`: by the name of a class, the resource.
+fn read_classes(keys: &Keys<'_>, own: &Id, known: &[&str]) -> Vec<(String, Id)> {
+    let table = keys.table("classes", " such as { free = \"egress-free\" }");
+    let mut classes: Vec<(String, Id)> = Vec::new();
+    for entry in table.all() {
+        let (name, at) = (shorten(&entry.name), entry.node.at.clone());
+        let fault = |why: &str| table.table_fault(at, format!("[quota.classes] {name}: {why}"));
+        let Value::Text(text) = &entry.node.value else {
+            fault("expected the name of a resource, such as \"egress-free\"");
+            continue;
+        };
+        let resource: Id = match text.parse() {
+            Ok(resource) => resource,
+            Err(error) => {
+                fault(&format!("{error}"));
+                continue;
+            }
+        };
+        if !known.contains(&&*entry.name) {
+            fault("there is no [[class]] of this name");
+        } else if resource == *own {
+            fault("its resource is that of the whole server; name one of its own");
+        } else if let Some((other, _)) = classes.iter().find(|(_, taken)| *taken == resource) {
+            fault(&format!("its resource is that of class {other}; name one of its own"));
+        } else {
+            classes.push((entry.name.clone(), resource));
+        }
+    }
+    classes
 }

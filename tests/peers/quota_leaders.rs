@@ -1,6 +1,10 @@
 //! Three quota servers on one redis-server, of which one leads: stopped past its lease (SIGSTOP) and let go on, killed, and
 //! without their store.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -14,45 +18,68 @@ use testkit::program::{Program, command};
 use testkit::wait::{joined, soon, until};
 
 use crate::haproxy::blocks;
+use crate::program::{Running, python};
 use crate::redis::Redis;
 
 const LEADER: &str = "{sluicegate:quota}:leader";
-const LIMIT: u64 = 1 << 20;
+pub const LIMIT: u64 = 1 << 20;
 
-struct Quota {
-    program: Program,
-    url: String,
+pub struct Quota {
+    pub program: Program,
+    pub url: String,
 }
 
 impl Quota {
-    fn start(redis: &Redis) -> Self {
-        let store = redis.store();
-        let args = ["quota", "serve", "--heartbeat-timeout", "20s", "--limit", "r=1m", "--store", &store];
-        let program = Program::start(&args);
+    pub fn start(redis: &Redis) -> Self {
+        Self::with(&["--store", &redis.store()])
+    }
+
+    pub fn with(args: &[&str]) -> Self {
+        let own =
+            ["quota", "serve", "--heartbeat-timeout", "20s", "--limit", "r=1m", "--admin", "127.0.0.1:0"];
+        let program = Program::start(&[&own[..], args].concat());
         let url = program.started[0].strip_prefix("quota server listening on ").unwrap().to_owned();
         Self { program, url }
     }
 
-    fn asked(&self, args: &[&str]) -> Result<String, String> {
+    /// What it answers at `path` of its admin listener.
+    pub fn admin(&self, path: &str) -> String {
+        let at = self.program.started.iter().find_map(|line| line.strip_prefix("admin on http://")).unwrap();
+        let mut stream = TcpStream::connect(at).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// The value of a metric without labels; `None` without a sample.
+    pub fn figure(&self, name: &str) -> Option<f64> {
+        let text = self.admin("/metrics");
+        let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+        text.lines().find_map(value)
+    }
+
+    pub fn asked(&self, args: &[&str]) -> Result<String, String> {
         let output = command(&[&["quota"], args].concat()).args(["--server", &self.url]).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
     }
 
     /// Rate and source of the limit.
-    fn limit(&self) -> Option<[String; 2]> {
+    pub fn limit(&self) -> Option<[String; 2]> {
         let list = self.asked(&["list"]).ok()?;
         let row: Vec<&str> = list.lines().nth(1)?.split_whitespace().collect();
         Some([row[1].to_owned(), row[4].to_owned()])
     }
 }
 
-fn limit(rate: &str, source: &str) -> Option<[String; 2]> {
+pub fn limit(rate: &str, source: &str) -> Option<[String; 2]> {
     Some([rate.to_owned(), source.to_owned()])
 }
 
 /// Waits for a leader that is not `but`.
-fn leader(redis: &Redis, quotas: &[Quota], but: Option<usize>) -> usize {
+pub fn leader(redis: &Redis, quotas: &[Quota], but: Option<usize>) -> usize {
     soon("a leader", || {
         let address = redis.says(&["HGET", LEADER, "address"]);
         let leader = quotas.iter().position(|quota| quota.url == address)?;
@@ -60,7 +87,7 @@ fn leader(redis: &Redis, quotas: &[Quota], but: Option<usize>) -> usize {
     })
 }
 
-fn client(name: &str, servers: &Endpoints) -> (QuotaClient, Allocation) {
+pub fn client(name: &str, servers: &Endpoints) -> (QuotaClient, Allocation) {
     let mut using = ResourceUse::new("r".parse().unwrap());
     // Nothing but leases is to be seen.
     using.safe_share_micros = Some(0);
@@ -193,6 +220,31 @@ fn a_store_that_cannot_be_used_is_said_with_what_to_do() {
         assert_eq!(output.status.code(), Some(code), "{args:?}: {error}");
         assert!(error.contains(expected) && !error.contains("secret"), "{args:?}: {error}");
     }
+}
+
+#[test]
+fn grpcio_is_told_where_the_leader_is_and_finds_its_share_at_the_next_one() {
+    let redis = Redis::start();
+    let quotas = [Quota::start(&redis), Quota::start(&redis)];
+    let first = leader(&redis, &quotas, None);
+    until("an end of learning", || quotas[first].figure("sluicegate_quota_learning") == Some(0.0));
+    let address = |nth: usize| quotas[nth].url.strip_prefix("http://").unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let generated = tempfile::tempdir().unwrap();
+    let mut client = Command::new(python());
+    client.arg(root.join("tests/peers/quota_follower.py"));
+    client.args([root.join("proto").as_path(), generated.path()]);
+    client.args([address(1 - first), address(first)]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut client = Running(client.spawn().unwrap());
+    let mut said = BufReader::new(client.0.stdout.take().unwrap()).lines();
+    assert_eq!(said.next().unwrap().unwrap(), "holds 1048576 of 1048576");
+    until("it to be kept", || redis.says(&["HLEN", "{sluicegate:quota}:leases"]) == "2");
+    quotas[first].program.signal(Signal::KILL);
+    leader(&redis, &quotas, Some(first));
+    client.0.stdin.take().unwrap().write_all(b"go on\n").unwrap();
+    // It holds its share by the same instance, and a newcomer is told of its half at once.
+    assert_eq!(said.next().unwrap().unwrap(), "holds 1048576, then 524288 of 1048576");
+    assert!(client.0.wait().unwrap().success());
 }
 
 #[test]

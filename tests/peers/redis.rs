@@ -1,5 +1,6 @@
 //! A redis-server on a socket in a folder of its own, which keeps all that it was told, and redis-cli to look at it.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -11,22 +12,52 @@ use crate::program::{Running, program, succeeded};
 pub struct Redis {
     folder: TempDir,
     server: Option<Running>,
+    args: Vec<String>,
 }
 
 impl Redis {
     pub fn start() -> Self {
-        let mut redis = Self { folder: tempfile::tempdir().unwrap(), server: None };
+        Self::with(&[])
+    }
+
+    /// One with further arguments.
+    pub fn with(args: &[&str]) -> Self {
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let mut redis = Self { folder: tempfile::tempdir().unwrap(), server: None, args };
         redis.begin();
         redis
     }
 
+    /// One that also listens on a TCP port, for which `args` are made.
+    pub fn on_port(args: impl Fn(u16) -> Vec<String>) -> (u16, Self) {
+        loop {
+            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+            let mut redis = Self { folder: tempfile::tempdir().unwrap(), server: None, args: args(free) };
+            if redis.tried() {
+                return (free, redis);
+            }
+        }
+    }
+
     /// Starts it again with what is in its folder.
     pub fn begin(&mut self) {
+        assert!(self.tried(), "redis-server ended; see above");
+    }
+
+    /// Starts it. Returns whether it runs: its port may be taken.
+    fn tried(&mut self) -> bool {
         let mut command = Command::new(program("redis-server"));
         command.args(["--port", "0", "--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
         command.arg("--unixsocket").arg(self.socket()).arg("--dir").arg(self.folder.path());
-        self.server = Some(Running(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()));
-        until("redis-server to answer", || self.command(&["PING"]).output().unwrap().stdout == b"PONG\n");
+        command.args(&self.args);
+        let mut server = Running(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
+        let mut runs = true;
+        until("redis-server to answer", || {
+            runs = server.0.try_wait().unwrap().is_none();
+            !runs || self.command(&["PING"]).output().unwrap().stdout == b"PONG\n"
+        });
+        self.server = Some(server);
+        runs
     }
 
     /// Kills it.

@@ -239,6 +239,51 @@ fn a_bound_server_shows_and_believes_certificates_named_in_its_file() {
 }
 
 #[test]
+fn a_class_has_its_share_of_a_limit_of_its_own() {
+    let folder = site();
+    let serve = ["quota", "serve", "--listen", "127.0.0.1:0", "--learning", "0s"];
+    let quota = Process::start(&[&serve[..], &["--limit", "egress=64m", "--limit", "free=1m"]].concat());
+    let config = folder.path().join("sluicegate.toml");
+    let text = |classes: &str| {
+        format!(
+            "listen = '127.0.0.1:0'\nadmin = '127.0.0.1:0'\n[quota]\nserver = 'http://{}'\nclient_id = 'web-1'\n{classes}\n\
+             [[class]]\nname = 'free'\nmatch = {{ user_agent = 'free*' }}\n\
+             [[route]]\npath = '/'\nfiles = '.'\n",
+            quota.addr
+        )
+    };
+    for (classes, expected) in [
+        ("classes = { paid = 'paid' }", "paid: there is no [[class]] of this name"),
+        ("classes = { free = 'egress' }", "free: its resource is that of the whole server"),
+        ("classes = { free = '' }", "free: "),
+        ("classes = { free = 1 }", "free: expected the name of a resource"),
+    ] {
+        std::fs::write(&config, text(classes)).unwrap();
+        let checked = command(&["check", config.to_str().unwrap()]).output().unwrap();
+        let error = String::from_utf8(checked.stderr).unwrap();
+        assert!(!checked.status.success() && error.contains(expected), "{classes}: {error}");
+    }
+    std::fs::write(&config, text("classes = { free = 'free' }")).unwrap();
+    let server = Program::start(&["run", config.to_str().unwrap()]);
+    assert!(server.started.iter().any(|line| line == "  class free: at most its share of free"));
+    let shares = [("egress", 64 << 20), ("free", 1 << 20)];
+    until("both shares", || {
+        let share = |(name, value): &(&str, u64)| {
+            metric(server.admin(), &format!("sluicegate_quota_share{{resource=\"{name}\"}}")) == Some(*value)
+        };
+        shares.iter().all(share)
+    });
+    let list = command(&["limits", "list", "--admin", &server.admin().to_string()]).output().unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    let of_class = list.lines().skip_while(|line| !line.starts_with("class free")).nth(1).unwrap();
+    assert!(
+        of_class.trim_start().starts_with("its share of the fleet's") && of_class.contains(" 1m "),
+        "{list}"
+    );
+    server.end();
+}
+
+#[test]
 fn a_bound_server_shows_its_share_and_says_farewell() {
     let folder = site();
     let quota = Process::quota("127.0.0.1:0", &["--learning", "0s"]);

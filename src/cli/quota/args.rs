@@ -84,6 +84,14 @@ pub(super) struct Serve {
     #[argh(option, arg_name = "url")]
     pub(super) advertise: Option<String>,
 
+    /// where to serve metrics and probes: 127.0.0.1:9191 or unix:PATH (default nowhere)
+    #[argh(option, arg_name = "addr")]
+    pub(super) admin: Option<String>,
+
+    /// the file with the token that requests for metrics must send; off loopback it is required (default none)
+    #[argh(option, arg_name = "file")]
+    pub(super) admin_token_file: Option<String>,
+
     /// how long a client lives, and a lease lasts, after a heartbeat (default 30s)
     #[argh(option, arg_name = "time")]
     pub(super) heartbeat_timeout: Option<String>,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 use sluicegate::clock::Sleep;
-use sluicegate::quota::client::{Calls, Connector, leader_of};
+use sluicegate::quota::client::{Calls, Connector, Hops, leader_of};
 use sluicegate::quota::wire;
 use sluicegate::quota::{LimitError, NamedLimit};
 use sluicegate::rt;
@@ -157,26 +157,19 @@ async fn led<T>(
     ask: impl AsyncFn(&mut Calls) -> Result<T, Status>,
 ) -> Result<T, CliError> {
     let mut connector = connector.clone();
-    let mut hops = 0;
+    let mut hops = Hops::default();
     loop {
         let mut calls = connect(&connector).await?;
         let status = match ask(&mut calls).await {
             Ok(answer) => return Ok(answer),
             Err(status) => status,
         };
-        match leader_of(&status).flatten() {
-            // No token goes out in the clear because somebody says so.
-            Some(leader) if hops < MAX_HOPS && leader.is_tls() == connector.endpoint.is_tls() => {
-                connector.endpoint = leader;
-                hops += 1;
-            }
-            _ => return Err(refused(&status)),
+        match hops.follow(&connector.endpoint, leader_of(&status).flatten()) {
+            Some(leader) => connector.endpoint = leader,
+            None => return Err(refused(&status)),
         }
     }
 }
-
-/// How often a command goes where a quota server says that the leader is.
-const MAX_HOPS: usize = 3;
 
 async fn connect(connector: &Connector) -> Result<Calls, CliError> {
     let failed =

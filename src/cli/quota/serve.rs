@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_lite::{FutureExt, future};
 use sluicegate::address::ListenAddr;
+use sluicegate::admin::Figures;
 use sluicegate::config::bind;
 use sluicegate::config::words::parse_log_level;
 use sluicegate::duration;
@@ -48,7 +49,12 @@ pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
         .collect::<Result<_, _>>()
         .map_err(CliError::failed)?;
     let server = QuotaServer::new(settings.clone(), listeners).map_err(CliError::failed)?;
-    logging::announce(log::Level::Info, &started(&addresses, &server, &settings));
+    let admin = admin(typed, &addresses, &server.handle(), &mut upgrade)?;
+    let admin_at = admin.as_ref().map(|(admin, addr)| match admin.local_addrs().first() {
+        Some(bound) => format!("http://{bound}"),
+        None => addr.to_string(),
+    });
+    logging::announce(log::Level::Info, &started(&addresses, admin_at.as_deref(), &server, &settings));
     let program_log = begin_log(start_log, log_level)?;
     let needed = settings.max_connections as u64 + OWN_DESCRIPTORS;
     if let Some(limit) = descriptors.filter(|limit| *limit < needed) {
@@ -59,7 +65,15 @@ pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
 
     let handle = server.handle();
     let controlling = controlled(&mut signals, &handle, &upgrade, settings.drain);
-    rt::block_on(server.run().or(controlling));
+    let serving = async {
+        let figures = async {
+            if let Some((admin, _)) = admin {
+                admin.run(handle.draining(), handle.stopped()).await;
+            }
+        };
+        future::zip(server.run(), figures).await;
+    };
+    rt::block_on(serving.or(controlling));
     log::info!("stopped");
     program_log.finish();
     Ok(())
@@ -85,6 +99,30 @@ async fn controlled(signals: &mut Signals, handle: &QuotaServerHandle, upgrade: 
     log::warn!("stopping: calls under way are cut");
     handle.stop();
     future::pending().await
+}
+
+/// The admin listener, if there is to be one, and its address.
+fn admin(
+    typed: &Serve,
+    clients: &[ListenAddr],
+    handle: &QuotaServerHandle,
+    upgrade: &mut Upgrade,
+) -> Result<Option<(Figures, ListenAddr)>, CliError> {
+    let Some(addr) = value("--admin", &typed.admin, str::parse::<ListenAddr>)? else {
+        return match typed.admin_token_file {
+            Some(_) => Err(CliError::Usage("--admin-token-file needs --admin: give that too".to_owned())),
+            None => Ok(None),
+        };
+    };
+    if clients.iter().any(|other| other.clashes_with(&addr)) {
+        let text = format!("{addr} is where clients are listened for; choose another port");
+        return Err(CliError::flag("--admin", text));
+    }
+    let token = token(typed.admin_token_file.as_deref())?;
+    let listener = bind(&addr, &mut upgrade.listeners).map_err(CliError::failed)?;
+    let figures = Figures::new(vec![listener], token).map_err(CliError::failed)?;
+    let ready = handle.clone();
+    Ok(Some((figures.with_metrics(handle.metrics()).ready_when(move || ready.readiness()), addr)))
 }
 
 fn listen(typed: &Serve) -> Result<Vec<ListenAddr>, CliError> {
@@ -224,7 +262,12 @@ fn count(text: &str) -> Result<usize, String> {
 }
 
 /// The lines that the server prints when it starts.
-fn started(addresses: &[ListenAddr], server: &QuotaServer, settings: &QuotaServerSettings) -> String {
+fn started(
+    addresses: &[ListenAddr],
+    admin: Option<&str>,
+    server: &QuotaServer,
+    settings: &QuotaServerSettings,
+) -> String {
     let mut text = String::new();
     let mut bound = server.local_addrs().into_iter();
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
@@ -235,6 +278,9 @@ fn started(addresses: &[ListenAddr], server: &QuotaServer, settings: &QuotaServe
             ListenAddr::Unix { path, .. } => format!("unix:{}", path.display()),
         };
         let _ = writeln!(text, "quota server listening on {at}");
+    }
+    if let Some(at) = admin {
+        let _ = writeln!(text, "admin on {at}");
     }
     for named in &settings.limits {
         let _ = writeln!(text, "  {named}");

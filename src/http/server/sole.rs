@@ -11,9 +11,10 @@ use super::connection::{Connection, Ends};
 use super::h2::MAX_STREAMS;
 use super::serve::serve as serve_http;
 use super::{Handle, Settings, Shared, Stage};
+use crate::clock::Clock;
 use crate::http::route::Route;
 use crate::http::source::Source;
-use crate::rt::{Slot, Socket};
+use crate::rt::{self, Slot, Socket};
 use crate::sink::{Sink, Wire};
 use crate::tls::ServerTls;
 
@@ -40,9 +41,24 @@ impl SoleServer {
         name: &str,
         source: impl Source,
     ) -> Self {
-        let (of, clock) = (vec![Route::of(name, source)], Arc::clone(&server.0.clock));
-        let mut shared = Shared::new(settings, of, Default::default(), clock);
-        shared.next_connection = Arc::clone(&server.0.next_connection);
+        let clock = Arc::clone(&server.0.clock);
+        let numbers = Arc::clone(&server.0.next_connection);
+        Self::new(
+            Shared { next_connection: numbers, ..Self::shared(settings, name, source, clock) },
+            max_streams,
+        )
+    }
+
+    /// Creates a server of `source` in a process that has no other one.
+    pub(crate) fn alone(settings: Settings, max_streams: u32, name: &str, source: impl Source) -> Self {
+        Self::new(Self::shared(settings, name, source, rt::clock()), max_streams)
+    }
+
+    fn shared(settings: Settings, name: &str, source: impl Source, clock: Arc<dyn Clock>) -> Shared {
+        Shared::new(settings, vec![Route::of(name, source)], Default::default(), clock)
+    }
+
+    fn new(mut shared: Shared, max_streams: u32) -> Self {
         let route = shared.setup().routes.iter().next().map(Arc::clone);
         shared.sole = route.map(|route| Sole { route, max_streams });
         Self(Arc::new(shared))

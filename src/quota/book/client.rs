@@ -21,6 +21,8 @@ pub(super) struct Client {
     /// Of its last heartbeat.
     pub(super) sequence: u64,
     pub(super) interests: BTreeMap<Id, Demand>,
+    /// It comes from a store, and has sent no heartbeat since.
+    pub(super) is_restored: bool,
 }
 
 /// A client's interest in a resource.

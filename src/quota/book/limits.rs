@@ -69,7 +69,8 @@ impl Book {
         Ok(())
     }
 
-    fn limits(&self) -> usize {
+    /// Number of resources with a limit.
+    pub fn limits(&self) -> usize {
         self.resources.values().filter(|resource| resource.limit().is_some()).count()
     }
 

@@ -12,6 +12,7 @@ mod fair;
 mod grants;
 mod limits;
 mod resource;
+mod stored;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ use resource::{GrantedShare, Resource};
 
 pub use client::{Allocation, Answer, Beat, ClientView, Interest, MAX_WEIGHT, ResourceView, ShareView};
 pub use error::BookError;
+pub use stored::StoredShares;
 
 /// Bounds of a book.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +71,10 @@ pub struct Book {
     due: BTreeSet<Due>,
     next_version: u64,
     freed: u64,
+    /// How often a client's share grew.
+    raised: u64,
+    /// Clients whose shares have changed since somebody asked; `None` if nobody will.
+    unsaved: Option<BTreeSet<Id>>,
 }
 
 /// An expiry.
@@ -95,6 +101,8 @@ impl Book {
             due: BTreeSet::new(),
             next_version: 1,
             freed: 0,
+            raised: 0,
+            unsaved: None,
         }
     }
 
@@ -109,7 +117,8 @@ impl Book {
         }
         if let Some(&key) = self.names.get(client) {
             let known = &self.clients[key];
-            if !instance.is_empty() && *known.instance == *instance {
+            // One without a name that was restored cannot be told from one that comes again.
+            if *known.instance == *instance && (!instance.is_empty() || known.is_restored) {
                 return Ok(());
             }
             let expires_in = known.expires - self.now;
@@ -125,6 +134,7 @@ impl Book {
             expires,
             sequence: 0,
             interests: BTreeMap::new(),
+            is_restored: false,
         });
         self.names.insert(client.clone(), key);
         self.due.insert(Due { at: expires, client: key, resource: None });
@@ -144,6 +154,7 @@ impl Book {
             return Err(BookError::StaleHeartbeat(beat.client.clone()));
         }
         client.sequence = client.sequence.max(beat.sequence);
+        client.is_restored = false;
         let expires = self.now + self.settings.heartbeat_timeout;
         self.due.remove(&Due { at: client.expires, client: key, resource: None });
         client.expires = expires;
@@ -245,7 +256,8 @@ impl Book {
         self.due.first().map(|due| due.at).into_iter().chain(learning).min()
     }
 
-    fn is_learning(&self) -> bool {
+    /// Whether it grants only what clients say they hold.
+    pub fn is_learning(&self) -> bool {
         self.now < self.learns_until
     }
 
@@ -322,9 +334,15 @@ impl Book {
     /// Changes a client's grants of a resource, and notes their expiry.
     fn change(&mut self, resource: &Id, key: usize, change: impl FnOnce(&mut Resource) -> bool) {
         let Some(entry) = self.resources.get_mut(resource) else { return };
-        let before = entry.due(key);
+        let (before, held) = (entry.due(key), entry.held(key));
         self.freed += u64::from(change(entry));
-        let after = entry.due(key);
+        let (after, holds) = (entry.due(key), entry.held(key));
+        self.raised += u64::from(holds > held);
+        if holds != held
+            && let (Some(unsaved), Some(client)) = (&mut self.unsaved, self.clients.get(key))
+        {
+            unsaved.insert(client.id.clone());
+        }
         self.reschedule(resource, key, before, after);
     }
 
@@ -347,6 +365,9 @@ impl Book {
     fn remove(&mut self, key: usize) {
         let Some(client) = self.clients.try_remove(key) else { return };
         self.names.remove(&client.id);
+        if let Some(unsaved) = &mut self.unsaved {
+            unsaved.insert(client.id.clone());
+        }
         self.due.remove(&Due { at: client.expires, client: key, resource: None });
         for resource in client.interests.keys() {
             self.leave(resource, key);

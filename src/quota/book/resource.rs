@@ -62,6 +62,11 @@ impl Resource {
         self.holdings.contains_key(&client)
     }
 
+    /// What a client may be spending now, in micro-units a second.
+    pub(super) fn held(&self, client: usize) -> u64 {
+        self.holdings.get(&client).map_or(0, |holding| holding.grants.committed())
+    }
+
     pub(super) fn holders(&self) -> impl Iterator<Item = usize> + '_ {
         self.holdings.keys().copied()
     }
@@ -92,6 +97,24 @@ impl Resource {
     pub(super) fn join(&mut self, client: usize, demand: Demand, claim: u64) {
         self.demands.insert(demand, client);
         self.holdings.insert(client, Holding { demand, grants: Grants::default(), claim, lapses: false });
+    }
+
+    /// Adds a client with what it may be spending. It is taken to want that until it says otherwise.
+    pub(super) fn restore(&mut self, client: usize, grant: Grant) {
+        self.join(client, Demand { wants: grant.rate, weight: 1 }, 0);
+        let lapses = self.limit.is_none();
+        self.change(client, |holding| {
+            holding.grants.push(grant);
+            holding.lapses = lapses;
+        });
+    }
+
+    /// Notes that all was restored. `next` is the version of the next grant: if there is more than the limit, that was lowered
+    /// before.
+    pub(super) fn restored(&mut self, next: u64) {
+        if self.limit.is_some_and(|limit| self.committed > u128::from(limit.micros())) {
+            (self.lowered_at, self.recent) = (next, 0);
+        }
     }
 
     /// Removes a client: it spends nothing any more.

@@ -46,6 +46,7 @@ pub use allocation::{Acquire, Allocation, Changes, Closed};
 pub use channel::{Calls, Channel, Connector, leader_of};
 pub use local_bucket::Depth;
 pub use metrics::QuotaMetrics;
+pub use servers::Hops;
 pub use settings::{QuotaClientSettings, ResourceUse, SettingsError};
 pub use share::{Grant, LeasedShare, Share, ShareState};
 

@@ -6,6 +6,22 @@ use crate::quota::Endpoint;
 /// are not asked for ever.
 const MAX_HOPS: usize = 3;
 
+/// Directions that were followed in a row.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hops(usize);
+
+impl Hops {
+    /// Where to go from `from`, which says that the leader is there: nowhere if that is itself or not known, or if others
+    /// have sent us on often enough. No token goes out in the clear because somebody says so.
+    pub fn follow(&mut self, from: &Endpoint, leader: Option<Endpoint>) -> Option<Endpoint> {
+        let is_fine =
+            |leader: &Endpoint| self.0 < MAX_HOPS && leader != from && leader.is_tls() == from.is_tls();
+        let leader = leader.filter(is_fine)?;
+        self.0 += 1;
+        Some(leader)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Servers {
     /// Invariant: not empty.
@@ -15,13 +31,13 @@ pub(super) struct Servers {
     leader: Option<Endpoint>,
     /// Servers asked, and directions followed, since the last answer.
     tried: usize,
-    hops: usize,
+    hops: Hops,
 }
 
 impl Servers {
     pub(super) fn new(first: Endpoint, others: &[Endpoint]) -> Self {
         let all = [&[first], others].concat();
-        Self { all, nth: 0, leader: None, tried: 0, hops: 0 }
+        Self { all, nth: 0, leader: None, tried: 0, hops: Hops::default() }
     }
 
     /// The server to turn to.
@@ -31,7 +47,7 @@ impl Servers {
 
     /// Notes that it answers.
     pub(super) fn answered(&mut self) {
-        (self.tried, self.hops) = (0, 0);
+        (self.tried, self.hops) = (0, Hops::default());
     }
 
     /// Notes that it is lost. Returns whether to turn to another at once: not all of them were tried.
@@ -43,17 +59,15 @@ impl Servers {
         if self.tried < self.all.len() {
             return true;
         }
-        (self.tried, self.hops) = (0, 0);
+        (self.tried, self.hops) = (0, Hops::default());
         false
     }
 
     /// Notes that it does not lead, and who does if it said so. Returns whether to turn there at once.
     pub(super) fn redirected(&mut self, leader: Option<Endpoint>) -> bool {
-        // No token goes out in the clear because somebody says so.
-        let leader = leader.filter(|leader| leader.is_tls() == self.all[0].is_tls());
-        match leader.filter(|leader| self.hops < MAX_HOPS && leader != self.current()) {
+        let from = self.leader.as_ref().unwrap_or(&self.all[self.nth]);
+        match self.hops.follow(from, leader) {
             Some(leader) => {
-                self.hops += 1;
                 self.leader = Some(leader);
                 true
             }

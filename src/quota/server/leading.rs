@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::kept_leases::Keeping;
 use super::shared_book::SharedBook;
 use super::shared_limits::SharedLimits;
 use super::store::{QuotaStore, QuotaStoreError};
@@ -15,6 +16,9 @@ use crate::rt::Listener;
 
 /// How often a server tries to begin a term before it leaves the lead to another.
 const TRIES: u32 = 3;
+
+/// Bits of a version within a term: a client has heard of no version of the next one.
+const VERSIONS: u32 = 32;
 
 /// How long giving the lease back may take.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -109,7 +113,8 @@ impl SharedBook {
         }
     }
 
-    /// Begins a term: with an empty book, which learns what clients hold, and the limits that the store keeps.
+    /// Begins a term: with the limits that the store keeps, and with what it has of clients' shares; else the book learns
+    /// these.
     async fn begin(
         &self,
         shared: &SharedLimits,
@@ -117,16 +122,30 @@ impl SharedBook {
         timeout: Duration,
     ) -> Result<(), QuotaStoreError> {
         let by_hand = shared.read(timeout).await?;
+        let leases = shared.read_leases(term.term, timeout).await?;
         self.with_held(|held, now| {
             let at = term.from.max(now);
             let before = held.book.settings();
-            let learning = before.learning.max(before.heartbeat_timeout).max(term.longest);
+            // Leases that last longer than its own are not renewed to their end.
+            let leases = leases.filter(|_| term.longest <= before.heartbeat_timeout);
+            let learning = match leases {
+                Some(_) => Duration::ZERO,
+                None => before.learning.max(before.heartbeat_timeout).max(term.longest),
+            };
             let settings = BookSettings { learning, ..before.clone() };
             let mut book = Book::new(settings, RandomState::new().build_hasher().finish(), at);
             self.limits.take_over(by_hand);
             let calendar = self.clock().calendar();
             let filled = self.limits.fill(&mut book, at, |resource| self.schedules.limit(resource, calendar));
             filled.map_err(|error| QuotaStoreError(format!("store {}: {error}", shared.source())))?;
+            held.keeping = Keeping::default();
+            if let Some(leases) = leases {
+                log::info!(clients = leases.len(); "what clients hold is known from the store");
+                let until = at + before.heartbeat_timeout;
+                book.restore(leases, term.term.number << VERSIONS, until);
+                held.keeping = Keeping::restored(book.raised());
+            }
+            book.note_changes();
             held.book = book;
             if let Some(lead) = &mut held.lead {
                 lead.ready(term.term);

@@ -4,6 +4,7 @@
 //! after a restart too, and what is refused has changed nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::oneshot;
 
@@ -30,6 +31,8 @@ pub(super) struct Limits {
     #[cfg(feature = "redis")]
     pub(super) shared: Option<SharedLimits>,
     by_hand: Mutex<ByHand>,
+    /// Calls of the store that failed.
+    pub(super) store_errors: Arc<AtomicU64>,
     /// Held by the change that is being made.
     turn: tokio::sync::Mutex<()>,
 }
@@ -75,7 +78,8 @@ impl Limits {
     /// Has servers share them in a store, if there is one.
     #[cfg(feature = "redis")]
     pub(super) fn sharing(self, shared: Option<SharedLimits>) -> Self {
-        Self { shared, ..self }
+        let store_errors = shared.as_ref().map(|shared| Arc::clone(&shared.errors)).unwrap_or_default();
+        Self { shared, store_errors, ..self }
     }
 
     /// Takes over what a shared store keeps.
@@ -96,7 +100,11 @@ impl Limits {
             return shared.put(term, resource, setting).await.map_err(ChangeError::SharedStore);
         }
         let _ = term;
-        self.store.put(resource, setting).await.map_err(ChangeError::Store)
+        let put = self.store.put(resource, setting).await;
+        put.map_err(|error| {
+            self.store_errors.fetch_add(1, Ordering::Relaxed);
+            ChangeError::Store(error)
+        })
     }
 
     /// Whether somebody set or deleted it.

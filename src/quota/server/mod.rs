@@ -13,10 +13,14 @@
 
 mod connection;
 mod deadline;
+mod kept_leases;
 #[cfg(feature = "redis")]
 mod leading;
+#[cfg(feature = "redis")]
+mod lease_record;
 mod limits;
 mod messages;
+mod metrics;
 mod preface;
 mod reflection;
 mod router;
@@ -47,9 +51,10 @@ use crate::rt::{self, Listener, Slots};
 use crate::tls::ServerTls;
 use crate::token::Token;
 use limits::Limits;
+pub use metrics::QuotaServerMetrics;
 use router::Router;
 pub use schedules::QuotaSchedule;
-use shared_book::SharedBook;
+use shared_book::{NotLeader, SharedBook};
 pub use store::{QuotaStore, QuotaStoreError};
 
 /// Settings of a quota server.
@@ -221,7 +226,7 @@ impl QuotaServer {
         let draining = shared.stages.reached(Stage::Draining);
         let ruled = shared.book.sweep().or(shared.book.follow_schedules());
         #[cfg(feature = "redis")]
-        let ruled = ruled.or(shared.book.lead());
+        let ruled = ruled.or(shared.book.lead()).or(shared.book.keep_leases());
         ruled.or(draining).await;
         #[cfg(feature = "redis")]
         shared.book.give_up_the_lead().await;
@@ -242,6 +247,37 @@ impl QuotaServerHandle {
     /// Closes all connections now.
     pub fn stop(&self) {
         self.0.stages.reach(Stage::Stopped);
+    }
+
+    /// The server's counters.
+    pub fn metrics(&self) -> QuotaServerMetrics {
+        QuotaServerMetrics(Arc::clone(&self.0))
+    }
+
+    /// Whether callers should be sent here.
+    ///
+    /// # Errors
+    /// Why not: the server drains, or it neither leads nor knows who does.
+    pub fn readiness(&self) -> Result<(), String> {
+        if self.0.stages.has_reached(Stage::Draining) {
+            return Err("draining: no new connections are taken".to_owned());
+        }
+        match self.0.book.leading(|_, _| ()) {
+            Err(NotLeader { leader: None }) => {
+                Err("no leader: no quota server on the store is known to lead".to_owned())
+            }
+            Ok(()) | Err(NotLeader { leader: Some(_) }) => Ok(()),
+        }
+    }
+
+    /// Waits until the server drains or has stopped.
+    pub async fn draining(&self) {
+        self.0.stages.reached(Stage::Draining).await;
+    }
+
+    /// Waits until the server has stopped.
+    pub async fn stopped(&self) {
+        self.0.stages.reached(Stage::Stopped).await;
     }
 
     /// Number of live clients.

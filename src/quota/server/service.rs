@@ -92,7 +92,7 @@ impl Quota for Service {
             sequence: request.sequence,
             interests: &interests,
         };
-        let response = self.book.leading(|book, now| {
+        let response = self.book.granting(|book, now| {
             let answer = book.heartbeat(now, beat)?;
             let timeout = book.settings().heartbeat_timeout;
             Ok(wire::HeartbeatResponse {
@@ -103,15 +103,17 @@ impl Quota for Service {
                 unlimited_resource_ids: answer.unlimited.iter().map(Id::to_string).collect(),
             })
         });
-        response?.map(Response::new).map_err(|error| status::of_book(&error))
+        response.await?.map(Response::new).map_err(|error| status::of_book(&error))
     }
 
     async fn get_allocation(&self, request: Request<wire::GetAllocationRequest>) -> Reply<wire::Allocation> {
         let request = request.into_inner();
         let client = messages::id("client_id", &request.client_id)?;
         let resource = messages::id("resource_id", &request.resource_id)?;
-        let allocation =
-            self.book.leading(|book, now| book.allocation(now, &client, &request.instance, &resource))?;
+        let allocation = self
+            .book
+            .granting(|book, now| book.allocation(now, &client, &request.instance, &resource))
+            .await?;
         let allocation = allocation.map_err(|error| status::of_book(&error))?;
         Ok(Response::new(messages::allocation(&allocation)))
     }

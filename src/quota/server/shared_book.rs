@@ -5,6 +5,7 @@ use std::sync::Arc;
 use event_listener::{Event, EventListener};
 use futures_lite::FutureExt;
 
+use super::kept_leases::Keeping;
 use super::limits::Limits;
 use super::schedules::{QuotaSchedule, Schedules};
 use crate::clock::{Clock, Instant, Sleep};
@@ -19,6 +20,10 @@ pub(super) struct SharedBook {
     pub(super) schedules: Schedules,
     /// Notified when a client may get another share.
     freed: Event,
+    /// Notified when there is something for the store to keep.
+    unkept: Event,
+    /// Notified when it is kept, or this server leads no longer.
+    kept: Event,
     /// Notified once, when the server ends its streams.
     pub(super) ending: Event,
 }
@@ -28,6 +33,8 @@ pub(super) struct Held {
     pub(super) book: Book,
     /// Whether this server leads; `None` if it is alone.
     pub(super) lead: Option<Lead>,
+    /// What the store keeps of the book.
+    pub(super) keeping: Keeping,
 }
 
 /// This server does not lead: it may not answer.
@@ -40,8 +47,9 @@ pub(super) struct NotLeader {
 impl SharedBook {
     pub(super) fn new(book: Book, clock: Arc<dyn Clock>) -> Self {
         let (limits, schedules) = (Limits::default(), Schedules::default());
-        let held = Mutex::new(Held { book, lead: None });
-        Self { held, clock, limits, schedules, freed: Event::new(), ending: Event::new() }
+        let held = Mutex::new(Held { book, lead: None, keeping: Keeping::default() });
+        let [freed, unkept, kept, ending] = std::array::from_fn(|_| Event::new());
+        Self { held, clock, limits, schedules, freed, unkept, kept, ending }
     }
 
     /// Has its limits come from `limits`, which have filled the book.
@@ -79,6 +87,42 @@ impl SharedBook {
         })
     }
 
+    /// Calls `act` with the book and the time, if this server leads, and completes when what it granted is kept: the next
+    /// leader grants it to nobody else.
+    ///
+    /// # Errors
+    /// This server does not lead, or no longer; what it granted must not be told.
+    pub(super) async fn granting<T>(
+        &self,
+        act: impl FnOnce(&mut Book, Instant) -> T,
+    ) -> Result<T, NotLeader> {
+        let granted = |book: &mut Book, now| {
+            let result = act(book, now);
+            (book.epoch(), book.raised(), result)
+        };
+        let (term, (epoch, raised, result)) = self.leading_in_term(granted)?;
+        while term.is_some() {
+            let listener = self.kept.listen();
+            let is_kept = self.leading_in_keeping(|book, keeping| {
+                (book.epoch() == epoch).then(|| keeping.covers(raised))
+            })?;
+            match is_kept {
+                Some(true) => break,
+                Some(false) => listener.await,
+                None => return Err(NotLeader { leader: None }),
+            }
+        }
+        Ok(result)
+    }
+
+    fn leading_in_keeping<T>(&self, act: impl FnOnce(&Book, &Keeping) -> T) -> Result<T, NotLeader> {
+        self.with_held(|held, now| {
+            let led = held.lead.as_ref().map(|lead| lead.leads(now)).transpose();
+            led.map_err(|leader| NotLeader { leader: leader.map(str::to_owned) })?;
+            Ok(act(&held.book, &held.keeping))
+        })
+    }
+
     /// Calls `act` with the book and the time, whether this server leads or not. It must grant nothing.
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut Book, Instant) -> T) -> T {
         self.with_held(|held, now| act(&mut held.book, now))
@@ -92,17 +136,41 @@ impl SharedBook {
         let before = (held.book.epoch(), held.book.freed());
         let result = act(&mut held, now);
         let rings = (held.book.epoch(), held.book.freed()) != before;
+        let is_unkept = held.book.has_changed();
         drop(held);
         if rings {
             self.freed.notify(usize::MAX);
         }
+        if is_unkept {
+            self.unkept.notify(usize::MAX);
+        }
         result
     }
 
-    /// Wakes all that wait for changes: they look whether this server leads.
+    /// The same, without a notice that there is something to keep.
+    #[cfg(feature = "redis")]
+    pub(super) fn with_held_quietly<T>(&self, act: impl FnOnce(&mut Held, Instant) -> T) -> T {
+        let now = self.clock.now();
+        act(&mut self.held.lock(), now)
+    }
+
+    /// Wakes all that wait for changes or for what is kept: they look whether this server leads.
     #[cfg(feature = "redis")]
     pub(super) fn wake(&self) {
         self.freed.notify(usize::MAX);
+        self.kept.notify(usize::MAX);
+    }
+
+    /// Wakes those that wait for what is kept.
+    #[cfg(feature = "redis")]
+    pub(super) fn wake_kept(&self) {
+        self.kept.notify(usize::MAX);
+    }
+
+    /// Listens for something to keep from now on.
+    #[cfg(feature = "redis")]
+    pub(super) fn listen_unkept(&self) -> EventListener {
+        self.unkept.listen()
     }
 
     /// Listens for changes from now on.

@@ -1,14 +1,17 @@
 //! What quota servers share in a store: who of them leads, and the limits that were set by hand.
 //!
-//! Four keys, which stand on one node of a cluster: `{PREFIX:quota}:leader` (a hash that expires), `:term` (the number of the
-//! last leader), `:longest` (the longest heartbeat timeout of leases that may run, in ms) and `:limits` (a hash: by resource,
-//! `100m` or `deleted`). A write says its term and its own number; one of a
+//! Five keys, which stand on one node of a cluster: `{PREFIX:quota}:leader` (a hash that expires), `:term` (the number of the
+//! last leader), `:longest` (the longest heartbeat timeout of leases that may run, in ms), `:limits` (a hash: by resource,
+//! `100m` or `deleted`) and `:leases` (a hash: by client, what it may be spending). A write says its term and its own number; one of a
 //! server that is no longer the leader, or one that comes behind a later one, changes nothing.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::kept_leases::{Batch, Kept};
+use super::lease_record::{self, LeaseRecord, Leases};
 use super::store::QuotaStoreError;
 use crate::quota::by_hand::{ByHand, Setting};
 use crate::quota::id::Id;
@@ -63,10 +66,13 @@ pub(super) struct SharedLimits {
     term: String,
     longest: String,
     limits: String,
+    leases: LeaseRecord,
     ask: Script,
     read: Script,
     put: Script,
     release: Script,
+    /// Calls that failed.
+    pub(super) errors: Arc<AtomicU64>,
     /// Questions asked, and settings put.
     questions: AtomicU64,
     puts: AtomicU64,
@@ -78,6 +84,7 @@ impl SharedLimits {
     pub(super) fn new(source: RedisSource, address: String) -> Result<Self, QuotaStoreError> {
         let key = |name: &str| format!("{{{}:quota}}:{name}", source.prefix);
         let [leader, term, longest, limits] = ["leader", "term", "longest", "limits"].map(key);
+        let leases = LeaseRecord::new(key("leases"));
         let link = Link::new(source).map_err(|error| QuotaStoreError(error.to_string()))?;
         Ok(Self {
             link,
@@ -87,10 +94,12 @@ impl SharedLimits {
             term,
             longest,
             limits,
+            leases,
             ask: Script::new(ASK),
             read: Script::new(READ),
             put: Script::new(PUT),
             release: Script::new(RELEASE),
+            errors: Arc::default(),
             questions: AtomicU64::new(0),
             puts: AtomicU64::new(0),
         })
@@ -162,6 +171,65 @@ impl SharedLimits {
         }
     }
 
+    /// Keeps what clients may be spending.
+    ///
+    /// # Errors
+    /// The store cannot be reached, or cannot keep it. It may have kept it all the same.
+    pub(super) async fn keep(&self, batch: &Batch, timeout: Duration) -> Result<Kept, QuotaStoreError> {
+        let number = next(&self.puts);
+        let records = batch.clients.iter().map(|(client, shares)| (client, lease_record::text(shares)));
+        let records: Vec<(&Id, String)> = records.collect();
+        let extent = if batch.is_all { "all" } else { "some" };
+        let mut args = vec![number.as_str(), extent];
+        args.extend(records.iter().flat_map(|(client, record)| [client.as_str(), record]));
+        let answer = self.of_leases(&self.leases.keep, batch.term, &args, timeout).await?;
+        match answer.first().map(String::as_str) {
+            Some("kept") => Ok(Kept::Kept),
+            Some("lost") => Ok(Kept::Lost),
+            Some("stale") => Ok(Kept::Stale),
+            Some("late") => Err(self.failed(&"a later write of what is leased came first")),
+            _ => Err(self.failed(&"its answer is not valid")),
+        }
+    }
+
+    /// What clients may be spending, if nothing of that can be lost; `None` if it has to be learned.
+    ///
+    /// # Errors
+    /// The store cannot be reached, another server leads, or what it keeps is not valid.
+    pub(super) async fn read_leases(
+        &self,
+        term: Term,
+        timeout: Duration,
+    ) -> Result<Option<Leases>, QuotaStoreError> {
+        let answer = self.of_leases(&self.leases.read, term, &[], timeout).await?;
+        match answer.first().map(String::as_str) {
+            None => Ok(None),
+            Some("stale") => Err(QuotaStoreError("another server leads now".to_owned())),
+            Some(_) => lease_record::parse(&answer)
+                .map(Some)
+                .map_err(|error| self.failed(&format_args!("{}: {error}; delete it (DEL)", self.leases.key))),
+        }
+    }
+
+    /// Takes out what is kept of leases: the next leader learns them.
+    pub(super) async fn forget_leases(&self, term: Term, timeout: Duration) -> Result<(), QuotaStoreError> {
+        let number = next(&self.puts);
+        self.of_leases(&self.leases.forget, term, &[&number], timeout).await.map(drop)
+    }
+
+    async fn of_leases(
+        &self,
+        script: &Script,
+        term: Term,
+        args: &[&str],
+        timeout: Duration,
+    ) -> Result<Vec<String>, QuotaStoreError> {
+        let (number, question) = (term.number.to_string(), term.question.to_string());
+        let args = [&[self.id.as_str(), &number, &question], args].concat();
+        let answer = self.link.run(script, &[&self.leader, &self.leases.key], &args, timeout).await;
+        answer.map_err(|error| self.failed(&error))
+    }
+
     /// Gives the lease back, so that another server need not wait for its end.
     pub(super) async fn release(&self, timeout: Duration) -> Result<(), QuotaStoreError> {
         let answer = self.link.run(&self.release, &[&self.leader], &[&self.id], timeout).await;
@@ -169,6 +237,7 @@ impl SharedLimits {
     }
 
     fn failed(&self, why: &dyn std::fmt::Display) -> QuotaStoreError {
+        self.errors.fetch_add(1, Ordering::Relaxed);
         QuotaStoreError(format!("store {}: {why}", self.link.source()))
     }
 }

@@ -83,10 +83,11 @@ pub(super) fn own(
     stream::unfold(state, |mut state| async move {
         while !state.over {
             let freed = state.book.listen();
-            let looked = state.book.leading(|book, now| {
+            let looked = state.book.granting(|book, now| {
                 let allocations = book.allocations(now, &state.client, &state.instance);
                 (allocations, book.epoch(), PAUSE + PAUSE * u32::try_from(book.live() / 1000).unwrap_or(0))
             });
+            let looked = looked.await;
             let (allocations, epoch, pause) = match looked {
                 Ok((Ok(allocations), epoch, pause)) => (allocations, epoch, pause),
                 Ok((Err(error), ..)) => {

@@ -1,17 +1,19 @@
 //! The fleet on its time line: what happens, what goes wrong, and what is leased of all.
 
+mod keeping;
 mod troubles;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sluicegate::clock::Instant;
+use sluicegate::quota::Id;
 use sluicegate::quota::MICRO;
-use sluicegate::quota::book::{Beat, Book, BookSettings, Interest};
+use sluicegate::quota::book::{Beat, Book, BookSettings, Interest, StoredShares};
 use sluicegate::quota::client::{LeasedShare, ShareState};
 use sluicegate::quota::lead::{Lead, NewTerm, Reply};
 
-use super::parties::{Asks, Client, Said, Server, Store};
+use super::parties::{Asks, Batch, Client, Keeping, Said, Server, Store};
 use crate::book::{id, requests};
 use crate::fixture::xorshift;
 use crate::simulation::grant;
@@ -38,6 +40,12 @@ pub(super) struct Trouble {
     pub(super) mixed: bool,
     /// Servers do not ask how long leases of others may run: what must not be.
     pub(super) forgetful: bool,
+    /// Servers have the store keep nothing of leases: each new leader learns them.
+    pub(super) learning: bool,
+    /// Servers take what another process of the store has for all there is: what must not be.
+    pub(super) trusting: bool,
+    /// Servers tell clients of what is not kept yet: what must not be.
+    pub(super) hasty: bool,
     /// Servers do not look at the end of their lease: what must not be.
     pub(super) careless: bool,
 }
@@ -51,7 +59,11 @@ enum Event {
     /// The server has its answer, or has waited in vain.
     Replied(usize, u64, Instant, Option<Reply>),
     /// The server has read the store.
-    Read(usize, u64, NewTerm),
+    Read(usize, u64, NewTerm, Option<BTreeMap<Id, StoredShares>>),
+    /// The store hears what to keep.
+    Keep(usize, u64, Batch),
+    /// The server hears that it is kept, or lost, or that it leads no longer; or has waited in vain.
+    Kept(usize, u64, Batch, Option<Option<bool>>),
     Beat(usize, u64),
     /// A heartbeat is at a server; with the time that this read before it was stopped.
     Arrive(usize, usize, u64, Option<Instant>),
@@ -109,6 +121,7 @@ impl Fleet {
                 book: None,
                 dead_until: Instant::ZERO,
                 stalled: None,
+                keeping: Keeping::default(),
             }
         };
         let client = |nth| Client {
@@ -201,7 +214,9 @@ impl Fleet {
             Event::Ask(server, life) => self.ask(server, life),
             Event::Heard(asks) => self.heard(asks),
             Event::Replied(server, life, sent, reply) => self.replied(server, life, sent, reply),
-            Event::Read(server, life, term) => self.read(server, life, term),
+            Event::Read(server, life, term, leases) => self.read(server, life, term, leases),
+            Event::Keep(server, life, batch) => self.keep(server, life, batch),
+            Event::Kept(server, life, batch, answer) => self.kept(server, life, batch, answer),
             Event::Beat(client, turn) => self.beat(client, turn),
             Event::Arrive(server, client, turn, at) => self.arrive(server, client, turn, at),
             Event::Answer(client, turn, said) => self.answer(client, turn, said),
@@ -271,27 +286,36 @@ impl Fleet {
         self.at(next, Event::Ask(server, life));
         if let Some(term) = term {
             let soon = self.up_to(400);
-            self.at(soon, Event::Read(server, life, term));
+            let leases = self.store.leases(self.trouble.trusting).filter(|_| !self.trouble.learning);
+            self.at(soon, Event::Read(server, life, term, leases));
         }
     }
 
-    fn read(&mut self, server: usize, life: u64, term: NewTerm) {
-        if !self.is_alive(server, life) || self.is_deferred(server, Event::Read(server, life, term)) {
+    fn read(&mut self, server: usize, life: u64, term: NewTerm, leases: Option<BTreeMap<Id, StoredShares>>) {
+        if !self.is_alive(server, life)
+            || self.is_deferred(server, Event::Read(server, life, term, leases.clone()))
+            || self.servers[server].lead.term() != Some(term.term)
+        {
             return;
         }
         self.epochs += 1;
         self.figures.terms += 1;
         let heartbeat_timeout = self.servers[server].timeout;
         let longest = if self.trouble.forgetful { Duration::ZERO } else { term.longest };
-        let settings = BookSettings {
-            heartbeat_timeout,
-            learning: heartbeat_timeout.max(longest),
-            ..BookSettings::default()
-        };
+        let leases = leases.filter(|_| longest <= heartbeat_timeout);
+        let learning = if leases.is_some() { Duration::ZERO } else { heartbeat_timeout.max(longest) };
+        let settings = BookSettings { heartbeat_timeout, learning, ..BookSettings::default() };
         let mut book = Book::new(settings, self.epochs, term.from);
         book.set_limit(term.from, &id("r"), requests(LIMIT)).unwrap();
-        self.servers[server].book = Some(book);
-        self.servers[server].lead.ready(term.term);
+        let mut keeping = Keeping::default();
+        if let Some(leases) = leases {
+            book.restore(leases, term.term.number << 32, term.from + heartbeat_timeout);
+            (keeping.is_on, keeping.is_complete, keeping.raised) = (true, true, book.raised());
+        }
+        book.note_changes();
+        let server = &mut self.servers[server];
+        (server.book, server.keeping) = (Some(book), keeping);
+        server.lead.ready(term.term);
     }
 
     fn beat(&mut self, at: usize, turn: u64) {
@@ -337,10 +361,7 @@ impl Fleet {
             interests: &interests,
         };
         let said = self.servers[server].decide(read_at.unwrap_or(now), beat, self.trouble.careless);
-        if !self.is_lost() {
-            let back = self.up_to(50);
-            self.at(back, Event::Answer(at, turn, said));
-        }
+        self.say_when_kept(server, at, turn, said);
     }
 
     fn answer(&mut self, at: usize, turn: u64, said: Said) {

@@ -59,11 +59,17 @@ fn leaders_that_die_stall_and_come_back_never_lease_more_than_the_limit() {
     let row = simulate("none", calm, 1);
     assert!(row.leased > 99.9 && row.figures.terms == 0, "{}", row.leased);
     let row = simulate("a server is killed each 2 min", Trouble { kills: Some(120), ..calm }, 1);
-    assert!(row.spent > 99.0, "{}", row.spent);
+    assert!(row.leased > 99.9, "{}", row.leased);
     // The lease runs out, another asks, and waits for a lease and an eighth: less than the interval of heartbeats.
-    assert!(row.figures.gap < TIMEOUT / 3, "{:?}", row.figures.gap);
+    // Sometimes the next one is killed too.
+    assert!(row.figures.gap < TIMEOUT / 2, "{:?}", row.figures.gap);
     let row = simulate("the leader is stopped each 2 min", Trouble { stalls: Some(120), ..calm }, 1);
     assert!(row.spent > 99.0, "{}", row.spent);
+    // What learning costs, and what it costs that leases are kept.
+    let changes = Trouble { kills: Some(120), churn: Some(5), ..calm };
+    let kept = simulate("a server is killed each 2 min, churn", changes, 1);
+    let learned = simulate("the same, each leader learns", Trouble { learning: true, ..changes }, 1);
+    assert!(kept.leased > learned.leased, "{} {}", kept.leased, learned.leased);
     simulate("the store is upset each 2 min", Trouble { store: Some(120), ..calm }, 1);
     let mixed = Trouble { kills: Some(60), stalls: Some(120), churn: Some(5), mixed: true, ..calm };
     simulate("servers with timeouts of 10, 20 and 30 s", mixed, 1);
@@ -74,7 +80,10 @@ fn leaders_that_die_stall_and_come_back_never_lease_more_than_the_limit() {
 
 #[test]
 fn the_simulation_finds_leaders_that_do_not_look_at_the_end_of_their_lease() {
-    assert!(goes_over(Trouble { stalls: Some(60), churn: Some(5), careless: true, ..Trouble::default() }));
+    // Where leases are kept, the store refuses what such a leader would grant.
+    let stalls = Trouble { stalls: Some(60), churn: Some(5), careless: true, ..Trouble::default() };
+    assert!(goes_over(Trouble { learning: true, ..stalls }));
+    assert!(!goes_over(Trouble { careless: false, learning: true, ..stalls }));
 }
 
 #[test]
@@ -84,9 +93,23 @@ fn the_simulation_finds_leaders_that_do_not_learn_for_as_long_as_the_longest_lea
     assert!(!goes_over(mixed));
 }
 
+#[test]
+fn the_simulation_finds_leaders_that_believe_a_store_that_may_have_lost_the_last_second() {
+    let store = Trouble { store: Some(10), stalls: Some(20), churn: Some(5), ..Trouble::default() };
+    assert!(goes_over(Trouble { trusting: true, ..store }));
+    assert!(!goes_over(store));
+}
+
+#[test]
+fn the_simulation_finds_leaders_that_tell_of_what_is_not_kept_yet() {
+    let kills = Trouble { kills: Some(15), churn: Some(1), lost: 30, ..Trouble::default() };
+    assert!(goes_over(Trouble { hasty: true, ..kills }));
+    assert!(!goes_over(kills));
+}
+
 /// Whether more than the limit is leased, in one of some histories.
 fn goes_over(trouble: Trouble) -> bool {
-    let end = Instant::ZERO + Duration::from_secs(7200);
+    let end = Instant::ZERO + Duration::from_secs(3600);
     (1..=8).any(|seed| Fleet::new(trouble, 0x5eed * seed).run(end).is_some())
 }
 

@@ -3,7 +3,7 @@
 use sluicegate::quota::client::LeasedShare;
 use sluicegate::quota::lead::Lead;
 
-use super::{CLIENTS, Event, Fleet, SERVERS, Server, Store, id, millis};
+use super::{CLIENTS, Event, Fleet, Keeping, SERVERS, Server, Store, id, millis};
 
 impl Fleet {
     pub(super) fn kill(&mut self) {
@@ -12,6 +12,7 @@ impl Fleet {
         let server_life = &mut self.servers[server];
         server_life.life += 1;
         server_life.dead_until = at;
+        server_life.keeping = Keeping::default();
         (server_life.book, server_life.stalled, server_life.lead) =
             (None, None, Lead::new(server_life.timeout, at));
         let life = server_life.life;
@@ -37,7 +38,8 @@ impl Fleet {
             }
             1 => {
                 let away = self.store.away_until;
-                self.store = Store { away_until: away, ..self.replica.clone() };
+                let run = self.store.run + 1;
+                self.store = Store { away_until: away, run, ..self.replica.clone() };
             }
             2 => {
                 self.empty_store();

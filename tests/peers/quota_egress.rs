@@ -1,0 +1,111 @@
+//! Three servers under one fleet limit, a thousand streams each: what all clients receive together, also through a change of
+//! the leading quota server.
+//!
+//! Long, in real time, and of a release build: `cargo test --release --features peers --test peers quota_egress -- --ignored
+//! --nocapture`.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use testkit::program::Program;
+use testkit::wait::until;
+
+use crate::program::loud;
+use crate::quota_leaders::{Quota, leader};
+use crate::redis::Redis;
+
+const SERVERS: usize = 3;
+const STREAMS: usize = 1000;
+
+/// Bytes a second of all together.
+const LIMIT: u64 = 24 << 20;
+
+const WINDOW: Duration = Duration::from_secs(30);
+
+/// Streams that one thread reads.
+const OF_A_THREAD: usize = 250;
+
+/// Reads from all of `streams` until the end is called for, and counts.
+fn read_all(mut streams: Vec<TcpStream>, count: &AtomicU64, ends: &AtomicBool) {
+    let mut piece = vec![0; 1 << 16];
+    while !ends.load(Ordering::Relaxed) {
+        for stream in &mut streams {
+            match stream.read(&mut piece) {
+                Ok(len) => _ = count.fetch_add(len as u64, Ordering::Relaxed),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn open(server: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(server).unwrap();
+    stream.write_all(b"GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    stream.set_nonblocking(true).unwrap();
+    stream
+}
+
+/// Parts of the limit that arrive in a window, and how long that was.
+fn measured(count: &AtomicU64) -> f64 {
+    let (before, began) = (count.load(Ordering::Relaxed), Instant::now());
+    thread::sleep(WINDOW);
+    let bytes = count.load(Ordering::Relaxed) - before;
+    bytes as f64 / began.elapsed().as_secs_f64() / LIMIT as f64
+}
+
+#[test]
+#[ignore = "long, in real time, of a release build"]
+fn three_servers_with_a_thousand_streams_each_keep_the_fleets_limit_through_a_change_of_leaders() {
+    let _machine = loud();
+    let redis = Redis::start();
+    let fleet = ["--limit", "egress=24m", "--store", &redis.store()];
+    let quotas = [Quota::with(&fleet), Quota::with(&fleet), Quota::with(&fleet)];
+    let urls: Vec<&str> = quotas.iter().map(|quota| quota.url.as_str()).collect();
+    let first = leader(&redis, &quotas, None);
+    until("an end of learning", || quotas[first].figure("sluicegate_quota_learning") == Some(0.0));
+    let folder = testkit::folder::sparse("large.bin", 1 << 34);
+    let serve = |nth: usize| {
+        let (name, urls) = (format!("web-{nth}"), urls.join(","));
+        let folder = folder.path().to_str().unwrap();
+        Program::start(&["serve", folder, "--listen", "127.0.0.1:0", "--quota", &urls, "--client-id", &name])
+    };
+    let servers: Vec<Program> = (0..SERVERS).map(serve).collect();
+    let (count, ends) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let mut readers = Vec::new();
+    for server in &servers {
+        let (_, addr) = server.started[0].rsplit_once("://").unwrap();
+        let addr: SocketAddr = addr.parse().unwrap();
+        for _ in 0..STREAMS / OF_A_THREAD {
+            let streams = (0..OF_A_THREAD).map(|_| open(addr)).collect();
+            let (count, ends) = (Arc::clone(&count), Arc::clone(&ends));
+            readers.push(thread::spawn(move || read_all(streams, &count, &ends)));
+        }
+    }
+    let thirds = || {
+        quotas.iter().any(|quota| {
+            let clients = quota.asked(&["clients", "--json"]).unwrap_or_default();
+            clients.matches(&format!("\"share\":{}", LIMIT / 3)).count() == SERVERS
+        })
+    };
+    until("thirds", thirds);
+    // What was sent ahead under larger shares.
+    thread::sleep(Duration::from_secs(5));
+    let steady = measured(&count);
+    println!("of the limit over {WINDOW:?}: {:.2} %", steady * 100.0);
+    let changed = {
+        quotas[first].program.signal(Signal::KILL);
+        let changed = measured(&count);
+        leader(&redis, &quotas, Some(first));
+        changed
+    };
+    println!("the leader killed at its beginning: {:.2} %", changed * 100.0);
+    ends.store(true, Ordering::Relaxed);
+    readers.into_iter().for_each(|reader| reader.join().unwrap());
+    assert!((steady - 1.0).abs() <= 0.01 && (changed - 1.0).abs() <= 0.01, "{steady} {changed}");
+}
