@@ -1,10 +1,11 @@
 //! A small file that the program itself writes: read, and replaced as a whole.
 //!
 //! The new text goes into a file beside it, which is on the disk before it takes the name. Whatever happens, the name stands for the
-//! old text or for the new one.
+//! old text or for the new one. Two processes do not write at once: whoever writes holds a lock of the folder, which ends with its
+//! process. So what has the new file's name then was left by one that is dead.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
@@ -48,6 +49,7 @@ impl SaveError {
             }
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => return "make room on its disk".to_owned(),
             ErrorKind::FileTooLarge if self.is_write => return self.remedies.shorten.to_owned(),
+            ErrorKind::ResourceBusy => return "nothing is changed".to_owned(),
             ErrorKind::NotFound => "make its folder",
             _ => "look at it",
         };
@@ -121,6 +123,7 @@ impl Saved {
         }
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
+        let _lock = lock(folder).map_err(failed)?;
         let mut name = std::ffi::OsString::from(".");
         name.push(self.path.file_name().unwrap_or_default());
         name.push(".new");
@@ -174,6 +177,23 @@ impl Saved {
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(text.as_bytes())?;
         file.sync_all()
+    }
+}
+
+/// Locks `folder` against other processes that write such files there, until the result is dropped. A file system without locks, or
+/// a folder that cannot be read, is not locked.
+///
+/// # Errors
+/// It is locked.
+fn lock(folder: &Path) -> io::Result<Option<File>> {
+    let Ok(folder) = File::open(folder) else { return Ok(None) };
+    match folder.try_lock() {
+        Ok(()) => Ok(Some(folder)),
+        Err(TryLockError::WouldBlock) => Err(io::Error::new(
+            ErrorKind::ResourceBusy,
+            "another process is writing in its folder just now; try again",
+        )),
+        Err(TryLockError::Error(_)) => Ok(None),
     }
 }
 
@@ -243,6 +263,27 @@ mod tests {
         Saved::open(&path, &REMEDIES).unwrap().replace("a = 3\n").unwrap();
         assert_eq!(fs::read_to_string(&other).unwrap(), "other");
         assert_eq!(fs::read_to_string(&path).unwrap(), "a = 3\n");
+    }
+
+    #[test]
+    fn while_another_process_writes_in_the_folder_nothing_is_changed() {
+        let folder = folder();
+        let path = folder.path().join("a.toml");
+        fs::write(&path, "a = 1\n").unwrap();
+        let half = folder.path().join(".a.toml.new");
+        fs::write(&half, "a = ").unwrap();
+        // Another opening of the folder, as of another process.
+        let other = lock(folder.path()).unwrap();
+        assert!(other.is_some());
+        let error = Saved::open(&path, &REMEDIES).unwrap().replace("a = 2\n").unwrap_err().to_string();
+        assert!(error.contains("another process is writing in its folder just now; try again"), "{error}");
+        assert_eq!(
+            (fs::read_to_string(&path).unwrap(), fs::read_to_string(&half).unwrap()),
+            ("a = 1\n".into(), "a = ".into())
+        );
+        drop(other);
+        Saved::open(&path, &REMEDIES).unwrap().replace("a = 2\n").unwrap();
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), half.exists()), ("a = 2\n", false));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Three servers under one fleet limit, a thousand streams each: what all clients receive together, also through a change of
 //! the leading quota server.
 //!
-//! Long, in real time, and of a release build: `cargo test --release --features peers --test peers quota_egress -- --ignored
-//! --nocapture`.
+//! Long, in real time, and of a release build: `cargo build --release`, then `SLUICEGATE_RELEASE=target/release/sluicegate cargo
+//! test --features peers --test peers quota_egress -- --ignored --nocapture`.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use testkit::program::Program;
+use testkit::skip::skipped;
 use testkit::wait::until;
 
 use crate::program::loud;
@@ -62,6 +64,9 @@ fn measured(count: &AtomicU64) -> f64 {
 #[test]
 #[ignore = "long, in real time, of a release build"]
 fn three_servers_with_a_thousand_streams_each_keep_the_fleets_limit_through_a_change_of_leaders() {
+    let Some(release) = std::env::var_os("SLUICEGATE_RELEASE") else {
+        return skipped("the egress of a fleet: SLUICEGATE_RELEASE does not name a release build");
+    };
     let _machine = loud();
     let redis = Redis::start();
     let fleet = ["--limit", "egress=24m", "--store", &redis.store()];

@@ -61,7 +61,7 @@ pub(super) struct Batch {
 /// What the store said to that.
 #[cfg(feature = "redis")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kept {
+pub(super) enum Answered {
     Kept,
     /// The record is gone, or the store may have lost some of it.
     Lost,
@@ -84,7 +84,7 @@ impl SharedBook {
             match shared.keep(&batch, lease / 2).await {
                 Ok(kept) => {
                     self.note(&batch, kept);
-                    told = told.filter(|_| kept != Kept::Kept);
+                    told = told.filter(|_| kept != Answered::Kept);
                 }
                 Err(error) => {
                     if told.as_ref() != Some(&error) {
@@ -121,15 +121,15 @@ impl SharedBook {
         })
     }
 
-    fn note(&self, batch: &Batch, kept: Kept) {
+    fn note(&self, batch: &Batch, kept: Answered) {
         self.with_held_quietly(|held, _| {
             if held.book.epoch() != batch.epoch {
                 return;
             }
             match kept {
-                Kept::Kept => (held.keeping.is_complete, held.keeping.raised) = (true, batch.raised),
-                Kept::Lost => held.keeping.is_complete = false,
-                Kept::Stale => {
+                Answered::Kept => (held.keeping.is_complete, held.keeping.raised) = (true, batch.raised),
+                Answered::Lost => held.keeping.is_complete = false,
+                Answered::Stale => {
                     let lead = held.lead.as_mut().filter(|lead| lead.term() == Some(batch.term));
                     lead.map(Lead::step_down).unwrap_or_default();
                 }

@@ -78,7 +78,7 @@ impl Collector for QuotaServerMetrics {
         let Some(led) = led.filter(|led| !led.resources.is_empty()) else { return Ok(()) };
         let limit = |view: &ResourceView| u128::from(view.limit.micros());
         let units = |micros: u128| micros as f64 / MICRO as f64;
-        let families: [(&str, &str, &dyn Fn(&ResourceView) -> f64); 4] = [
+        let families: [Family<'_>; 4] = [
             ("quota_limit", "The limit, in units a second.", &|view| units(limit(view))),
             ("quota_leased", "What clients may spend of it now, in units a second.", &|view| {
                 units(view.granted)
@@ -97,6 +97,9 @@ impl Collector for QuotaServerMetrics {
         Ok(())
     }
 }
+
+/// Name, help, and the value for a limit.
+type Family<'a> = (&'a str, &'a str, &'a dyn Fn(&ResourceView) -> f64);
 
 fn labels(view: &ResourceView) -> impl EncodeLabelSet {
     let unit = match view.limit.unit() {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::kept_leases::{Batch, Kept};
+use super::kept_leases::{Answered, Batch};
 use super::lease_record::{self, LeaseRecord, Leases};
 use super::store::QuotaStoreError;
 use crate::quota::by_hand::{ByHand, Setting};
@@ -175,7 +175,7 @@ impl SharedLimits {
     ///
     /// # Errors
     /// The store cannot be reached, or cannot keep it. It may have kept it all the same.
-    pub(super) async fn keep(&self, batch: &Batch, timeout: Duration) -> Result<Kept, QuotaStoreError> {
+    pub(super) async fn keep(&self, batch: &Batch, timeout: Duration) -> Result<Answered, QuotaStoreError> {
         let number = next(&self.puts);
         let records = batch.clients.iter().map(|(client, shares)| (client, lease_record::text(shares)));
         let records: Vec<(&Id, String)> = records.collect();
@@ -184,9 +184,9 @@ impl SharedLimits {
         args.extend(records.iter().flat_map(|(client, record)| [client.as_str(), record]));
         let answer = self.of_leases(&self.leases.keep, batch.term, &args, timeout).await?;
         match answer.first().map(String::as_str) {
-            Some("kept") => Ok(Kept::Kept),
-            Some("lost") => Ok(Kept::Lost),
-            Some("stale") => Ok(Kept::Stale),
+            Some("kept") => Ok(Answered::Kept),
+            Some("lost") => Ok(Answered::Lost),
+            Some("stale") => Ok(Answered::Stale),
             Some("late") => Err(self.failed(&"a later write of what is leased came first")),
             _ => Err(self.failed(&"its answer is not valid")),
         }
