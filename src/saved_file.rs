@@ -5,10 +5,13 @@
 //! process. So what has the new file's name then was left by one that is dead.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use crate::named_file;
 
@@ -187,13 +190,13 @@ impl Saved {
 /// It is locked.
 fn lock(folder: &Path) -> io::Result<Option<File>> {
     let Ok(folder) = File::open(folder) else { return Ok(None) };
-    match folder.try_lock() {
+    match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(folder)),
-        Err(TryLockError::WouldBlock) => Err(io::Error::new(
-            ErrorKind::ResourceBusy,
-            "another process is writing in its folder just now; try again",
-        )),
-        Err(TryLockError::Error(_)) => Ok(None),
+        Err(Errno::WOULDBLOCK) => {
+            let text = "another process is writing in its folder just now; try again";
+            Err(io::Error::new(ErrorKind::ResourceBusy, text))
+        }
+        Err(_) => Ok(None),
     }
 }
 

@@ -78,7 +78,10 @@ fn three_servers_with_a_thousand_streams_each_keep_the_fleets_limit_through_a_ch
     let serve = |nth: usize| {
         let (name, urls) = (format!("web-{nth}"), urls.join(","));
         let folder = folder.path().to_str().unwrap();
-        Program::start(&["serve", folder, "--listen", "127.0.0.1:0", "--quota", &urls, "--client-id", &name])
+        let mut command = Command::new(&release);
+        command.args(["serve", folder, "--listen", "127.0.0.1:0", "--quota", &urls, "--client-id", &name]);
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        Program::start_where_told(command)
     };
     let servers: Vec<Program> = (0..SERVERS).map(serve).collect();
     let (count, ends) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
