@@ -50,11 +50,12 @@ MOST_CRATES = [
     # subtle compares tokens and the keys of clients in constant time; rustls brings it anyway.
     # hmac-sha256 makes the fingerprints of keys in the core.
     ("sluicegate", "", 110),
-    ("sluicegate", "events", 110),
+    # redb keeps streams in a file. It needs libc alone.
+    ("sluicegate", "events", 111),
     # rustls and its parts; listeners read names and ends of certificates (x509-cert) and make one of their own (rcgen).
     ("sluicegate", "tls", 134),
     ("sluicegate", "probe", 135),
-    ("sluicegate", "otlp", 137),
+    ("sluicegate", "otlp", 138),
     ("sluicegate", "quota", 157),
     # Sockets handed on, the new program of SIGUSR2, and sd_notify (listenfd, command-fds, sd-notify), and SIGUSR1 before
     # there is a reactor (signal-hook).
@@ -63,7 +64,7 @@ MOST_CRATES = [
     # redis speaks to stores that servers share. Most of it is url with its tables of names (icu), and smol's parts, of which
     # nothing is called.
     ("sluicegate", "quota,redis", 197),
-    ("sluicegate", "cli", 236),
+    ("sluicegate", "cli", 237),
 ]
 
 

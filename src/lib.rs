@@ -88,8 +88,10 @@ pub mod events;
 /// Settings of event streams; the feature `events` has the rest. Every build reads the same configuration.
 #[cfg(not(feature = "events"))]
 pub mod events {
+    mod event_store;
     mod settings;
 
+    pub use event_store::{EventStore, EventStoreError};
     pub use settings::{EventRate, EventSettings, EventUnit, Suspend};
 }
 /// The crates whose types are in public signatures, in the versions that fit.
@@ -115,7 +117,6 @@ mod saved_file;
 pub mod schedule;
 #[cfg(feature = "redis")]
 pub mod shared_store;
-#[cfg(any(feature = "quota", feature = "redis"))]
 mod shown_address;
 #[cfg(feature = "probe")]
 pub mod simulate;

@@ -24,6 +24,8 @@ use crate::http::answer;
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http::peer::PeerAddr;
+#[cfg(feature = "events")]
+use crate::http::route::Route;
 use crate::http::server::Handle;
 use crate::http::source::Visitor;
 use crate::rt;
@@ -157,7 +159,22 @@ impl Pages {
         let shedding = (self.server.is_shedding())
             .then(|| "shedding: all the bytes that may be held for clients are held".to_owned());
         let failed = self.checks.iter().filter_map(|check| check().err());
-        readiness(draining.into_iter().chain(shedding).chain(failed))
+        readiness(draining.into_iter().chain(shedding).chain(failed).chain(self.store_faults()))
+    }
+
+    /// The stores of event streams that cannot be used, by route.
+    #[cfg(feature = "events")]
+    fn store_faults(&self) -> Vec<String> {
+        let fault = |route: &Arc<Route>| {
+            let fault = route.hub()?.store_fault()?;
+            Some(format!("event streams {}: {fault}", route.name()))
+        };
+        self.server.routes().iter().filter_map(fault).collect()
+    }
+
+    #[cfg(not(feature = "events"))]
+    fn store_faults(&self) -> Vec<String> {
+        Vec::new()
     }
 
     async fn metrics(self: &Arc<Self>, format: Format) -> Response<Content> {

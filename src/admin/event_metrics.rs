@@ -46,7 +46,7 @@ pub(super) fn write(to: &mut Families<'_>, routes: &[std::sync::Arc<Route>]) -> 
 
 fn counters(to: &mut Families<'_>, hubs: &[Named<'_>]) -> fmt::Result {
     type Counter = fn(&EventCounts) -> u64;
-    let counters: [(&str, &str, Counter); 12] = [
+    let counters: [(&str, &str, Counter); 13] = [
         ("events_published", "Events taken from publishers.", EventCounts::published),
         ("events_delivered", "Events handed on, once for each subscriber.", EventCounts::delivered),
         (
@@ -62,6 +62,7 @@ fn counters(to: &mut Families<'_>, hubs: &[Named<'_>]) -> fmt::Result {
         ("events_resumes", "Subscribers that came back from polling.", EventCounts::resumes),
         ("events_acknowledgements", "Acknowledgements taken.", EventCounts::acks),
         ("events_polls", "Polls answered.", EventCounts::polls),
+        ("events_unstored", "Publications refused because their store failed.", EventCounts::unstored),
         ("events_refused", "Subscriptions and polls refused for want of room.", EventCounts::refused),
     ];
     for (name, help, count) in counters {
@@ -73,7 +74,7 @@ fn counters(to: &mut Families<'_>, hubs: &[Named<'_>]) -> fmt::Result {
 
 fn write_gauges(to: &mut Families<'_>, of: &[(&str, EventGauges)]) -> fmt::Result {
     type Gauge = fn(&EventGauges) -> f64;
-    let gauges: [(&str, &str, Option<Unit>, Gauge); 14] = [
+    let gauges: [(&str, &str, Option<Unit>, Gauge); 15] = [
         ("events_streams", "Streams.", None, |of| of.streams as f64),
         ("events_logged", "Events kept for those who resume or poll.", None, |of| of.logged as f64),
         ("events_log_size", "What they take.", Some(Unit::Bytes), |of| of.logged_bytes as f64),
@@ -98,6 +99,7 @@ fn write_gauges(to: &mut Families<'_>, of: &[(&str, EventGauges)]) -> fmt::Resul
             Some(Unit::Seconds),
             |of| of.oldest_unacknowledged.as_secs_f64(),
         ),
+        ("events_store_ready", "Whether events can be kept: 1, or 0.", None, |of| f64::from(of.store_ready)),
         ("events_suspended_share", "Suspended subscribers among all that are here.", None, |of| {
             of.suspended as f64 / ((of.suspended + of.subscribers) as f64).max(1.0)
         }),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_lite::{FutureExt, future};
 use sluicegate::address::ListenAddr;
 use sluicegate::admin::Admin;
-use sluicegate::clock::Clock;
+use sluicegate::clock::{Clock, Sleep};
 use sluicegate::config::{Config, FilterKinds, QuotaSource};
 use sluicegate::duration;
 use sluicegate::http::server::{Handle, Server};
@@ -24,6 +24,9 @@ use super::{CliError, StartLog, begin_log, listen_for_signals, reload, summary, 
 
 /// Descriptors needed besides those of connections: logs, listeners, folders, the reactor.
 const OWN_DESCRIPTORS: u64 = 64;
+
+/// How long stores of event streams have at the end.
+const KEEPING: Duration = Duration::from_secs(10);
 
 /// Time at the end for the export of waiting spans.
 const SPANS_LEFT: Duration = Duration::from_secs(2);
@@ -83,6 +86,7 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
     if let Some(egress) = egress {
         rt::block_on(egress.close());
     }
+    rt::block_on(keep_events(&handle));
     end_tracing(&handle);
     log::info!("stopped");
     program_log.finish();
@@ -110,6 +114,24 @@ async fn controlled(signals: &mut Signals, typed: Option<Run>, handle: &Handle, 
     log::warn!(connections = handle.connections(); "stopping: transfers under way are cut");
     handle.stop();
     future::pending().await
+}
+
+/// Completes when the stores of event streams have all that was published, or take too long.
+async fn keep_events(handle: &Handle) {
+    let late = async {
+        Sleep::lasting(rt::clock(), KEEPING).await;
+        false
+    };
+    let kept = async {
+        for hub in handle.routes().iter().filter_map(|route| route.hub()) {
+            hub.close();
+            hub.closed().await;
+        }
+        true
+    };
+    if !kept.or(late).await {
+        log::warn!("a store of event streams did not take in time what it has to keep");
+    }
 }
 
 /// Exports the spans of open deliveries, and drops those that take too long. Blocks the thread.

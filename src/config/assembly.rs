@@ -362,12 +362,12 @@ fn events(
     (path, name): (&str, &str),
     settings: &EventSettings,
     tracer: Option<&Arc<Tracer>>,
-) -> Result<Route, crate::token::TokenError> {
+) -> Result<Route, Box<dyn std::error::Error>> {
     use crate::events::Events;
     use crate::token::Token;
 
     let token = settings.publish_token_file.as_deref().map(Token::from_file).transpose()?;
-    let events = Events::new(name, settings.clone(), token, rt::clock());
+    let events = Events::open(name, settings.clone(), token, rt::clock())?;
     if let Some(tracer) = tracer {
         events.hub().trace(Arc::clone(tracer));
     }

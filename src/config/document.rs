@@ -7,13 +7,14 @@ use log::LevelFilter;
 use super::filters::{self, FilterKind};
 use super::listen::{self, Listen, TlsTables};
 use super::overlay::OverlaySource;
-use super::route::{self, Route};
+use super::route::{self, Route, Source};
 use super::schedules::Schedules;
 use super::sources;
 use super::tcp::Tcp;
 use super::words;
 use crate::address::ListenAddr;
 use crate::admin::AdminSource;
+use crate::events::EventStore;
 use crate::http::server::Settings;
 use crate::http::{ClassName, ClassSettings, LimitOf, LimitSchedule};
 use crate::keys::{Absent, ConfigError, Draft, FaultKind, Keys, Place, Reading};
@@ -141,6 +142,7 @@ impl Config {
         let mut routes = Vec::new();
         for table in tables {
             let route = Route::read(table.clone(), &kinds, &mut above);
+            check_store(&table, route.as_ref(), &routes);
             // Also of a route that could not be read: its keys are known.
             let of_route = Schedules::of_route(&table.table("limits", ROUTE_LIMITS), &time_zone);
             if let Some(route) = route {
@@ -263,6 +265,19 @@ fn check_smooth(keys: &Keys<'_>, server: &Settings, routes: &[Route]) {
             shorten(&route.name())
         );
         keys.table("sink", "").fault("on_full", text);
+    }
+}
+
+/// Checks that no other route keeps its streams in the same store.
+fn check_store(table: &Keys<'_>, route: Option<&Route>, before: &[Route]) {
+    let store = |route: &Route| match &route.source {
+        Source::Events(events) if events.store != EventStore::Memory => Some(events.store.clone()),
+        _ => None,
+    };
+    let Some(own) = route.and_then(store) else { return };
+    if let Some(other) = before.iter().find(|other| store(other).as_ref() == Some(&own)) {
+        let text = format!("it is that of route {:?}; give each a file of its own", shorten(&other.name()));
+        table.table("events", "").fault("store", text);
     }
 }
 

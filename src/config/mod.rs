@@ -33,7 +33,7 @@ mod tcp;
 pub mod words;
 
 pub use crate::admin::AdminSource;
-pub use crate::events::{EventRate, EventSettings, EventUnit, Suspend};
+pub use crate::events::{EventRate, EventSettings, EventStore, EventUnit, Suspend};
 pub use crate::http::files::{FilesSource, FollowLinks};
 pub use crate::http::proxy::ProxySource;
 pub use crate::http::server::HalfClose;

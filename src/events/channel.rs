@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use super::counts::EventGauges;
-use super::event::Draft;
+use super::event::{Draft, Event};
 use super::hub_error::HubError;
 use super::stream::{
     PublishResult, QueueCheck, RandomIds, Stream, StreamContext, SubscribeRequest, Subscribed, Take,
@@ -16,6 +16,7 @@ use super::subscriber::Phase;
 use crate::budget::ClientKey;
 use crate::sink::SinkState;
 use crate::sync::Mutex;
+use crate::tracing::Origin;
 
 pub(super) struct Channel(Mutex<State>);
 
@@ -77,11 +78,25 @@ impl Channel {
     ) -> Result<PublishResult, HubError> {
         let mut state = self.0.lock();
         let done = state.stream.publish(batch, context)?;
-        let mut due = state.woken(&done.checked, |waits| waits == Waits::Event);
-        due.extend(state.pollers.drain().map(|(_, waker)| waker));
+        let due = state.due(&done.checked);
         drop(state);
         due.into_iter().for_each(Waker::wake);
         Ok(done)
+    }
+
+    /// Publishes events that have their numbers, and wakes the connections and polls that wait for events. Returns the check of the
+    /// queues, and the origins of the traced events.
+    pub(super) fn append(
+        &self,
+        events: Vec<Event>,
+        context: &StreamContext<'_>,
+    ) -> (QueueCheck, Vec<Arc<Origin>>) {
+        let mut state = self.0.lock();
+        let done = state.stream.append(events, context);
+        let due = state.due(&done.0);
+        drop(state);
+        due.into_iter().for_each(Waker::wake);
+        done
     }
 
     /// See [`Stream::sweep`].
@@ -236,6 +251,13 @@ impl Reader {
 }
 
 impl State {
+    /// Takes the wakers of all that wait for an event.
+    fn due(&mut self, checked: &QueueCheck) -> Vec<Waker> {
+        let mut due = self.woken(checked, |waits| waits == Waits::Event);
+        due.extend(self.pollers.drain().map(|(_, waker)| waker));
+        due
+    }
+
     /// Takes the wakers of suspended subscribers and of connections that wait for what happened.
     fn woken(&mut self, checked: &QueueCheck, comes: impl Fn(Waits) -> bool) -> Vec<Waker> {
         let mut due: Vec<Waker> =

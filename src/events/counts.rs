@@ -61,6 +61,8 @@ counters! {
     polls,
     /// Subscriptions and polls refused because a limit was reached.
     refused,
+    /// Publications refused because the store could not keep them, or did not say in time.
+    unstored,
 }
 
 impl EventCounts {
@@ -88,6 +90,8 @@ impl EventCounts {
 pub struct EventGauges {
     /// Streams.
     pub streams: u64,
+    /// Whether events can be kept.
+    pub store_ready: bool,
     /// Events in the logs.
     pub logged: u64,
     /// Bytes of the logs.

@@ -149,6 +149,16 @@ impl Draft {
         self
     }
 
+    /// Bytes of its text.
+    pub(super) fn size(&self) -> usize {
+        self.data.len() + self.kind.as_ref().map_or(0, String::len) + self.id.as_ref().map_or(0, String::len)
+    }
+
+    /// What was checked when it was published, and is kept by a store.
+    pub(super) fn kept(data: String, kind: Option<String>, trace: Option<TraceParent>) -> Self {
+        Self { data, kind, id: None, ttl: None, trace }
+    }
+
     pub(super) fn given_id(&self) -> Option<&str> {
         self.id.as_deref()
     }
@@ -158,7 +168,8 @@ impl Draft {
         self.data.as_bytes() == &event.data[..] && self.kind.as_deref() == event.kind.as_deref()
     }
 
-    pub(super) fn publish(self, seq: u64, id: String, before: u64, now: Instant, ttl: Duration) -> Event {
+    /// The event of this number and id, born `now`.
+    pub(super) fn publish(self, seq: u64, id: String, now: Instant, ttl: Duration) -> Event {
         let wire = encoding::event(&id, self.kind.as_deref(), &self.data, self.trace);
         // Most data has one line and is part of the wire form as it is: then it is stored once.
         let at = wire.len() - 2 - self.data.len().min(wire.len() - 2);
@@ -172,7 +183,7 @@ impl Draft {
             kind: self.kind.map(Into::into),
             data,
             wire,
-            before,
+            before: 0,
             born: now,
             expires: now + self.ttl.unwrap_or(ttl),
             trace: self.trace,
@@ -201,7 +212,7 @@ pub(super) struct Event {
     pub(super) data: Bytes,
     /// As it is sent to subscribers.
     pub(super) wire: Bytes,
-    /// The cost of all events published before.
+    /// The cost of all events published before. Set by the log.
     pub(super) before: u64,
     pub(super) born: Instant,
     pub(super) expires: Instant,
@@ -272,7 +283,7 @@ mod tests {
     use super::*;
 
     fn published(data: &str) -> Event {
-        Draft::new(data, 1000).unwrap().publish(1, "i".into(), 0, Instant::ZERO, Duration::from_secs(1))
+        Draft::new(data, 1000).unwrap().publish(1, "i".into(), Instant::ZERO, Duration::from_secs(1))
     }
 
     #[test]

@@ -16,14 +16,15 @@ use super::hub_error::HubError;
 use super::log::Located;
 use super::shared_rate::SharedRate;
 use super::slots::Slots;
-use super::stream::{RandomIds, Stream, StreamContext, SubscribeRequest, Subscribed};
+use super::store::Store;
+use super::stream::{QueueCheck, RandomIds, Stream, StreamContext, SubscribeRequest, Subscribed};
 use super::subscriber::Phase;
 use crate::budget::ClientKey;
 use crate::clock::{Clock, Instant, Sleep};
 use crate::events::EventSettings;
 use crate::rt::{self, SplitMix64};
 use crate::sync::{Mutex, RwLock};
-use crate::tracing::{Record, Tracer};
+use crate::tracing::{Origin, Record, Tracer};
 
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -35,7 +36,8 @@ pub struct Hub {
     /// The route's path, for the log.
     route: String,
     settings: RwLock<Arc<EventSettings>>,
-    streams: RwLock<HashMap<StreamName, Arc<Channel>>>,
+    pub(super) streams: RwLock<HashMap<StreamName, Arc<Channel>>>,
+    pub(super) store: Store,
     slots: Slots,
     pub(super) counts: EventCounts,
     shared_rate: SharedRate,
@@ -54,13 +56,29 @@ pub struct Published {
     pub ids: Vec<String>,
 }
 
+impl Published {
+    fn of(ids: Vec<Box<str>>) -> Self {
+        Self { ids: ids.into_iter().map(Into::into).collect() }
+    }
+}
+
 impl Hub {
-    /// Creates a hub for streams below the path `route`.
+    /// Creates a hub for streams below the path `route`, in memory whatever the settings say.
     pub fn new(route: &str, settings: EventSettings, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Self::with_store(route, settings, clock, Store::Memory)
+    }
+
+    pub(super) fn with_store(
+        route: &str,
+        settings: EventSettings,
+        clock: Arc<dyn Clock>,
+        store: Store,
+    ) -> Arc<Self> {
         let hub = Arc::new(Self {
             route: route.to_owned(),
             settings: RwLock::default(),
             streams: RwLock::default(),
+            store,
             slots: Slots::default(),
             counts: EventCounts::default(),
             shared_rate: SharedRate::default(),
@@ -93,7 +111,7 @@ impl Hub {
 
     /// Records all deliveries as they stand, for the shutdown: no more acknowledgements will come.
     pub fn end_traces(&self) {
-        let channels: Vec<_> = self.streams.read().values().map(Arc::clone).collect();
+        let channels = self.channels();
         channels
             .iter()
             .for_each(|channel| self.with_context(|context| channel.with(|stream| stream.give_up(context))));
@@ -128,8 +146,9 @@ impl Hub {
     }
 
     /// Ends all streams with a `retry:`, and refuses new ones.
-    pub fn close(&self) {
+    pub fn close(self: &Arc<Self>) {
         self.closing.store(true, Ordering::SeqCst);
+        self.store.close(self);
         self.streams.read().values().for_each(|channel| channel.wake_all());
     }
 
@@ -158,44 +177,77 @@ impl Hub {
         self.streams.read().get(name).map(Arc::clone).ok_or(HubError::UnknownStream)
     }
 
-    /// Publishes a batch on a stream, all of it or nothing. Creates the stream if it does not exist.
+    /// Publishes a batch on a stream, all of it or nothing. Creates the stream if it does not exist. Completes at once if the streams
+    /// are in memory alone, else when the batch is kept.
+    ///
+    /// Cancel safe: the batch may be published all the same.
     ///
     /// # Errors
-    /// The batch is empty or too large, an id in it is taken or reserved, the limit of streams is reached, or the hub is
-    /// closing.
-    pub fn publish(&self, name: &StreamName, batch: Vec<Draft>) -> Result<Published, HubError> {
+    /// The batch is empty or too large, an id in it is taken or reserved, the limit of streams is reached, the hub is
+    /// closing, or the store fails.
+    pub async fn publish(&self, name: &StreamName, batch: Vec<Draft>) -> Result<Published, HubError> {
+        let channel = self.admit(name, batch.len())?;
+        let ids = match &self.store {
+            Store::Memory => self.publish_in_memory(&channel, batch),
+            store => store.publish(&channel, batch).await,
+        };
+        if matches!(ids, Err(HubError::StoreDown | HubError::StoreFailed)) {
+            self.counts.add(Count::unstored, 1);
+        }
+        ids.map(Published::of)
+    }
+
+    /// Publishes a batch on streams that are in memory alone.
+    pub(crate) fn publish_at_once(&self, name: &StreamName, batch: Vec<Draft>) -> Result<Published, HubError> {
+        debug_assert!(matches!(self.store, Store::Memory));
+        let channel = self.admit(name, batch.len())?;
+        self.publish_in_memory(&channel, batch).map(Published::of)
+    }
+
+    /// The channel for a batch of `len` events.
+    fn admit(&self, name: &StreamName, len: usize) -> Result<Arc<Channel>, HubError> {
         let settings = self.settings();
         if self.is_closing() {
             return Err(HubError::Closing);
         }
-        if batch.is_empty() {
+        if len == 0 {
             return Err(HubError::EmptyBatch);
         }
-        if batch.len() > settings.batch {
+        if len > settings.batch {
             return Err(HubError::BatchTooLarge);
         }
-        let known = self.streams.read().get(name).map(Arc::clone);
-        let channel = match known {
-            Some(channel) => channel,
-            None => {
-                let mut streams = self.streams.write();
-                let full = streams.len() >= settings.streams;
-                match streams.entry(name.clone()) {
-                    Entry::Occupied(entry) => Arc::clone(entry.get()),
-                    Entry::Vacant(_) if full => return Err(HubError::TooManyStreams),
-                    Entry::Vacant(entry) => Arc::clone(entry.insert(new_channel(name))),
-                }
-            }
-        };
+        if let Some(channel) = self.streams.read().get(name) {
+            return Ok(Arc::clone(channel));
+        }
+        let mut streams = self.streams.write();
+        let full = streams.len() >= settings.streams;
+        match streams.entry(name.clone()) {
+            Entry::Occupied(entry) => Ok(Arc::clone(entry.get())),
+            Entry::Vacant(_) if full => Err(HubError::TooManyStreams),
+            Entry::Vacant(entry) => Ok(Arc::clone(entry.insert(new_channel(name)))),
+        }
+    }
+
+    /// Publishes a batch, and returns its ids.
+    pub(super) fn publish_in_memory(
+        &self,
+        channel: &Channel,
+        batch: Vec<Draft>,
+    ) -> Result<Vec<Box<str>>, HubError> {
         let done = self.with_context(|context| channel.publish(batch, context))?;
-        if let Some(tracing) = self.tracing.get().filter(|_| !done.traced.is_empty()) {
+        self.note_published(&done.checked, done.traced);
+        Ok(done.ids)
+    }
+
+    /// Records the spans of events that were published, and logs queues that fill.
+    pub(super) fn note_published(&self, checked: &QueueCheck, traced: Vec<Arc<Origin>>) {
+        if let Some(tracing) = self.tracing.get().filter(|_| !traced.is_empty()) {
             let end = self.clock.now();
-            for origin in done.traced {
+            for origin in traced {
                 tracing.tracer.record(Record::Published { origin, end });
             }
         }
-        self.log_queues(done.checked.filling.len(), done.checked.suspended.len());
-        Ok(Published { ids: done.ids.into_iter().map(Into::into).collect() })
+        self.log_queues(checked.filling.len(), checked.suspended.len());
     }
 
     /// Takes a slot for a subscriber or waiting poll of `client`. If none is free, evicts a subscriber without a
@@ -287,7 +339,7 @@ impl Hub {
 
     /// Does what is due by now. Returns how many subscribers were forgotten.
     pub fn sweep(&self) -> usize {
-        let channels: Vec<_> = self.streams.read().values().map(Arc::clone).collect();
+        let channels = self.channels();
         let mut gone = 0;
         let (mut filling, mut suspended) = (0, 0);
         for channel in channels {
@@ -304,6 +356,7 @@ impl Hub {
             let is_named = || settings.names.iter().any(|given| given == name.as_str());
             Arc::strong_count(channel) > 1 || !channel.is_idle() || is_named()
         });
+        self.store.follow();
         gone
     }
 
@@ -333,8 +386,9 @@ impl Hub {
 
     /// The state of the streams, apart from what the kernel holds; and the peers of their connections.
     pub(crate) fn own_gauges(&self) -> (EventGauges, HashSet<SocketAddr>) {
-        let channels: Vec<_> = self.streams.read().values().map(Arc::clone).collect();
-        let mut gauges = EventGauges { streams: channels.len() as u64, ..EventGauges::default() };
+        let channels = self.channels();
+        let (streams, store_ready) = (channels.len() as u64, self.store_fault().is_none());
+        let mut gauges = EventGauges { streams, store_ready, ..EventGauges::default() };
         let mut peers = HashSet::new();
         for channel in &channels {
             self.with_context(|context| channel.measure(context, &mut gauges, &mut peers));
@@ -356,7 +410,7 @@ impl fmt::Debug for Hub {
     }
 }
 
-fn new_channel(name: &StreamName) -> Arc<Channel> {
+pub(super) fn new_channel(name: &StreamName) -> Arc<Channel> {
     Arc::new(Channel::new(name.as_str(), &hex::<5>()))
 }
 

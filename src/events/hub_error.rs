@@ -25,4 +25,8 @@ pub enum HubError {
     UnknownToken,
     /// The event was never sent to this subscriber.
     NeverSent,
+    /// The store of the streams cannot be used now. Nothing was published.
+    StoreDown,
+    /// The store failed, or did not answer in time, while it kept the batch: whether that is published is not known.
+    StoreFailed,
 }

@@ -35,64 +35,122 @@ pub(super) struct Log {
     gone: Vec<(u64, Arc<Origin>, Outcome)>,
 }
 
+/// Events that are checked and numbered, and not in the log yet.
+#[derive(Debug)]
+pub(super) struct Staged {
+    head: u64,
+    events: Vec<Event>,
+    /// The places in `events` of publishers' own ids, if further batches are staged.
+    given: Option<HashMap<Box<str>, usize>>,
+}
+
+impl Staged {
+    /// For one batch after what is in `log`.
+    pub(super) fn after(log: &Log) -> Self {
+        Self { head: log.head, events: Vec::new(), given: None }
+    }
+
+    /// For several batches, one after the other.
+    pub(super) fn several_after(log: &Log) -> Self {
+        Self { given: Some(HashMap::new()), ..Self::after(log) }
+    }
+
+    pub(super) fn into_events(self) -> Vec<Event> {
+        self.events
+    }
+}
+
 impl Log {
     pub(super) fn new(incarnation: &str) -> Self {
+        Self::restored(incarnation, 0, 0)
+    }
+
+    /// A log without events that goes on after the number `head`; those up to `evicted` were evicted.
+    pub(super) fn restored(incarnation: &str, head: u64, evicted: u64) -> Self {
         Self {
             incarnation: incarnation.into(),
             events: VecDeque::new(),
-            head: 0,
+            head,
             published: 0,
             given: HashMap::new(),
-            evicted: 0,
+            evicted,
             gone: Vec::new(),
         }
     }
 
-    /// Publishes a batch, all of it or nothing. An event that is in the log with the same id and content is not published
-    /// again: publishers may repeat events that they do not know to have arrived.
-    ///
-    /// Calls `mark` for each new event first. Returns the ids, in the order of the batch.
-    pub(super) fn publish(
-        &mut self,
+    pub(super) fn incarnation(&self) -> &str {
+        &self.incarnation
+    }
+
+    /// Checks a batch, and adds what is new in it to `staged`, numbered: all of it or nothing. An event that is in the log, or staged,
+    /// with the same id and content is not published again: publishers may repeat events that they do not know to have
+    /// arrived. Returns the ids, in the order of the batch.
+    pub(super) fn stage(
+        &self,
+        staged: &mut Staged,
         batch: Vec<Draft>,
         now: Instant,
         settings: &EventSettings,
-        mut mark: impl FnMut(&mut Event),
     ) -> Result<Vec<Box<str>>, HubError> {
-        self.check(&batch)?;
+        self.check(&batch, staged)?;
         let mut ids = Vec::with_capacity(batch.len());
         for draft in batch {
-            if let Some(known) =
-                draft.given_id().and_then(|id| self.given.get(id)).and_then(|seq| self.get(*seq))
-            {
+            if let Some(known) = draft.given_id().and_then(|id| self.known(id, staged)) {
                 ids.push(known.id.clone());
                 continue;
             }
-            self.head += 1;
-            let id =
-                draft.given_id().map_or_else(|| format!("{}-{}", self.incarnation, self.head), str::to_owned);
-            if draft.given_id().is_some() {
-                self.given.insert(id.as_str().into(), self.head);
+            staged.head += 1;
+            let id = draft.given_id().map(str::to_owned);
+            if let (Some(given), Some(id)) = (&mut staged.given, &id) {
+                given.insert(id.as_str().into(), staged.events.len());
             }
-            let mut event = draft.publish(self.head, id, self.published, now, settings.log_ttl);
-            mark(&mut event);
-            self.published += event.cost();
+            let id = id.unwrap_or_else(|| format!("{}-{}", self.incarnation, staged.head));
+            let event = draft.publish(staged.head, id, now, settings.log_ttl);
             ids.push(event.id.clone());
-            self.events.push_back(Arc::new(event));
+            staged.events.push(event);
         }
-        self.trim(now, settings);
         Ok(ids)
     }
 
-    fn check(&self, batch: &[Draft]) -> Result<(), HubError> {
+    /// Adds an event that has its number. If that is not the next one, those between cannot be had any more: the log begins anew
+    /// with it. Calls `mark` first.
+    pub(super) fn append(&mut self, mut event: Event, mark: &mut impl FnMut(&mut Event)) {
+        if event.seq <= self.head {
+            return;
+        }
+        if event.seq != self.head + 1 {
+            self.skip_to(event.seq - 1);
+        }
+        mark(&mut event);
+        self.head = event.seq;
+        if self.number(&event.id).is_none() {
+            self.given.insert(event.id.clone(), event.seq);
+        }
+        event.before = self.published;
+        self.published += event.cost();
+        self.events.push_back(Arc::new(event));
+    }
+
+    /// Goes on after the number `head`, as if all events up to it had been evicted.
+    fn skip_to(&mut self, head: u64) {
+        (self.head, self.evicted) = (head, head);
+        self.given.clear();
+        self.events.clear();
+    }
+
+    fn known<'a>(&'a self, id: &str, staged: &'a Staged) -> Option<&'a Event> {
+        let logged = self.given.get(id).and_then(|seq| self.get(*seq)).map(|event| &**event);
+        logged.or_else(|| staged.events.get(*staged.given.as_ref()?.get(id)?))
+    }
+
+    fn check(&self, batch: &[Draft], staged: &Staged) -> Result<(), HubError> {
         let mut before: HashMap<&str, usize> = HashMap::new();
         for (at, draft) in batch.iter().enumerate() {
             let Some(id) = draft.given_id() else { continue };
             if self.number(id).is_some() {
                 return Err(HubError::ReservedId(at));
             }
-            let known = self.given.get(id).and_then(|seq| self.get(*seq));
-            let differs = known.is_some_and(|event| !draft.says(event));
+            let differs = self.known(id, staged).is_some_and(|event| !draft.says(event));
             if differs || before.insert(id, at).is_some() {
                 return Err(HubError::Conflict(at));
             }
@@ -208,7 +266,11 @@ mod tests {
     }
 
     fn ids(log: &mut Log, batch: Vec<Draft>, now: Instant) -> Result<Vec<String>, HubError> {
-        log.publish(batch, now, &bounds(), |_| ()).map(|ids| ids.iter().map(ToString::to_string).collect())
+        let mut staged = Staged::after(log);
+        let ids = log.stage(&mut staged, batch, now, &bounds())?;
+        staged.into_events().into_iter().for_each(|event| log.append(event, &mut |_| ()));
+        log.trim(now, &bounds());
+        Ok(ids.iter().map(ToString::to_string).collect())
     }
 
     #[test]
@@ -232,6 +294,33 @@ mod tests {
         ] {
             assert_eq!(log.locate(id), located, "{id}");
         }
+    }
+
+    #[test]
+    fn batches_that_are_staged_one_after_the_other_know_of_each_other() {
+        let own = |id: &str, data: &str| vec![draft(data).id(id).unwrap()];
+        let log = Log::new("x");
+        let mut staged = Staged::several_after(&log);
+        let mut stage = |batch| log.stage(&mut staged, batch, at(0), &bounds()).map(|ids| ids.join(" "));
+        assert_eq!(stage(own("a", "1")), Ok("a".into()));
+        assert_eq!(stage(vec![draft("2")]), Ok("x-2".into()));
+        assert_eq!(stage(own("a", "1")), Ok("a".into()), "a repetition");
+        assert_eq!(stage(own("a", "other")), Err(HubError::Conflict(0)));
+        let numbers: Vec<u64> = staged.into_events().iter().map(|event| event.seq).collect();
+        assert_eq!((numbers, log.head()), (vec![1, 2], 0));
+    }
+
+    #[test]
+    fn a_log_goes_on_where_an_earlier_one_was_and_over_what_is_missing() {
+        let mut log = Log::restored("x", 4, 2);
+        assert_eq!((log.first(), log.head(), log.evicted(), log.locate("x-3")), (5, 4, 2, Located::At(3)));
+        assert_eq!(ids(&mut log, vec![draft("a")], at(0)).unwrap(), ["x-5"]);
+        let event = |seq, id: &str| draft("b").publish(seq, id.to_owned(), at(0), Duration::from_secs(10));
+        log.append(event(5, "x-5"), &mut |_| panic!("it is there"));
+        log.append(event(8, "own"), &mut |_| ());
+        assert_eq!((log.first(), log.head(), log.evicted(), log.len()), (8, 8, 7, 1));
+        assert_eq!((log.locate("own"), log.locate("x-7")), (Located::At(8), Located::At(7)));
+        assert_eq!(log.bytes(), log.get(8).unwrap().cost());
     }
 
     #[test]

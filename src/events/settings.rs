@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::event_store::EventStore;
 use crate::keys::{Fault, Keys, MAX_COUNT, PathKind};
 use crate::limit::{PerSecond, Size};
 use crate::words::shorten;
@@ -85,6 +86,11 @@ pub struct EventSettings {
     pub server_names: Vec<String>,
     /// File with the token that publishers must send. Without one only this machine may publish.
     pub publish_token_file: Option<PathBuf>,
+    /// Where the streams are kept. Default in memory.
+    pub store: EventStore,
+    /// How long an event that was answered may be in memory alone, from 0 to 60 s: what a crash loses of a store in a file. 0, the
+    /// default, answers once it is on the disk.
+    pub store_sync: Duration,
 }
 
 impl Default for EventSettings {
@@ -114,6 +120,8 @@ impl Default for EventSettings {
             origins: Vec::new(),
             server_names: Vec::new(),
             publish_token_file: None,
+            store: EventStore::Memory,
+            store_sync: Duration::ZERO,
         }
     }
 }
@@ -123,6 +131,9 @@ const MAX_BYTES: Size = Size::new(64 << 30);
 
 /// The largest event: publishers send it in one piece, and it is held while it is read.
 const MAX_EVENT: Size = Size::new(16 << 20);
+
+/// The longest time that events may be in memory alone.
+const MAX_SYNC: Duration = Duration::from_secs(60);
 
 /// Bytes of the longest name of a stream.
 pub(super) const MAX_STREAM_NAME: usize = 64;
@@ -166,11 +177,16 @@ impl EventSettings {
             origins: keys.values("origins").unwrap_or_default(),
             server_names: keys.values("server_names").unwrap_or_default(),
             publish_token_file: keys.path("publish_token_file", PathKind::File),
+            store: Self::read_store(keys),
+            store_sync: keys.duration("store_sync").unwrap_or_default(),
         };
+        if settings.store == EventStore::Memory && keys.has("store_sync") && !keys.failed(&["store"]) {
+            keys.fault("store_sync", "it is of a store in a file; set store = \"file:PATH\" too, or leave it out");
+        }
         // Bounds that go with one that could not be read are not known.
         let are_bounds_read = !keys.failed(&BOUNDS);
         for Fault { key, text } in settings.clone().checked().err().into_iter().flatten() {
-            if are_bounds_read || matches!(key, "origins" | "server_names") {
+            if are_bounds_read || matches!(key, "origins" | "server_names" | "store_sync") {
                 let others: &[&str] = match key {
                     "queue" => &["batch"],
                     "queue_bytes" => &["event_size"],
@@ -182,6 +198,13 @@ impl EventSettings {
             }
         }
         settings
+    }
+
+    fn read_store(keys: &Keys<'_>) -> EventStore {
+        match keys.parse("store").unwrap_or_default() {
+            EventStore::Memory => EventStore::Memory,
+            EventStore::File(path) => EventStore::File(keys.made_file("store", &path)),
+        }
     }
 
     /// Checks the settings against one another.
@@ -225,6 +248,10 @@ impl EventSettings {
             let text =
                 format!("it must hold a queue of {} bytes; raise it, or lower queue_bytes", self.queue_bytes);
             fault("log_bytes", text);
+        }
+        if self.store_sync > MAX_SYNC {
+            let text = "longer than a minute nothing should be in memory alone; give 0s to 60s";
+            fault("store_sync", text.to_owned());
         }
         if self.names.len() > self.streams {
             fault("names", format!("there are more than streams allows, {}", self.streams));

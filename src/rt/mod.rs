@@ -89,6 +89,14 @@ pub fn clock() -> Arc<SystemClock> {
     SystemClock::shared()
 }
 
+/// Whether this process was started to take another's place, which may hold for a while what both need.
+pub(crate) fn is_successor() -> bool {
+    #[cfg(feature = "service")]
+    return successor::is_started_by_predecessor();
+    #[cfg(not(feature = "service"))]
+    false
+}
+
 const BEHIND: i32 = 10;
 
 /// Runs `work` on a detached thread of low priority: it gets about a tenth of the processor time of other threads.

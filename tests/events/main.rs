@@ -6,6 +6,7 @@ mod access;
 mod client;
 mod events_load;
 mod http2;
+mod kept;
 mod limits;
 mod polling;
 mod publishing;

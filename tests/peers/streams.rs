@@ -46,7 +46,7 @@ pub fn stream(settings: EventSettings) -> (Route, Arc<Hub>) {
 
 pub fn publish(hub: &Hub, data: &[String]) -> Vec<String> {
     let batch = data.iter().map(|data| Draft::new(data.clone(), 64 * 1024).unwrap()).collect();
-    hub.publish(&name(), batch).unwrap().ids
+    rt::block_on(hub.publish(&name(), batch)).unwrap().ids
 }
 
 pub fn numbers(numbers: std::ops::RangeInclusive<u32>) -> Vec<String> {

@@ -16,6 +16,7 @@ mod ends;
 mod examples;
 mod given_up;
 mod held;
+mod kept_events;
 mod live;
 mod logs;
 mod memory;

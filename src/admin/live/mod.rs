@@ -231,7 +231,7 @@ impl View {
     fn send(&self, kind: &str, data: String) -> Result<(), String> {
         let draft = Draft::new(data, MAX_FRAME).and_then(|draft| draft.kind(kind));
         let draft = draft.map_err(|error| format!("{error:?}"))?;
-        let published = self.events.hub().publish(&self.name, vec![draft]);
+        let published = self.events.hub().publish_at_once(&self.name, vec![draft]);
         published.map(drop).map_err(|error| format!("{error:?}"))
     }
 }

@@ -49,6 +49,10 @@ one_route_command! {
         #[argh(option, arg_name = "time")]
         log_ttl: Option<String> => "route[0].events.log_ttl",
 
+        /// where the streams are kept: memory or file:PATH, which survives a restart (default memory)
+        #[argh(option, arg_name = "store")]
+        store: Option<String> => "route[0].events.store",
+
         /// pace at which the content of each request is read, spelt as for --rate; TCP or the window of HTTP/2 holds the sender back (default off)
         #[argh(option, arg_name = "rate")]
         upload_rate: Option<String> => "route[0].upload.rate",

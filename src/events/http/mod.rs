@@ -30,6 +30,7 @@ use super::event::{StreamName, is_id};
 use super::hub::Hub;
 use super::hub_error::HubError;
 use super::source::{self, PollRequest, Subscribing, Subscription};
+use super::store::StoreError;
 use super::stream::{After, SubscribeRequest};
 use crate::clock::Clock;
 use crate::events::{EventSettings, Suspend};
@@ -57,9 +58,25 @@ pub struct Events {
 }
 
 impl Events {
-    /// Streams below the path `route`. Publishers bring `token`, or without one come from this machine.
+    /// Streams below the path `route`, in memory whatever `settings` say. Publishers bring `token`, or without one come from this machine.
     pub fn new(route: &str, settings: EventSettings, token: Option<Token>, clock: Arc<dyn Clock>) -> Self {
-        let hub = Hub::new(route, settings, clock);
+        Self::of(Hub::new(route, settings, clock), token)
+    }
+
+    /// Streams below the path `route`, kept where `settings` say. Blocks.
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    pub fn open(
+        route: &str,
+        settings: EventSettings,
+        token: Option<Token>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self::of(Hub::open(route, settings, clock)?, token))
+    }
+
+    fn of(hub: Arc<Hub>, token: Option<Token>) -> Self {
         hub.start_sweeping();
         Self { hub, publishers: Publishers::new(token) }
     }
@@ -107,6 +124,13 @@ impl Events {
             Some(_) => return Err(Problem::nothing_here()),
         };
         let name = StreamName::new(name).ok_or_else(Problem::bad_stream_name)?;
+        if let Err(error) = self.hub.opened().await {
+            return match (below, request.method()) {
+                // An EventSource comes again after the end of a stream, and never after another status.
+                (None, &Method::GET) => Ok(answer::ended(settings.retry)),
+                _ => Err(Problem::of_hub(error)),
+            };
+        }
         let method = request.method().clone();
         match (below, method) {
             (None, Method::POST) => self.publish(request, &name, visitor, settings).await,
@@ -152,7 +176,7 @@ impl Events {
     ) -> Result<Response<Content>, Problem> {
         self.publishers.admit(request.headers(), &visitor.client.peer).await?;
         let batch = publish::read(request, settings, &self.hub.clock, visitor.sink).await?;
-        let published = self.hub.publish(name, batch).map_err(Problem::of_hub)?;
+        let published = self.hub.publish(name, batch).await.map_err(Problem::of_hub)?;
         Ok(answer::published(&published))
     }
 
@@ -235,7 +259,11 @@ impl Source for Events {
     fn adopt(&mut self, old: &dyn Source) -> bool {
         let old: &dyn Any = old;
         let Some(old) = old.downcast_ref::<Self>() else { return false };
-        old.hub.set((*self.hub.settings()).clone());
+        let settings = self.hub.settings();
+        if settings.store != old.hub.settings().store {
+            return false;
+        }
+        old.hub.set((*settings).clone());
         self.hub = Arc::clone(&old.hub);
         true
     }

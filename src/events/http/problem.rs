@@ -113,6 +113,8 @@ impl Problem {
             E::ReservedId(_) => (S::UNPROCESSABLE_ENTITY, "reserved_id"),
             E::UnknownToken => (S::FORBIDDEN, "stranger"),
             E::NeverSent => (S::CONFLICT, "never_sent"),
+            E::StoreDown => (S::SERVICE_UNAVAILABLE, "store_down"),
+            E::StoreFailed => (S::SERVICE_UNAVAILABLE, "store_failed"),
         };
         let of_event = |at, what| format!("Event {at} of the batch has {what}. Nothing was published.");
         let detail = match error {
@@ -127,6 +129,10 @@ impl Problem {
             E::ReservedId(at) => of_event(at, "an id of the form that the server assigns"),
             E::UnknownToken => "No subscriber of this stream has this token.".to_owned(),
             E::NeverSent => "This subscriber was never sent an event of this id.".to_owned(),
+            E::StoreDown => "The store of the streams cannot be used now. Nothing was published.".to_owned(),
+            E::StoreFailed => "The store failed, or did not answer in time: whether this is published is not known. \
+                               Publish it again; what has an id of its own is published once."
+                .to_owned(),
         };
         let problem = Self::coded(status, code, detail);
         // What may be otherwise soon.

@@ -1,6 +1,7 @@
 //! One stream: its log, its subscribers, and what each is sent next. Pure: passed the time and random values.
 
 mod idle;
+mod keeping;
 mod polling;
 mod subscribing;
 
@@ -15,7 +16,7 @@ use super::counts::{Count, EventCounts};
 use super::encoding;
 use super::event::{Draft, GAP};
 use super::hub_error::HubError;
-use super::log::{Located, Log};
+use super::log::{Located, Log, Staged};
 use super::queue::{Gap, Lost, Next};
 use super::subscriber::{Phase, QueueState, Subscriber};
 use crate::budget::ClientKey;
@@ -109,17 +110,10 @@ impl Stream {
         batch: Vec<Draft>,
         context: &StreamContext<'_>,
     ) -> Result<PublishResult, HubError> {
-        let before = self.log.head();
-        let mut traced = Vec::new();
-        let ids = self.log.publish(batch, context.now, context.settings, |event| {
-            if let Some(tracing) = context.tracing {
-                tracing.mark(event, &self.name);
-                traced.extend(event.origin.clone());
-            }
-        })?;
-        context.counts.add(Count::published, self.log.head() - before);
-        self.record_lost(context);
-        Ok(PublishResult { ids, checked: self.check_queues(context), traced })
+        let mut staged = Staged::after(&self.log);
+        let ids = self.log.stage(&mut staged, batch, context.now, context.settings)?;
+        let (checked, traced) = self.append(staged.into_events(), context);
+        Ok(PublishResult { ids, checked, traced })
     }
 
     /// Records the loss of traced events that left the log, for each subscriber that did not have them.

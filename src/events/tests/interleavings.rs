@@ -365,7 +365,7 @@ proptest! {
                 }
             }
             let now = crate::clock::Instant::ZERO;
-            let event = draft.publish(1, id.clone(), 0, now, Duration::from_secs(1));
+            let event = draft.publish(1, id.clone(), now, Duration::from_secs(1));
             text.push_str(std::str::from_utf8(&event.wire).unwrap());
             text.push_str(std::str::from_utf8(&encoding::HEARTBEAT).unwrap());
             let data = data.replace("\r\n", "\n").replace('\r', "\n");

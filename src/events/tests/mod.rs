@@ -1,6 +1,7 @@
 //! Streams and their subscribers, without a runtime, on instants that tests name.
 
 mod interleavings;
+mod kept;
 mod parser;
 mod rules;
 mod scene;

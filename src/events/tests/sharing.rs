@@ -75,7 +75,7 @@ fn the_oldest_makes_room_and_one_that_polls_only_for_its_own_client() {
     let slow = begin(&hub, "s", 1, Some("slow")).unwrap();
     for _ in 0..3 {
         let draft = super::super::event::Draft::new("x", 10).unwrap();
-        hub.publish(&StreamName::new("s").unwrap(), vec![draft.clone(), draft]).unwrap();
+        hub.publish_at_once(&StreamName::new("s").unwrap(), vec![draft.clone(), draft]).unwrap();
         clock.advance(std::time::Duration::from_millis(200));
         hub.sweep();
     }

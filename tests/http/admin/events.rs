@@ -23,7 +23,7 @@ fn streams_are_counted_by_route() {
     let (watched, hub) = watched();
     let name = StreamName::new("s").unwrap();
     let batch = ["a", "b"].map(|data| Draft::new(data, 10).unwrap());
-    hub.publish(&name, batch.into()).unwrap();
+    rt::block_on(hub.publish(&name, batch.into())).unwrap();
     assert_eq!(watched.served.get("/events/s/poll?after=unknown", "").status(), 200);
     let metrics = watched.metrics();
     for (sample, value) in [

@@ -50,7 +50,7 @@ fn stream() -> (Route, Arc<Hub>) {
 
 fn publish(hub: &Hub, data: &[&str]) {
     let batch = data.iter().map(|data| Draft::new((*data).to_owned(), 1024).unwrap()).collect();
-    hub.publish(&StreamName::new("s").unwrap(), batch).unwrap();
+    rt::block_on(hub.publish(&StreamName::new("s").unwrap(), batch)).unwrap();
 }
 
 /// The data of the next `count` messages, and the last one's id.

@@ -1,0 +1,295 @@
+//! The task that writes the file: batches as they come, and what changed in memory besides.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+
+use super::disk::{Change, Disk, DiskError};
+use super::{Job, Shared};
+use crate::clock::{Clock, Instant, Sleep};
+use crate::events::channel::Channel;
+use crate::events::event::Event;
+use crate::events::hub::Hub;
+use crate::events::hub_error::HubError;
+use crate::events::log::Staged;
+use crate::events::store::{KeptEvent, KeptStream, StoreState, Times};
+use crate::rt;
+
+/// The most batches that are written at once.
+const MAX_GROUP: usize = 512;
+
+/// How often a file that another process has is tried.
+const HAND_OVER: Duration = Duration::from_millis(20);
+
+/// How often a file that failed is opened anew.
+const RECOVERY: Duration = Duration::from_secs(1);
+
+/// Streams as they were read, with their events.
+pub(super) type Read = Vec<(KeptStream, Vec<KeptEvent>)>;
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    path: PathBuf,
+    hub: Weak<Hub>,
+    route: String,
+    clock: Arc<dyn Clock>,
+    /// `None` until it is opened, and after a failure.
+    disk: Option<Disk>,
+    /// When what is in memory must be on the disk, if it may not be.
+    due: Option<Instant>,
+}
+
+/// What there is to do.
+struct Work {
+    jobs: Vec<Job>,
+    is_due: bool,
+    closing: bool,
+}
+
+/// Reads the events of `wanted`: streams of `disk`, and behind which number.
+pub(super) fn read(disk: &Disk, path: &Path, wanted: &[(KeptStream, u64)]) -> Result<Read, DiskError> {
+    let events = |(stream, after): &(KeptStream, u64)| {
+        Ok((stream.clone(), disk.events(path, &stream.name, *after)?))
+    };
+    wanted.iter().map(events).collect()
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, path: &Path, hub: &Arc<Hub>, clock: Arc<dyn Clock>) -> Self {
+        let (hub, route) = (Arc::downgrade(hub), hub.route().to_owned());
+        Self { shared, path: path.to_owned(), hub, route, clock, disk: None, due: None }
+    }
+
+    /// Has the hub go on with what was read of `disk`.
+    pub(super) fn begin(&mut self, disk: Disk, kept: Read) {
+        let Some(hub) = self.hub.upgrade() else { return };
+        hub.restore(kept, &Times::of(&*self.clock));
+        self.disk = Some(disk);
+        self.shared.state.lock().is_read = true;
+        // Streams that begin with the configuration, and events that grew too old meanwhile.
+        self.due = Some(self.clock.now());
+        self.turn(StoreState::Ready);
+    }
+
+    /// Writes until the hub is gone or closes.
+    pub(super) async fn run(mut self) {
+        loop {
+            if self.disk.is_none() && !self.reopen().await {
+                break;
+            }
+            let work = self.work().await;
+            let Some(hub) = self.hub.upgrade() else { break };
+            if let Err(error) = self.write(&hub, work.jobs, work.is_due || work.closing).await {
+                self.fail(&error);
+            } else if work.closing && self.shared.state.lock().jobs.is_empty() {
+                break;
+            }
+        }
+        // Closing writes, too.
+        let disk = self.disk.take();
+        rt::blocking(move || drop(disk)).await;
+        let last = self.shared.state.lock().last.take();
+        self.turn(StoreState::Closed);
+        self.refuse(HubError::Closing);
+        drop(last);
+    }
+
+    /// Opens the file, as often as it takes. Returns false if nobody needs it any more.
+    async fn reopen(&mut self) -> bool {
+        loop {
+            let Some(wanted) = self.hub.upgrade().filter(|_| !self.shared.state.lock().closing) else {
+                return false;
+            };
+            let path = self.path.clone();
+            let opened = rt::blocking(move || {
+                let disk = Disk::open(&path)?;
+                let kept = read(&disk, &path, &wanted.wanted(disk.streams()))?;
+                Ok::<_, DiskError>((disk, kept))
+            });
+            let wait = match opened.await {
+                Ok((disk, kept)) => {
+                    log::info!(route = self.route.as_str(); "the store of the streams is open");
+                    self.begin(disk, kept);
+                    return true;
+                }
+                Err(error) if error.is_taken().is_some() => HAND_OVER,
+                Err(error) => {
+                    self.fail(&error);
+                    RECOVERY
+                }
+            };
+            let closing = async {
+                loop {
+                    let more = self.shared.work.listen();
+                    if self.shared.state.lock().closing {
+                        return;
+                    }
+                    more.await;
+                }
+            };
+            Sleep::lasting(Arc::clone(&self.clock), wait).or(closing).await;
+        }
+    }
+
+    /// Waits for something to do.
+    async fn work(&mut self) -> Work {
+        loop {
+            let more = self.shared.work.listen();
+            let now = self.clock.now();
+            {
+                let mut state = self.shared.state.lock();
+                if std::mem::take(&mut state.follow) && self.due.is_none() {
+                    let sync = self.hub.upgrade().map_or(Duration::ZERO, |hub| hub.settings().store_sync);
+                    self.due = Some(now + sync);
+                }
+                let is_due = self.due.is_some_and(|due| due <= now);
+                if is_due || state.closing || !state.jobs.is_empty() {
+                    let most = state.jobs.len().min(MAX_GROUP);
+                    let jobs: Vec<Job> = state.jobs.drain(..most).collect();
+                    state.bytes -= jobs.iter().map(|job| job.bytes).sum::<usize>();
+                    return Work { jobs, is_due, closing: state.closing };
+                }
+            }
+            match self.due {
+                Some(due) => {
+                    let due = Sleep::until(Arc::clone(&self.clock), due);
+                    due.or(async { more.await }).await;
+                }
+                None => more.await,
+            }
+        }
+    }
+
+    async fn write(&mut self, hub: &Arc<Hub>, jobs: Vec<Job>, is_due: bool) -> Result<(), DiskError> {
+        let sync = hub.settings().store_sync;
+        if !jobs.is_empty() && !sync.is_zero() {
+            // In memory first: what a crash loses is what was published since the last write.
+            self.due.get_or_insert(self.clock.now() + sync);
+            for job in jobs {
+                let ids = hub.publish_in_memory(&job.channel, job.batch);
+                let _ = job.answer.send(ids);
+            }
+            if !is_due {
+                return Ok(());
+            }
+            return self.settle(hub).await;
+        }
+        // Nothing may be missing before what is written next.
+        if is_due || self.due.is_some() {
+            if let Err(error) = self.settle(hub).await {
+                jobs.into_iter().for_each(|job| _ = job.answer.send(Err(HubError::StoreDown)));
+                return Err(error);
+            }
+        }
+        if jobs.is_empty() { Ok(()) } else { self.group(hub, jobs).await }
+    }
+
+    /// Writes batches, and publishes them.
+    async fn group(&mut self, hub: &Arc<Hub>, jobs: Vec<Job>) -> Result<(), DiskError> {
+        let mut staged: Vec<(Arc<Channel>, Staged)> = Vec::new();
+        let mut answers = Vec::new();
+        for Job { channel, batch, answer, .. } in jobs {
+            let at = staged.iter().position(|(staged, _)| Arc::ptr_eq(staged, &channel));
+            let at = at.unwrap_or_else(|| {
+                let after = channel.with(|stream| Staged::several_after(stream.log()));
+                staged.push((Arc::clone(&channel), after));
+                staged.len() - 1
+            });
+            let ids =
+                hub.with_context(|context| channel.with(|stream| stream.stage(&mut staged[at].1, batch, context)));
+            match ids {
+                Ok(ids) => answers.push((answer, ids)),
+                Err(error) => _ = answer.send(Err(error)),
+            }
+        }
+        let (channels, changes): (Vec<_>, Vec<_>) = staged.into_iter().map(with_change).unzip();
+        match self.on_disk(changes, Vec::new()).await {
+            Ok(changes) => {
+                for (channel, change) in channels.iter().zip(changes) {
+                    hub.append(channel, change.events.into_iter().filter_map(Arc::into_inner).collect());
+                }
+                answers.into_iter().for_each(|(answer, ids)| _ = answer.send(Ok(ids)));
+                Ok(())
+            }
+            Err(error) => {
+                answers.into_iter().for_each(|(answer, _)| _ = answer.send(Err(HubError::StoreFailed)));
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes what the file does not have of what is in memory, and takes out what has left there.
+    async fn settle(&mut self, hub: &Arc<Hub>) -> Result<(), DiskError> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let (mut changes, mut names) = (Vec::new(), Vec::new());
+        for channel in hub.channels() {
+            let (stream, first) = channel.with(|stream| stream.kept());
+            names.push(stream.name.clone());
+            if !disk.has(&stream, first) {
+                let after = disk.head_of(&stream);
+                // Between these two events may have come and gone.
+                let (stream, first, events) = channel.with(|of| {
+                    let (stream, first) = of.kept();
+                    (stream, first, of.events_after(after))
+                });
+                changes.push(Change { stream, first, events });
+            }
+        }
+        let gone: Vec<String> =
+            disk.streams().into_iter().map(|stream| stream.name).filter(|name| !names.contains(name)).collect();
+        self.due = None;
+        if changes.is_empty() && gone.is_empty() {
+            return Ok(());
+        }
+        self.on_disk(changes, gone).await.map(drop)
+    }
+
+    /// Has `changes` on the disk, and returns them. After an error the file must be opened anew.
+    async fn on_disk(&mut self, changes: Vec<Change>, gone: Vec<String>) -> Result<Vec<Change>, DiskError> {
+        let Some(mut disk) = self.disk.take() else { return Err(DiskError::closed(&self.path)) };
+        let (path, times) = (self.path.clone(), Times::of(&*self.clock));
+        let (written, changes) = rt::blocking(move || {
+            let write = || disk.write(&path, &changes, &gone, &times).map(|()| disk);
+            let written = catch_unwind(AssertUnwindSafe(write));
+            (written.unwrap_or_else(|_| Err(DiskError::closed(&path))), changes)
+        })
+        .await;
+        self.disk = Some(written?);
+        Ok(changes)
+    }
+
+    fn fail(&mut self, error: &DiskError) {
+        self.disk = None;
+        let text = error.to_string();
+        let state = StoreState::Failed(text.clone());
+        if self.shared.state.lock().store != state {
+            log::error!(route = self.route.as_str(), error = text.as_str(); "the store of the streams cannot be used: nothing can be published");
+        }
+        self.turn(state);
+        self.refuse(HubError::StoreDown);
+    }
+
+    fn refuse(&self, error: HubError) {
+        let jobs = {
+            let mut state = self.shared.state.lock();
+            state.bytes = 0;
+            std::mem::take(&mut state.jobs)
+        };
+        jobs.into_iter().for_each(|job| _ = job.answer.send(Err(error)));
+    }
+
+    fn turn(&self, state: StoreState) {
+        self.shared.state.lock().store = state;
+        self.shared.turned.notify(usize::MAX);
+    }
+}
+
+fn with_change((channel, staged): (Arc<Channel>, Staged)) -> (Arc<Channel>, Change) {
+    let events: Vec<Arc<Event>> = staged.into_events().into_iter().map(Arc::new).collect();
+    let (mut stream, first) = channel.with(|stream| stream.kept());
+    stream.head = events.last().map_or(stream.head, |event| event.seq);
+    (channel, Change { stream, first, events })
+}
