@@ -63,7 +63,9 @@ impl Hub {
     pub fn store_fault(&self) -> Option<String> {
         match self.store.state() {
             StoreState::Ready | StoreState::Closed => None,
-            StoreState::Opening => Some("the store of the streams is in use by another process still".to_owned()),
+            StoreState::Opening => {
+                Some("the store of the streams is in use by another process still".to_owned())
+            }
             StoreState::Failed(why) => Some(why),
         }
     }

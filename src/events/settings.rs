@@ -180,8 +180,12 @@ impl EventSettings {
             store: Self::read_store(keys),
             store_sync: keys.duration("store_sync").unwrap_or_default(),
         };
-        if settings.store == EventStore::Memory && keys.has("store_sync") && !keys.failed(&["store"]) {
-            keys.fault("store_sync", "it is of a store in a file; set store = \"file:PATH\" too, or leave it out");
+        if settings.store == EventStore::Memory && !settings.store_sync.is_zero() && !keys.failed(&["store"])
+        {
+            keys.fault(
+                "store_sync",
+                "it is of a store in a file; set store = \"file:PATH\" too, or leave it out",
+            );
         }
         // Bounds that go with one that could not be read are not known.
         let are_bounds_read = !keys.failed(&BOUNDS);

@@ -56,7 +56,10 @@ fn a_server_that_starts_again_goes_on_with_all_streams() {
     // From before the first event, by its last id; in between nobody can see that the server is another one.
     let mut one = Subscriber::opened(&served, "/events/s", &format!("Last-Event-ID: {first}\r\n"));
     let event = one.event();
-    assert_eq!((event.kind.as_str(), event.data.as_str(), event.id.as_deref()), ("k", "a\nb", Some(&*ids[0])));
+    assert_eq!(
+        (event.kind.as_str(), event.data.as_str(), event.id.as_deref()),
+        ("k", "a\nb", Some(&*ids[0]))
+    );
     assert_eq!(one.event().id.as_deref(), Some("mine"));
     // A repetition is published once; another content under the same id is refused.
     assert_eq!(publish(&served, "s", &json!({"data": "own", "id": "mine"})), ["mine"]);
@@ -164,12 +167,22 @@ fn a_file_that_is_no_store_is_left_as_it_is() {
         Hub::open("/events/", settings.clone(), rt::clock()).unwrap_err().to_string()
     };
     std::fs::write(&path, "a text that somebody wrote ".repeat(100)).unwrap();
-    assert!(refused(&settings).contains("is not a store of event streams; name another file"), "{}", refused(&settings));
+    assert!(
+        refused(&settings).contains("is not a store of event streams; name another file"),
+        "{}",
+        refused(&settings)
+    );
     assert!(std::fs::read_to_string(&path).unwrap().starts_with("a text that somebody"));
-    let elsewhere = |name: &str| EventSettings { store: EventStore::File(folder.path().join(name)), ..settings.clone() };
+    let elsewhere =
+        |name: &str| EventSettings { store: EventStore::File(folder.path().join(name)), ..settings.clone() };
     assert!(refused(&elsewhere("none/a")).contains("make its folder"));
-    assert!(refused(&EventSettings { store: EventStore::File(Path::new("/dev/null").into()), ..settings.clone() })
-        .contains("not a regular file"));
+    assert!(
+        refused(&EventSettings {
+            store: EventStore::File(Path::new("/dev/null").into()),
+            ..settings.clone()
+        })
+        .contains("not a regular file")
+    );
     let foreign = folder.path().join("other.redb");
     let database = redb::Database::create(&foreign).unwrap();
     let writing = database.begin_write().unwrap();

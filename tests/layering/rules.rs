@@ -224,7 +224,8 @@ pub const RULES: &[Rule] = &[
         name: "the streams of events know nothing of HTTP but in their own part of it",
         check: |source| {
             let below =
-                "brigade budget clock events generator keys limit rt telemetry tracing words".split(' ');
+                "brigade budget clock events generator keys limit rt shared_store shown_address telemetry tracing words"
+                    .split(' ');
             let below: Vec<_> = below.collect();
             let below: Vec<_> = below.iter().map(std::slice::from_ref).collect();
             let allowed = [&below[..], &[&["sink", "SinkState"]]].concat();
@@ -313,6 +314,15 @@ pub const RULES: &[Rule] = &[
             ("shared_store/link.rs", "use redis::aio::MultiplexedConnection;"),
             ("quota/server/mod.rs", "#[cfg(feature = \"redis\")] mod leading;"),
         ],
+    },
+    Rule {
+        name: "only the store of event streams in a file names redb",
+        check: |source| (!source.is_in("events/store/file/")).then(|| any_path(source, &["redb"]))?,
+        broken_by: &[
+            ("events/hub.rs", "use redb::Database;"),
+            ("events/store/mod.rs", "use redb::Database;"),
+        ],
+        kept_by: &[("events/store/file/disk.rs", "use redb::Database;")],
     },
     Rule {
         name: "config is the roof: only cli/ and main.rs import it",

@@ -22,7 +22,9 @@ const PUBLISHERS: usize = 4;
 
 fn start(store: &Path, more: &[&str]) -> Program {
     let store = format!("file:{}", store.display());
-    Program::start(&[&["events", "s", "--store", &store, "--log", "1000000", "--server-name", "t"], more].concat())
+    Program::start(
+        &[&["events", "s", "--store", &store, "--log", "1000000", "--server-name", "t"], more].concat(),
+    )
 }
 
 fn body(answer: &Answer) -> Value {
@@ -103,7 +105,8 @@ fn what_was_answered_is_there_after_a_kill_once_and_in_its_order() {
     for of_one in &expected {
         let mut last = None;
         for (id, data) in of_one {
-            let (place, found) = at.get(data.as_str()).unwrap_or_else(|| panic!("{data} was answered and is lost"));
+            let (place, found) =
+                at.get(data.as_str()).unwrap_or_else(|| panic!("{data} was answered and is lost"));
             assert_eq!(found, id);
             assert!(last < Some(*place), "{data} is before what was published before it");
             last = Some(*place);
@@ -126,7 +129,8 @@ fn a_second_server_on_the_same_file_is_refused() {
     let output = command(&["events", "s", "--listen", "127.0.0.1:0", "--store", &store]).output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{error}");
-    let expected = "events.redb is in use by another server; give each a file of its own, or stop the other one";
+    let expected =
+        "events.redb is in use by another server; give each a file of its own, or stop the other one";
     assert!(error.contains(expected), "{error}");
     assert_eq!(post(first.addr(), "/events/s", "Content-Type: text/plain\r\n", "a").status(), 200);
     first.end();

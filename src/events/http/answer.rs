@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use super::super::encoding;
-use super::super::hub::Published;
+use super::super::publishing::Published;
 use super::super::stream::Polled;
 use super::polled::PolledText;
 use super::problem::PAUSE;

@@ -130,9 +130,11 @@ impl Problem {
             E::UnknownToken => "No subscriber of this stream has this token.".to_owned(),
             E::NeverSent => "This subscriber was never sent an event of this id.".to_owned(),
             E::StoreDown => "The store of the streams cannot be used now. Nothing was published.".to_owned(),
-            E::StoreFailed => "The store failed, or did not answer in time: whether this is published is not known. \
+            E::StoreFailed => {
+                "The store failed, or did not answer in time: whether this is published is not known. \
                                Publish it again; what has an id of its own is published once."
-                .to_owned(),
+                    .to_owned()
+            }
         };
         let problem = Self::coded(status, code, detail);
         // What may be otherwise soon.

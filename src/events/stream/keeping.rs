@@ -42,7 +42,12 @@ impl Stream {
     }
 
     /// Goes on with the log of `kept`, which an earlier process had, if it is another one and this stream was not used yet.
-    pub(in crate::events) fn restore(&mut self, kept: &KeptStream, events: Vec<Event>, context: &StreamContext<'_>) {
+    pub(in crate::events) fn restore(
+        &mut self,
+        kept: &KeptStream,
+        events: Vec<Event>,
+        context: &StreamContext<'_>,
+    ) {
         if *self.log.incarnation() != *kept.incarnation {
             if !self.is_untouched() {
                 return;

@@ -26,7 +26,9 @@ pub(super) struct LockedFile {
 #[derive(Debug)]
 pub(super) enum LockError {
     /// It is open already: in this process, or in another one.
-    Taken { here: bool },
+    Taken {
+        here: bool,
+    },
     Io(io::Error),
 }
 

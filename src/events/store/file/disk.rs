@@ -295,9 +295,6 @@ impl Disk {
         {
             let mut streams = writing.open_table(STREAMS)?;
             let mut events = writing.open_table(EVENTS)?;
-            let mut leave = |number: u64, from: u64, to: u64| {
-                events.retain_in((number, from)..(number, to), |_, _| false)
-            };
             // A stream that began anew has another number.
             let begun_anew = |name: &str, held: &OnDisk| {
                 let of = changes.iter().find(|change| change.stream.name == name);
@@ -310,7 +307,7 @@ impl Disk {
             for name in leaving {
                 if let Some(held) = self.streams.remove(&name) {
                     streams.remove(held.number)?;
-                    leave(held.number, 0, u64::MAX)?;
+                    leave(&mut events, held.number, 0, u64::MAX)?;
                 }
             }
             for change in changes {
@@ -322,11 +319,10 @@ impl Disk {
                 held.kept = change.stream.clone();
                 streams.insert(held.number, (name.as_str(), incarnation.as_str(), *head, *evicted))?;
                 if held.first < change.first {
-                    leave(held.number, held.first, change.first)?;
+                    leave(&mut events, held.number, held.first, change.first)?;
                     held.first = change.first;
                 }
             }
-            drop(leave);
             for change in changes {
                 let number = self.streams[&change.stream.name].number;
                 for event in &change.events {
@@ -338,12 +334,14 @@ impl Disk {
     }
 }
 
-fn insert(
-    events: &mut redb::Table<'_, (u64, u64), Row>,
-    number: u64,
-    event: &Event,
-    times: &Times,
-) -> Result<(), Kind> {
+type Events<'a> = redb::Table<'a, (u64, u64), Row>;
+
+/// Takes the events `from` up to `to` out.
+fn leave(events: &mut Events<'_>, number: u64, from: u64, to: u64) -> Result<(), Kind> {
+    Ok(events.retain_in((number, from)..(number, to), |_, _| false)?)
+}
+
+fn insert(events: &mut Events<'_>, number: u64, event: &Event, times: &Times) -> Result<(), Kind> {
     let (born, expires) = life(event, times);
     let trace = event.trace.map(|trace| trace.to_string());
     // It was made of a text.

@@ -51,9 +51,8 @@ struct Work {
 
 /// Reads the events of `wanted`: streams of `disk`, and behind which number.
 pub(super) fn read(disk: &Disk, path: &Path, wanted: &[(KeptStream, u64)]) -> Result<Read, DiskError> {
-    let events = |(stream, after): &(KeptStream, u64)| {
-        Ok((stream.clone(), disk.events(path, &stream.name, *after)?))
-    };
+    let events =
+        |(stream, after): &(KeptStream, u64)| Ok((stream.clone(), disk.events(path, &stream.name, *after)?));
     wanted.iter().map(events).collect()
 }
 
@@ -156,7 +155,7 @@ impl Writer {
             match self.due {
                 Some(due) => {
                     let due = Sleep::until(Arc::clone(&self.clock), due);
-                    due.or(async { more.await }).await;
+                    due.or(more).await;
                 }
                 None => more.await,
             }
@@ -178,11 +177,11 @@ impl Writer {
             return self.settle(hub).await;
         }
         // Nothing may be missing before what is written next.
-        if is_due || self.due.is_some() {
-            if let Err(error) = self.settle(hub).await {
-                jobs.into_iter().for_each(|job| _ = job.answer.send(Err(HubError::StoreDown)));
-                return Err(error);
-            }
+        if (is_due || self.due.is_some())
+            && let Err(error) = self.settle(hub).await
+        {
+            jobs.into_iter().for_each(|job| _ = job.answer.send(Err(HubError::StoreDown)));
+            return Err(error);
         }
         if jobs.is_empty() { Ok(()) } else { self.group(hub, jobs).await }
     }
@@ -198,14 +197,20 @@ impl Writer {
                 staged.push((Arc::clone(&channel), after));
                 staged.len() - 1
             });
-            let ids =
-                hub.with_context(|context| channel.with(|stream| stream.stage(&mut staged[at].1, batch, context)));
+            let ids = hub.with_context(|context| {
+                channel.with(|stream| stream.stage(&mut staged[at].1, batch, context))
+            });
             match ids {
                 Ok(ids) => answers.push((answer, ids)),
                 Err(error) => _ = answer.send(Err(error)),
             }
         }
-        let (channels, changes): (Vec<_>, Vec<_>) = staged.into_iter().map(with_change).unzip();
+        // Repetitions, and what was refused, leave nothing to write.
+        let (channels, changes): (Vec<_>, Vec<_>) = staged.into_iter().filter_map(with_change).unzip();
+        if changes.is_empty() {
+            answers.into_iter().for_each(|(answer, ids)| _ = answer.send(Ok(ids)));
+            return Ok(());
+        }
         match self.on_disk(changes, Vec::new()).await {
             Ok(changes) => {
                 for (channel, change) in channels.iter().zip(changes) {
@@ -238,8 +243,12 @@ impl Writer {
                 changes.push(Change { stream, first, events });
             }
         }
-        let gone: Vec<String> =
-            disk.streams().into_iter().map(|stream| stream.name).filter(|name| !names.contains(name)).collect();
+        let gone: Vec<String> = disk
+            .streams()
+            .into_iter()
+            .map(|stream| stream.name)
+            .filter(|name| !names.contains(name))
+            .collect();
         self.due = None;
         if changes.is_empty() && gone.is_empty() {
             return Ok(());
@@ -287,9 +296,10 @@ impl Writer {
     }
 }
 
-fn with_change((channel, staged): (Arc<Channel>, Staged)) -> (Arc<Channel>, Change) {
+/// What is to be written of a stream; `None` if nothing is new.
+fn with_change((channel, staged): (Arc<Channel>, Staged)) -> Option<(Arc<Channel>, Change)> {
     let events: Vec<Arc<Event>> = staged.into_events().into_iter().map(Arc::new).collect();
     let (mut stream, first) = channel.with(|stream| stream.kept());
-    stream.head = events.last().map_or(stream.head, |event| event.seq);
-    (channel, Change { stream, first, events })
+    stream.head = events.last()?.seq;
+    Some((channel, Change { stream, first, events }))
 }
