@@ -83,6 +83,7 @@ impl Writer {
             let Some(hub) = self.hub.upgrade() else { break };
             if let Err(error) = self.write(&hub, work.jobs, work.is_due || work.closing).await {
                 self.fail(&error);
+                self.rest(RECOVERY).await;
             } else if work.closing && self.shared.state.lock().jobs.is_empty() {
                 break;
             }
@@ -120,17 +121,22 @@ impl Writer {
                     RECOVERY
                 }
             };
-            let closing = async {
-                loop {
-                    let more = self.shared.work.listen();
-                    if self.shared.state.lock().closing {
-                        return;
-                    }
-                    more.await;
-                }
-            };
-            Sleep::lasting(Arc::clone(&self.clock), wait).or(closing).await;
+            self.rest(wait).await;
         }
+    }
+
+    /// Waits as long, or until it is to end.
+    async fn rest(&self, wait: Duration) {
+        let closing = async {
+            loop {
+                let more = self.shared.work.listen();
+                if self.shared.state.lock().closing {
+                    return;
+                }
+                more.await;
+            }
+        };
+        Sleep::lasting(Arc::clone(&self.clock), wait).or(closing).await;
     }
 
     /// Waits for something to do.
