@@ -53,7 +53,8 @@ struct Options {
     #[argh(option)]
     streams: Vec<usize>,
 
-    /// only this: floor, relay, splice (measured only if named), file, shared, proxied or unpaced; repeatable
+    /// only this: floor, relay, splice (measured only if named), file, shared, clients, classes, proxied or unpaced;
+    /// repeatable
     #[argh(option)]
     only: Vec<String>,
 
@@ -87,7 +88,7 @@ const LOADS: [Load; 4] = [
     Load { streams: 1_000, rate: 64 * 1024, kinds: ALL },
     Load { streams: 5_000, rate: 16 * 1024, kinds: ALL },
     // Whether so many are held at all, each at its pace.
-    Load { streams: 10_000, rate: 8 * 1024, kinds: &[Kind::Floor, Kind::File] },
+    Load { streams: 10_000, rate: 8 * 1024, kinds: &[Kind::Floor, Kind::File, Kind::Clients, Kind::Classes] },
     Load { streams: 20_000, rate: 4 * 1024, kinds: &[Kind::Floor, Kind::File] },
 ];
 

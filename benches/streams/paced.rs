@@ -47,7 +47,7 @@ pub fn measure(site: &Site, load: Load, kind: Kind, timing: Timing) -> Outcome<R
 
     // 2 000 connections a second, in whole intervals, so that no instant of the 200 ms is preferred.
     let connect_over = Duration::from_millis(200) * (load.streams as u32).div_ceil(400);
-    let clients = clients(server.port, &server.path, load, connect_over, timing)?;
+    let clients = clients(&server, load, kind, connect_over, timing)?;
     for (client, _) in &clients {
         client
             .line_with("begin", connect_over + timing.warm_up + Duration::from_secs(60))
@@ -81,25 +81,29 @@ pub fn measure(site: &Site, load: Load, kind: Kind, timing: Timing) -> Outcome<R
 
 /// Starts the processes that share a load's streams; each with the number of its own.
 fn clients(
-    port: u16,
-    path: &str,
+    server: &Running,
     load: Load,
+    kind: Kind,
     connect_over: Duration,
     timing: Timing,
 ) -> Outcome<Vec<(Process, usize)>> {
     let processes = load.streams.div_ceil(STREAMS_EACH);
     (0..processes)
         .map(|number| {
-            let streams = load.streams * (number + 1) / processes - load.streams * number / processes;
-            let orders = [
-                port.to_string(),
-                path.to_owned(),
+            let first = load.streams * number / processes;
+            let streams = load.streams * (number + 1) / processes - first;
+            let mut orders = vec![
+                server.port.to_string(),
+                server.path.clone(),
                 streams.to_string(),
                 load.rate.to_string(),
                 connect_over.as_millis().to_string(),
                 timing.warm_up.as_millis().to_string(),
                 timing.window.as_millis().to_string(),
             ];
+            if kind.has_keys() {
+                orders.push(first.to_string());
+            }
             Ok((Process::role(roles::CLIENT, &orders)?, streams))
         })
         .collect()

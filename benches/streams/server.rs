@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use testkit::message::key;
 use testkit::process::{Outcome, Process, procfs};
 use testkit::roles;
 
@@ -20,6 +21,10 @@ pub enum Kind {
     File,
     /// Sluicegate, from the file, all streams under one limit of the whole server.
     Shared,
+    /// Sluicegate, from the file, each stream a client with a key and limits of its own, under one of the whole server.
+    Clients,
+    /// The same clients in classes, each with a limit of its own.
+    Classes,
     /// Sluicegate, before the fast backend.
     Proxied,
     /// nginx with `sendfile off`, from the file.
@@ -35,9 +40,18 @@ impl Kind {
             Self::Splice => "splice",
             Self::File => "file",
             Self::Shared => "shared",
+            Self::Clients => "clients",
+            Self::Classes => "classes",
             Self::Proxied => "proxied",
             Self::Nginx => "nginx",
         }
+    }
+}
+
+impl Kind {
+    /// Whether each stream shows a key of its own.
+    pub fn has_keys(self) -> bool {
+        matches!(self, Self::Clients | Self::Classes)
     }
 }
 
@@ -49,6 +63,8 @@ impl fmt::Display for Kind {
             Self::Splice => "bare loop before the backend, splice",
             Self::File => "sluicegate, file",
             Self::Shared => "sluicegate, file, one shared limit",
+            Self::Clients => "sluicegate, file, a client each",
+            Self::Classes => "sluicegate, file, clients in classes",
             Self::Proxied => "sluicegate, proxied",
             Self::Nginx => "nginx, sendfile off",
         })
@@ -93,6 +109,14 @@ impl Running {
                     load.map_or("off".to_owned(), |load| format!("{}B", load.rate * load.streams as u64));
                 vec![sluicegate("serve", folder, "--server-rate", &all)?]
             }
+            Kind::Clients | Kind::Classes => {
+                let load = load.ok_or("clients are measured under a load")?;
+                let classes = if kind == Kind::Classes { CLASSES } else { 0 };
+                let file = site.dir.path().join(format!("{}.toml", kind.name()));
+                std::fs::write(&file, keyed(&folder, load, classes))?;
+                let args = ["run".to_owned(), file.to_string_lossy().into_owned()];
+                vec![Process::program(&site.sluicegate, &args, false)?]
+            }
             Kind::Relay | Kind::Splice => {
                 let (backend, port) = backend()?;
                 upstream = Some(port);
@@ -116,6 +140,33 @@ impl Running {
         let (port, pid) = (processes[0].port()?, processes[0].id());
         Ok(Some(Self { port, path: format!("/{FILE_NAME}"), pid, upstream, _processes: processes }))
     }
+}
+
+/// Classes of clients, where there are some.
+const CLASSES: usize = 100;
+
+/// The configuration of a server whose clients are told apart by their keys. The server's limit is what holds; those of clients and
+/// classes are a quarter above the shares, so that they are looked at each time.
+fn keyed(folder: &str, load: Load, classes: usize) -> String {
+    let Load { streams, rate, .. } = load;
+    let connections = 2 * streams + 16;
+    let (all, each) = (rate * streams as u64, rate * 5 / 4);
+    let mut text = format!(
+        "listen = '127.0.0.1:0'\nmax_connections = {connections}\n[limits]\nserver = {{ rate = '{all}B' }}\n\
+         client = {{ rate = '{each}B', key = 'header:x-api-key' }}\n[[route]]\npath = '/'\nfiles = '{folder}'\n"
+    );
+    for class in 0..classes {
+        // Neighbours are in different classes.
+        let keys = (class..streams).step_by(classes);
+        let total = each * keys.len() as u64;
+        let keys: Vec<String> = keys.map(|number| format!("'{}'", key(number))).collect();
+        text.push_str(&format!(
+            "[[class]]\nname = 'class-{class}'\nmatch = {{ header = {{ x-api-key = [{}] }} }}\n\
+             limits = {{ client = {{ rate = '{each}B' }}, total = {{ rate = '{total}B' }} }}\nrequired = true\n",
+            keys.join(", ")
+        ));
+    }
+    text
 }
 
 /// The fast backend, and its port.

@@ -7,7 +7,8 @@ use crate::server::Kind;
 use crate::{Load, paced, unpaced};
 
 /// What `--only` takes.
-pub const PARTS: [&str; 7] = ["floor", "relay", "splice", "file", "shared", "proxied", "unpaced"];
+pub const PARTS: [&str; 9] =
+    ["floor", "relay", "splice", "file", "shared", "clients", "classes", "proxied", "unpaced"];
 
 /// The readings so far.
 pub struct Summary {
@@ -30,15 +31,27 @@ fn goal(kind: Kind, load: Load) -> Option<Goal> {
         Kind::File => Some(Goal { cpu_ratio: if is_large { 1.4 } else { 1.2 }, kib: 6.0 }),
         Kind::Shared => Some(Goal { cpu_ratio: 1.5, kib: 6.0 }),
         Kind::Proxied => Some(Goal { cpu_ratio: if is_large { 3.0 } else { 2.5 }, kib: 8.0 }),
-        Kind::Floor | Kind::Relay | Kind::Splice | Kind::Nginx => None,
+        Kind::Floor | Kind::Relay | Kind::Splice | Kind::Clients | Kind::Classes | Kind::Nginx => None,
     }
 }
 
 /// What one shared limit may cost against limits of the streams' own.
 const SHARED_GOAL: f64 = 1.3;
 
+/// What classes may cost against the same clients without.
+const CLASSES_GOAL: f64 = 1.3;
+
 /// Unpaced CPU per GB at most so many times nginx's with `sendfile off`.
 const UNPACED_GOAL: f64 = 1.0;
+
+/// What a kind is compared with, which lacks the one thing, and the most that it may take of that.
+fn without(kind: Kind) -> Option<(Kind, f64)> {
+    match kind {
+        Kind::Shared => Some((Kind::File, SHARED_GOAL)),
+        Kind::Classes => Some((Kind::Clients, CLASSES_GOAL)),
+        _ => None,
+    }
+}
 
 /// The most that may wait in the kernel for a proxied stream, in KiB: two chunks, and 64.
 fn queue_goal(load: Load) -> f64 {
@@ -80,23 +93,21 @@ impl Summary {
 
     fn paced_table(&self) -> Table {
         let mut table = Table::new(
-            "paced streams | CPU s/GB | ÷ floor | goal | ÷ own limits | goal | KiB a stream | goal | \
+            "paced streams | CPU s/GB | ÷ floor | goal | ÷ without | goal | KiB a stream | goal | \
              achieved ÷ set | slowest | fastest | within a chunk | upstream KiB | fullest | goal",
         );
         for (load, kind, readings) in &self.paced {
             let all = |figure: fn(&paced::Reading) -> f64| readings.iter().map(figure).collect::<Vec<_>>();
             let one = |figure| median(&all(figure)).map_or("–".to_owned(), |median| format!("{median:.3}"));
             let goal = goal(*kind, *load);
+            let without = without(*kind);
             table.row([
                 format!("{load}: {kind}"),
                 show(&all(|reading| reading.cpu_per_gb), 2),
                 show(&self.against(Kind::Floor, *load, readings), 2),
                 goal.as_ref().map_or("–".to_owned(), |goal| format!("≤ {}", goal.cpu_ratio)),
-                match kind {
-                    Kind::Shared => show(&self.against(Kind::File, *load, readings), 2),
-                    _ => "–".to_owned(),
-                },
-                if *kind == Kind::Shared { format!("≤ {SHARED_GOAL}") } else { "–".to_owned() },
+                without.map_or("–".to_owned(), |(other, _)| show(&self.against(other, *load, readings), 2)),
+                without.map_or("–".to_owned(), |(_, most)| format!("≤ {most}")),
                 show(&all(|reading| reading.kib_per_stream), 1),
                 goal.as_ref().map_or("–".to_owned(), |goal| format!("≤ {}", goal.kib)),
                 one(|reading| reading.achieved),

@@ -26,6 +26,12 @@ const DEFAULT: &str = "127.0.0.1:9180";
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The code of the problem with which a server answers from which a new program takes over.
+const TAKING_OVER: &str = "taking_over";
+
+/// Between two requests to such a server.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
 /// Largest response, in bytes.
 const MAX_ANSWER: usize = 16 << 20;
 
@@ -132,12 +138,21 @@ impl AdminClient {
     }
 
     fn ask(&self, method: Method, path: &str, content: Option<&Value>) -> Result<Vec<u8>, CliError> {
-        let (status, answer) = self.asked(method, path, content)?;
-        if status.is_success() {
-            return Ok(answer);
-        }
-        // An error without a problem is not from this API.
-        let problem: Option<Value> = serde_json::from_slice(&answer).ok();
+        let began = rt::clock().now();
+        let (status, problem) = loop {
+            let (status, answer) = self.asked(method.clone(), path, content)?;
+            if status.is_success() {
+                return Ok(answer);
+            }
+            // An error without a problem is not from this API.
+            let problem: Option<Value> = serde_json::from_slice(&answer).ok();
+            // The new program answers in a moment, on a new connection.
+            let is_passing = problem.as_ref().is_some_and(|problem| problem["code"] == TAKING_OVER);
+            if !is_passing || rt::clock().now() - began > PATIENCE {
+                break (status, problem);
+            }
+            rt::block_on(Sleep::lasting(rt::clock() as Arc<dyn Clock>, AGAIN_AFTER));
+        };
         let detail = problem.as_ref().and_then(|problem| problem.get("detail")?.as_str());
         Err(match (status, detail) {
             (StatusCode::UNAUTHORIZED, _) if self.token.is_none() => {

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use futures_lite::{FutureExt, future};
-use sluicegate::config::{FilterKinds, Reloaded};
+use sluicegate::config::{FilterKinds, Reloaded, SavesPaused};
 use sluicegate::http::server::Handle;
 use sluicegate::logging::{self, AccessLog};
 use sluicegate::rt::{self, Ready, Signal, Signals};
@@ -63,7 +63,7 @@ pub(super) async fn until_end<R: Future<Output = ()>>(
             Event::Came(Signal::User2) if starting.is_some() => {
                 log::warn!("SIGUSR2 refused: a new program has been started and is not ready yet");
             }
-            Event::Came(Signal::User2) => starting = Some(Box::pin(upgrade.start())),
+            Event::Came(Signal::User2) => starting = Some(Box::pin(start(upgrade, server))),
             Event::Came(ending) if ending.ends() => return End::Told(ending),
             Event::Came(idle) => other(idle, server),
             Event::Reloaded => {
@@ -79,6 +79,19 @@ pub(super) async fn until_end<R: Future<Output = ()>>(
             }
         }
     }
+}
+
+/// Starts the new program, and waits until it serves. From before it is started no limit is saved here: it reads what is saved once,
+/// and saves itself then.
+async fn start(upgrade: &Upgrade, server: Option<&Handle>) -> Result<Ready, String> {
+    let paused = match server.cloned() {
+        // A save may be under way, on a slow disk.
+        Some(server) => Some(rt::blocking(move || server.pause_saves()).await),
+        None => None,
+    };
+    let ready = upgrade.start().await?;
+    paused.into_iter().for_each(SavesPaused::for_good);
+    Ok(ready)
 }
 
 /// Waits until the work is done, and removes it; for ever if there is none. Cancel safe.

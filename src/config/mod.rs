@@ -44,7 +44,9 @@ pub use crate::http::{
 pub use crate::http::{KeySource, MaxBody, SharedLimits, UploadLimits};
 pub use crate::http::{LimitHeld, LimitName, LimitOf, LimitPart, LimitSchedule};
 pub use crate::keys::{Absent, ConfigError, Draft, Fault};
-pub use crate::live_limits::{ClientLimit, FileLine, LimitChange, LimitSource, LimitSources, Sources};
+pub use crate::live_limits::{
+    ClientLimit, FileLine, LimitChange, LimitSource, LimitSources, SavesPaused, Sources,
+};
 pub use crate::quota::QuotaSource;
 pub use crate::sink::{OnFull, SinkSettings};
 pub use crate::tls::{Identity, TlsSettings, UnknownName};

@@ -132,7 +132,7 @@ impl Handle {
             Ok((config, reloaded))
         };
         match LimitBook::of(self) {
-            Some(book) => book.saving(|_, _| reload()),
+            Some(book) => book.reloading(reload),
             None => reload(),
         }
     }

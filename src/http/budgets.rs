@@ -43,12 +43,16 @@ pub struct Budgets {
 }
 
 /// How clients are told apart.
+#[derive(Default)]
 struct Identity {
     key: KeySource,
     /// The first that has a client is its class.
     classes: Vec<ClassInForce>,
     /// The limits of single clients that the settings have, in each class too.
     own: Arc<[ClientLimit]>,
+    /// How often it was decided who a client is.
+    #[cfg(test)]
+    decisions: std::sync::atomic::AtomicUsize,
 }
 
 /// Whose budget a request or a stream of raw TCP is charged to.
@@ -80,7 +84,7 @@ impl Budgets {
         clients.share(&idle);
         uploads.share(&idle);
         let identity =
-            Identity { key: limits.key.clone(), classes: Vec::new(), own: limits.own.as_slice().into() };
+            Identity { key: limits.key.clone(), own: limits.own.as_slice().into(), ..Identity::default() };
         let budgets = Self { clients, uploads, idle, identity: RwLock::new(identity), connection };
         budgets.set_clients(limits);
         budgets
@@ -220,6 +224,12 @@ impl Budgets {
         Charged { class: None, key }
     }
 
+    /// How often it was decided in which class a client is.
+    #[cfg(test)]
+    pub(in crate::http) fn decisions(&self) -> usize {
+        self.identity.read().decisions.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// Whose budget a stream of raw TCP is charged to, on a connection whose client showed `certificate`.
     pub(crate) fn charged_stream(
         &self,
@@ -232,6 +242,8 @@ impl Budgets {
 
 impl Identity {
     fn charged(&self, asker: &Asker<'_>) -> Charged {
+        #[cfg(test)]
+        self.decisions.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let found = self.classes.iter().find_map(|found| Some((&found.class, found.find(asker)?)));
         let (class, key) = found.map_or((None, None), |(class, key)| (Some(Arc::clone(class)), key));
         Charged { class, key: key.unwrap_or_else(|| self.key(asker)) }
@@ -293,7 +305,7 @@ mod tests {
             key_of(&budgets, &fields, &client, None)
         };
         let address = ClientKey::V4("192.0.2.1".parse().unwrap());
-        assert_eq!(of("a"), ClientKey::Header("a".into()));
+        assert_eq!(of("a"), ClientKey::header(b"a").unwrap());
         assert_eq!(of(""), address);
         assert_eq!(of(&"k".repeat(ClientKey::MAX_HEADER + 1)), address);
         assert_eq!(key_of(&budgets, &HeaderMap::new(), &client, None), address);

@@ -30,6 +30,8 @@ pub(crate) struct LimitBook(Arc<Inner>);
 struct Inner {
     /// Locked while the overlay is written, and while the configuration is read and applied. Before all locks of the server.
     saving: Mutex<()>,
+    /// Whether nothing is saved, since a new program reads the overlay. Locked behind `saving`, while the overlay is written.
+    is_paused: Mutex<bool>,
     book: Mutex<Book>,
 }
 
@@ -51,15 +53,25 @@ impl LimitBook {
         *self.0.book.lock() = Book { given, sources };
     }
 
-    /// Runs `save`, which is given the paths of the overlay and of the configuration, while neither another call nor a reload does. It
-    /// may block.
-    pub(crate) fn saving<T>(&self, save: impl FnOnce(Option<&Path>, &str) -> T) -> T {
+    /// Runs `reload` while neither another reload nor a save does. It may block.
+    pub(crate) fn reloading<T>(&self, reload: impl FnOnce() -> T) -> T {
         let _saving = self.0.saving.lock();
+        reload()
+    }
+
+    /// Runs `save`, which is given the paths of the overlay and of the configuration, while neither another save nor a reload does. It
+    /// may block. `None`: saves are [paused](Handle::pause_saves).
+    pub(crate) fn saving<T>(&self, save: impl FnOnce(Option<&Path>, &str) -> T) -> Option<T> {
+        let _saving = self.0.saving.lock();
+        let is_paused = self.0.is_paused.lock();
+        if *is_paused {
+            return None;
+        }
         let (overlay, file) = {
             let book = self.0.book.lock();
             (book.given.overlay.clone(), book.given.file.clone().unwrap_or_default())
         };
-        save(overlay.as_deref(), &file)
+        Some(save(overlay.as_deref(), &file))
     }
 
     /// Where the values of a limit come from. What a client has not of its own is that of each.
@@ -70,6 +82,12 @@ impl LimitBook {
     /// What the configuration says of a limit; `None` if it is not there, or of a single client.
     pub(crate) fn given(&self, name: &Name) -> Option<Setting> {
         self.0.book.lock().given.limits.get(&name.to_string()).map(|(_, setting)| setting.clone())
+    }
+
+    /// Which of the values of a limit were set by hand: rate, burst, weight and report_only.
+    pub(crate) fn by_hand(&self, name: &Name) -> [bool; 4] {
+        let mut sources = self.0.book.lock().sources.of(&name.to_string());
+        sources.values().map(|source| matches!(source, LimitSource::Api | LimitSource::Overlay(_)))
     }
 
     /// The limits that have values other than those of the configuration, single clients left out.
@@ -175,6 +193,39 @@ impl Sources {
             if *over != LimitSource::Default {
                 value.clone_from(over);
             }
+        }
+    }
+}
+
+impl Handle {
+    /// Has no limit be saved over the admin API until what this returns is dropped, beginning when a save that is under way is done.
+    /// Blocks.
+    ///
+    /// For a program that takes over: it reads what is saved when it starts, and would not have what is saved later.
+    pub fn pause_saves(&self) -> SavesPaused {
+        let book = LimitBook::of(self);
+        if let Some(book) = &book {
+            *book.0.is_paused.lock() = true;
+        }
+        SavesPaused(book)
+    }
+}
+
+/// While it lives, no limit is saved; see [`Handle::pause_saves`].
+#[must_use]
+pub struct SavesPaused(Option<LimitBook>);
+
+impl SavesPaused {
+    /// Leaves saving to the program that has taken over.
+    pub fn for_good(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for SavesPaused {
+    fn drop(&mut self) {
+        if let Some(book) = &self.0 {
+            *book.0.is_paused.lock() = false;
         }
     }
 }

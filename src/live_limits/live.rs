@@ -97,6 +97,19 @@ impl Live {
         Ok(())
     }
 
+    /// Sets the limit to `base` with the change over it; of a client what is its own to the change alone.
+    ///
+    /// # Errors
+    /// As of [`change`](Self::change).
+    pub(crate) fn set_only(&self, change: &LimitChange, base: Setting) -> Result<(), TooManyOverrides> {
+        if let Self::Own(clients, key) = self {
+            let own = Some(change.of_budget());
+            return clients.iter().try_for_each(|clients| clients.replace_override(key, own));
+        }
+        self.set(change.over(base));
+        Ok(())
+    }
+
     /// Sets the limit. One of a client has what each has again, whatever `setting` is.
     pub(crate) fn set(&self, setting: Setting) {
         match self {
@@ -119,9 +132,16 @@ impl Live {
     /// For a client: whether this limit is its own.
     pub(crate) fn is_own(&self) -> Option<bool> {
         match self {
-            Self::Own(clients, key) => Some(clients[0].lookup(key).0.is_some()),
+            Self::Own(clients, key) => Some(clients[0].override_of(key).is_some()),
             _ => None,
         }
+    }
+
+    /// For a client: which of rate, burst, weight and report_only are its own.
+    pub(crate) fn own_values(&self) -> Option<[bool; 4]> {
+        let Self::Own(clients, key) = self else { return None };
+        let own = clients[0].override_of(key).unwrap_or_default();
+        Some([own.rate.is_some(), own.burst.is_some(), own.weight.is_some(), own.report_only.is_some()])
     }
 
     /// The rate of a ceiling that holds in the place of its own: the server's share of a quota.

@@ -9,6 +9,7 @@ mod live;
 mod name;
 mod source;
 
+pub use book::SavesPaused;
 pub(crate) use book::{Given, LimitBook};
 pub(crate) use change::Setting;
 pub use change::{ClientLimit, LimitChange};

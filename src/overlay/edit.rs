@@ -35,6 +35,22 @@ pub(crate) fn with_change(
     Ok(format!("{head}{document}"))
 }
 
+/// `text` in which the limit `name` has only those of its values that are `set`: of rate, burst, weight and report_only.
+///
+/// # Errors
+/// It is no TOML.
+pub(crate) fn with_only(text: &str, name: &Name, set: [bool; 4]) -> Result<String, TomlError> {
+    let mut document: DocumentMut = text.parse()?;
+    let keys = keys(name, &document);
+    let table = enter(document.as_item_mut(), &keys).and_then(Item::as_table_like_mut);
+    if let Some(table) = table {
+        for (key, _) in ["rate", "burst", "weight", "report_only"].iter().zip(set).filter(|(_, set)| !set) {
+            table.remove(key);
+        }
+    }
+    Ok(document.to_string())
+}
+
 /// `text` without the limit `name`.
 ///
 /// # Errors
@@ -92,13 +108,7 @@ fn keys(name: &Name, document: &DocumentMut) -> Vec<String> {
         if let Some(written) = written.find(|written| read::client(written).as_ref() == Ok(key)) {
             return written.to_owned();
         }
-        match key {
-            ClientKey::Certificate(digest) => {
-                let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-                format!("cert-{hex}")
-            }
-            key => key.to_string(),
-        }
+        key.full_name()
     };
     let of_uploads = document.get("uploads").and_then(|uploads| uploads.get("clients"));
     let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();

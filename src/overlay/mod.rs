@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::live_limits::{LimitChange, Name, Sources};
 use crate::saved_file::Remedies;
 
-pub(crate) use edit::{with_change, without, without_all};
+pub(crate) use edit::{with_change, with_only, without, without_all};
 
 /// What a user can do about the file of an overlay.
 pub(crate) static REMEDIES: Remedies = Remedies {

@@ -142,15 +142,7 @@ fn inner<'a>(keys: &Keys<'a>, entry: &'a Entry, like: &str) -> Option<Keys<'a>> 
 
 /// The client that an overlay calls `text`.
 pub(super) fn client(text: &str) -> Result<ClientKey, &'static str> {
-    let wrong = match text.starts_with("key-") {
-        true => {
-            "the key of a header is not kept, and its fingerprint does not lead back to it; put the client \
-             into a [[class]]"
-        }
-        false => {
-            "write an address (for IPv6 any in its /64), \"local\", or cert- with the 64 hex digits of a SHA-256"
-        }
-    };
+    let wrong = "write an address (for IPv6 any in its /64), \"local\", or key- or cert- with the 64 hex digits of a SHA-256";
     ClientKey::named(text).ok_or(wrong)
 }
 
@@ -215,7 +207,7 @@ mod tests {
             ),
             (
                 "[clients.key-0123456789abcdef]\nrate = 1",
-                "f:1:10: \"key-0123456789abcdef\" is not a client that a limit can be saved for: the key of a header is not kept",
+                "f:1:10: \"key-0123456789abcdef\" is not a client that a limit can be saved for: write an address",
             ),
             (
                 "[routes.'/a'.totl]\nrate = 1",
@@ -261,8 +253,15 @@ mod tests {
         let (_, rest) = rest.split_once("```toml\n").unwrap();
         let overlay = Overlay::parse(rest.split("```").next().unwrap(), "docs").unwrap();
         let names: Vec<String> = overlay.entries.iter().map(|entry| entry.name.words()).collect();
-        let expected = ["client", "response /logs/", "class vip", "client 192.0.2.1", "upload-server"]
-            .map(str::to_owned);
+        let expected = [
+            "client",
+            "response /logs/",
+            "class vip",
+            "client 192.0.2.1",
+            "client key-f52fbd32b2b3b86f",
+            "upload-server",
+        ]
+        .map(str::to_owned);
         assert_eq!(names, expected);
     }
 }

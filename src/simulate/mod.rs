@@ -8,34 +8,37 @@
 //! | module | job |
 //! |---|---|
 //! | [`spec`] | the clients, as a file describes them |
-//! | `draw` | random numbers and what is drawn with them: sizes, pauses, paths |
+//! | `random` | random numbers, and what is chosen with them: sizes, pauses, paths |
 //! | `flow` | bytes that come at a rate into a bounded buffer |
 //! | `wire` | a connection in memory, with a reader of some speed |
 //! | `source` | content of some size and speed |
-//! | `agenda` | what happens when |
+//! | `event_queue` | events to come, by time |
+//! | `environment` | the clock, the sources and the observer of the server |
 //! | `tasks` | connections that are to be polled |
-//! | `population` | who the clients are, and what they ask for |
+//! | `clients` | who the clients are, and what they ask for |
 //! | `engine` | moves the clock, and has clients connect, ask, read, think and give up |
-//! | `tally` | what became of a group's transfers |
-//! | `ledger` | what ended, as the server saw it |
-//! | `gauges` | bytes by time, of groups and of limits |
+//! | `totals` | how the transfers of a group ended, and their bytes and times |
+//! | `ended_exchanges` | exchanges that ended, as the server reports them |
+//! | `byte_counts` | bytes by time, of groups and of limits |
 //! | [`outcome`] | the figures |
-//! | [`plot`] | their drawing |
+//! | [`plot`] | a plot of them |
 
-mod agenda;
-mod draw;
+mod byte_counts;
+mod clients;
+mod ended_exchanges;
 mod engine;
+mod environment;
+mod event_queue;
 mod flow;
-mod gauges;
-mod ledger;
 pub mod outcome;
 pub mod plot;
-mod population;
+mod random;
 mod source;
 pub mod spec;
-mod tally;
 mod tasks;
+mod totals;
 mod wire;
 
-pub use engine::{Simulation, Stage};
+pub use engine::Simulation;
+pub use environment::Environment;
 pub use source::SimulatedSource;

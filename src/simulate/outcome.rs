@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::gauges::{Gauge, SAMPLES};
-use super::population::Crowd;
+use super::byte_counts::{ByteCount, SAMPLES};
+use super::clients::RunningGroup;
 use crate::budget::{Clients, Node};
 use crate::http::server::Handle;
 
@@ -96,23 +96,23 @@ impl<T: Copy + Ord> Quantiles<T> {
 }
 
 impl GroupOutcome {
-    pub(super) fn new(crowd: Crowd, gauge: Gauge, lasting: Duration) -> Self {
-        let tally = crowd.tally;
-        let mut seconds = gauge.seconds;
+    pub(super) fn new(running: RunningGroup, byte_count: ByteCount, lasting: Duration) -> Self {
+        let totals = running.totals;
+        let mut seconds = byte_count.seconds;
         seconds.resize(usize::try_from(lasting.as_secs()).unwrap_or(0).max(1), 0);
         Self {
-            name: crowd.group.name,
-            clients: crowd.group.count,
-            transfers: tally.transfers,
-            bytes: tally.bytes,
-            bytes_up: tally.bytes_up,
+            name: running.group.name,
+            clients: running.group.count,
+            transfers: totals.transfers,
+            bytes: totals.bytes,
+            bytes_up: totals.bytes_up,
             seconds,
-            peak: gauge.peak,
-            rates: Quantiles::of(tally.rates),
-            times: Quantiles::of(tally.times),
-            spread: Quantiles::of(tally.clients),
-            lasted: tally.lasted,
-            waits: tally.waited.longest_first(),
+            peak: byte_count.peak,
+            rates: Quantiles::of(totals.rates),
+            times: Quantiles::of(totals.times),
+            spread: Quantiles::of(totals.clients),
+            lasted: totals.lasted,
+            waits: totals.waited.longest_first(),
         }
     }
 
@@ -153,16 +153,16 @@ impl LimitOutcome {
 }
 
 /// Watches a shared limit.
-pub(super) struct LimitGauge {
+pub(super) struct LimitBytes {
     name: String,
     node: Node,
-    gauge: Gauge,
+    byte_count: ByteCount,
     rates: Vec<Option<u64>>,
     /// Bytes that were allowed, times samples in a second.
     allowed: Option<u128>,
 }
 
-impl LimitGauge {
+impl LimitBytes {
     /// The shared limits of `server`.
     pub(super) fn all(server: &Handle) -> Vec<Self> {
         let budgets = server.budgets();
@@ -181,7 +181,7 @@ impl LimitGauge {
             }
         }
         let watched = |(name, node): (String, Node)| Self {
-            gauge: Gauge::from(node.passed().bytes),
+            byte_count: ByteCount::from(node.passed().bytes),
             name,
             node,
             rates: Vec::new(),
@@ -191,13 +191,13 @@ impl LimitGauge {
     }
 
     pub(super) fn sample(&mut self) {
-        self.gauge.sample(self.node.passed().bytes);
+        self.byte_count.sample(self.node.passed().bytes);
         let budget = self.node.in_force();
         let rate = budget.rate.filter(|_| !budget.report_only).map(|rate| rate.bytes_per_second());
         if let Some(rate) = rate {
             *self.allowed.get_or_insert(0) += u128::from(rate);
         }
-        if self.rates.len() < self.gauge.seconds.len() {
+        if self.rates.len() < self.byte_count.seconds.len() {
             self.rates.push(rate);
         }
     }
@@ -207,8 +207,8 @@ impl LimitGauge {
             name: self.name,
             rates: self.rates,
             allowed: self.allowed.map(|sum| u64::try_from(sum / SAMPLES as u128).unwrap_or(u64::MAX)),
-            peak: self.gauge.peak,
-            seconds: self.gauge.seconds,
+            peak: self.byte_count.peak,
+            seconds: self.byte_count.seconds,
             waits: self.node.passed().waits,
         }
     }

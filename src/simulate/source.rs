@@ -30,7 +30,7 @@ const SOURCE_BUFFER: u64 = 64 * 1024;
 
 /// What the client of a connection asks for next.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Order {
+pub(super) struct ResponseSpec {
     /// Bytes; `None` is endless.
     pub(super) size: Option<u64>,
     /// How fast the content comes to be; `None`: it is there.
@@ -38,21 +38,21 @@ pub(super) struct Order {
 }
 
 /// What was asked for, by connection.
-pub(super) type Orders = Arc<Mutex<HashMap<SocketAddr, Order>>>;
+pub(super) type ExpectedResponses = Arc<Mutex<HashMap<SocketAddr, ResponseSpec>>>;
 
 /// The source of a route in a simulation.
 pub struct SimulatedSource {
     clock: Arc<ManualClock>,
-    orders: Orders,
+    expected: ExpectedResponses,
     is_folder: bool,
 }
 
 impl SimulatedSource {
-    pub(super) fn new(clock: Arc<ManualClock>, orders: Orders, is_folder: bool) -> Self {
-        Self { clock, orders, is_folder }
+    pub(super) fn new(clock: Arc<ManualClock>, expected: ExpectedResponses, is_folder: bool) -> Self {
+        Self { clock, expected, is_folder }
     }
 
-    fn answer(&self, method: &Method, path: &str, order: Order) -> Response<Content> {
+    fn answer(&self, method: &Method, path: &str, response: ResponseSpec) -> Response<Content> {
         if self.is_folder && *method != Method::GET && *method != Method::HEAD {
             let text = "Files are read with GET and HEAD.";
             let mut answer = answer::plain(StatusCode::METHOD_NOT_ALLOWED, text);
@@ -60,11 +60,11 @@ impl SimulatedSource {
             return answer;
         }
         let clock = Arc::clone(&self.clock);
-        let flow = order.rate.map(|rate| Inflow::new(rate, SOURCE_BUFFER, clock.now()));
+        let flow = response.rate.map(|rate| Inflow::new(rate, SOURCE_BUFFER, clock.now()));
         let sleep = Sleep::until(Arc::clone(&clock) as Arc<dyn Clock>, clock.now());
-        let zeros = Zeros { left: order.size, flow, sleep, clock };
+        let zeros = Zeros { left: response.size, flow, sleep, clock };
         let mut answer = Response::new(Content::Stream(Box::new(zeros)));
-        if let Some(size) = order.size {
+        if let Some(size) = response.size {
             answer.headers_mut().insert(CONTENT_LENGTH, size.into());
         }
         let media = mime_guess::from_path(Path::new(path)).first_raw().unwrap_or("application/octet-stream");
@@ -75,8 +75,8 @@ impl SimulatedSource {
 
 impl Source for SimulatedSource {
     fn respond<'a>(&'a self, request: Request<RequestBody>, _: &'a str, visitor: Visitor<'a>) -> Answer<'a> {
-        let order = visitor.client.peer.addr().and_then(|peer| self.orders.lock().get(&peer).copied());
-        let order = order.unwrap_or(Order { size: Some(0), rate: None });
+        let response = visitor.client.peer.addr().and_then(|peer| self.expected.lock().get(&peer).copied());
+        let response = response.unwrap_or(ResponseSpec { size: Some(0), rate: None });
         Box::pin(async move {
             let (head, body) = request.into_parts();
             // As a backend does: it answers when it has the request. Folders read no content.
@@ -85,7 +85,7 @@ impl Source for SimulatedSource {
             {
                 return answer;
             }
-            self.answer(&head.method, head.uri.path(), order)
+            self.answer(&head.method, head.uri.path(), response)
         })
     }
 

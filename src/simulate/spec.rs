@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue, Method};
 use crate::address::Network;
 use crate::limit::Rate;
 
-pub use super::draw::{Pause, SizeOf};
+pub use super::random::{Pause, SizeOf};
 
 /// The most groups.
 pub const MAX_GROUPS: usize = 64;

@@ -23,6 +23,8 @@ mod memory;
 mod monitoring;
 mod notified;
 mod overlay;
+mod overlay_keys;
+mod overlay_upgrades;
 mod probe;
 mod proxy_protocol;
 mod reloads;

@@ -28,10 +28,11 @@ use testkit::wait::until;
 use clients::{Load, Tally};
 
 /// A new program that the old one started. Dropping it kills it.
-struct New(Pid);
+pub struct New(Pid);
 
 impl New {
-    fn signal(&self, signal: Signal) {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
         kill_process(self.0, signal).unwrap();
     }
 
@@ -50,7 +51,7 @@ impl Drop for New {
 const REPLACED: &str = "draining: the new program serves; a signal stops this one at once";
 
 /// Waits until a program that `program` or one after it started serves.
-fn replaced(program: &mut Program) -> (New, String) {
+pub fn replaced(program: &mut Program) -> (New, String) {
     let log = log_until(program, REPLACED);
     let pid = records(&log, REPLACED)[0].number("pid");
     (New(Pid::from_raw(pid as i32).unwrap()), log)
@@ -61,12 +62,13 @@ fn upgrade(program: &mut Program) -> New {
     replaced(program).0
 }
 
-fn run(file: &Path) -> Program {
+/// Runs a configuration that says where it listens.
+pub fn run(file: &Path) -> Program {
     Program::start_where_told(command(&["run", text(file)]))
 }
 
 /// Free addresses. All are bound at once, or one could be given twice.
-fn free<const N: usize>() -> [SocketAddr; N] {
+pub fn free<const N: usize>() -> [SocketAddr; N] {
     let bound = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     bound.map(|listener| listener.local_addr().unwrap())
 }

@@ -33,6 +33,17 @@ pub fn request(port: u16, path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n")
 }
 
+/// The same with the key of the client `number`.
+pub fn request_with_key(port: u16, path: &str, number: usize) -> String {
+    let key = key(number);
+    format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-Api-Key: {key}\r\n\r\n")
+}
+
+/// The key that the client `number` shows.
+pub fn key(number: usize) -> String {
+    format!("key-of-client-{number:08}")
+}
+
 /// The head of an answer of `length` bytes.
 pub fn response_head(length: u64) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {length}\r\n\r\n")

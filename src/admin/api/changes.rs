@@ -71,25 +71,45 @@ struct Undo {
 struct Before {
     name: Name,
     values: Value,
-    /// It had been set by hand already, or nothing says what it was without that.
-    is_set: bool,
+    by_hand: ByHand,
+}
+
+/// What of a limit had been set by hand.
+#[derive(PartialEq)]
+enum ByHand {
+    /// Some of its values, or none.
+    Values(Value),
+    /// Nothing says what it was without that.
+    Unknown,
 }
 
 impl Before {
     /// The limit of this name as it is; `None` if there is none.
     fn of(server: &Handle, name: &Name) -> Option<Self> {
         let live = Live::find(server, name)?;
-        let is_set = match live.is_own() {
-            Some(is_own) => is_own,
-            None => LimitBook::of(server).is_none_or(|book| book.set_by_hand().contains(name)),
-        };
-        Some(Self { name: name.clone(), values: values(&live.setting(), name), is_set })
+        let values = values(&live.setting(), name);
+        let set = live.own_values().or_else(|| LimitBook::of(server).map(|book| book.by_hand(name)));
+        let by_hand = set.map_or(ByHand::Unknown, |set| ByHand::Values(only(&values, set)));
+        Some(Self { name: name.clone(), values, by_hand })
     }
 
     /// Those of all limits that were set by hand.
     fn of_all(server: &Handle, names: &[Name]) -> Vec<Self> {
         names.iter().filter_map(|name| Self::of(server, name)).collect()
     }
+}
+
+/// The request that brings back the limit at `href` as it was: what was set by hand, and no more.
+fn undo(href: &str, saved: bool, before: &Before) -> Undo {
+    let save = if saved { "save=true" } else { "" };
+    let (method, query, content) = match &before.by_hand {
+        ByHand::Unknown => ("PUT", vec![save], Some(before.values.clone())),
+        ByHand::Values(none) if none == &value!({}) => ("DELETE", vec![save], None),
+        ByHand::Values(values) => ("PATCH", vec!["only=true", save], Some(values.clone())),
+    };
+    let query: Vec<&str> = query.into_iter().filter(|part| !part.is_empty()).collect();
+    let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+    Undo { method, href: format!("{href}{query}"), content }
 }
 
 /// The values of a limit, as the API reads them.
@@ -107,6 +127,13 @@ fn values(setting: &Setting, name: &Name) -> Value {
         values["weight"] = value!(setting.budget.weight.get());
     }
     values
+}
+
+/// Those of the values of a limit that are `set`: of rate, burst, weight and report_only.
+fn only(values: &Value, set: [bool; 4]) -> Value {
+    let keys = ["rate", "burst", "weight", "report_only"].into_iter().zip(set).filter(|(_, is_set)| *is_set);
+    let values = keys.filter_map(|(key, _)| Some((key.to_owned(), values.get(key)?.clone())));
+    Value::Object(values.collect())
 }
 
 impl Changes {
@@ -149,17 +176,11 @@ impl Changes {
     fn note(&self, server: &Handle, what: What, before: Option<Before>, saved: bool, by: &PeerAddr) {
         let Some(before) = before else { return };
         let Some(after) = Before::of(server, &before.name) else { return };
-        if after.values == before.values && after.is_set == before.is_set {
+        if after.values == before.values && after.by_hand == before.by_hand {
             return;
         }
         let href = before.name.to_string();
-        let save = if saved { "?save=true" } else { "" };
-        let undo = match before.is_set {
-            true => {
-                Undo { method: "PUT", href: format!("{href}{save}"), content: Some(before.values.clone()) }
-            }
-            false => Undo { method: "DELETE", href: format!("{href}{save}"), content: None },
-        };
+        let undo = undo(&href, saved, &before);
         self.add(server, by, |change| Change {
             what,
             href,

@@ -10,7 +10,7 @@ use crate::http::api::{Problem, json};
 use crate::http::content::Content;
 use crate::http::peer::PeerAddr;
 use crate::http::server::Handle;
-use crate::live_limits::{LimitBook, LimitChange, LimitSource, Live, Name, Part, all_clients};
+use crate::live_limits::{LimitBook, LimitChange, LimitSource, Live, Name, Part, Setting, all_clients};
 
 #[derive(Serialize)]
 struct List {
@@ -38,8 +38,8 @@ pub(super) fn client_key(server: &Handle, text: &str) -> Result<ClientKey, Probl
     let known = ["key-", "cert-"].iter().any(|kind| text.starts_with(kind)).then(find).flatten();
     known.ok_or_else(|| {
         let detail = "No such client: write an address (for IPv6 any in its /64), \"local\" for clients of Unix \
-                      sockets, the key-… or cert-… of a client that was seen recently, or cert- with the 64 hex \
-                      digits of a certificate's SHA-256.";
+                      sockets, the key-… or cert-… of a client that was seen recently, or key- or cert- with the 64 \
+                      hex digits of the SHA-256 of its key or certificate.";
         Problem::new(StatusCode::NOT_FOUND, detail)
     })
 }
@@ -96,22 +96,35 @@ pub(super) fn one(server: &Handle, name: &Name) -> Result<Response<Content>, Pro
     LimitReport::find(server, name).map(|report| json(StatusCode::OK, &report)).ok_or_else(|| none_of(name))
 }
 
-/// Changes a limit, also for streams under way.
+/// Changes a limit, also for streams under way. If `only`, what the change leaves out is set by hand no more.
 pub(super) fn change(
     server: &Handle,
-    name: &Name,
-    change: &LimitChange,
+    (name, change, only): (&Name, &LimitChange, bool),
     by: &PeerAddr,
 ) -> Result<(), Problem> {
     let live = Live::find(server, name).ok_or_else(|| none_of(name))?;
-    let holds = schedules::held(server, name);
     let is_set = change.sets() != [false; 4];
+    if only && !is_set {
+        return reset(server, name, by);
+    }
+    let base = if only { Some(base(server, name)?) } else { None };
+    let holds = match only {
+        true => schedules::of_calendar(server, name).and_then(|held| held.nth),
+        false => schedules::held(server, name),
+    };
     if is_set {
         schedules::set_by_hand(server, name, true);
     }
-    live.change(change).map_err(|_| too_many())?;
+    match base {
+        Some(base) => live.set_only(change, base),
+        None => live.change(change),
+    }
+    .map_err(|_| too_many())?;
     let new = live.setting();
     if let Some(book) = LimitBook::of(server).filter(|_| is_set) {
+        if only {
+            book.forget(name);
+        }
         // The values that stay are those of the schedule.
         book.note_time(name, holds);
         book.note(name, &LimitSource::Api, change.sets());
@@ -134,18 +147,24 @@ pub(super) fn reset(server: &Handle, name: &Name, by: &PeerAddr) -> Result<(), P
     Ok(())
 }
 
+/// What a limit is where nothing is set by hand: what the configuration says, at this time. Of a client's own there is nothing.
+fn base(server: &Handle, name: &Name) -> Result<Setting, Problem> {
+    if name.of_each().is_some() {
+        return Ok(Setting::default());
+    }
+    if let Some(held) = schedules::of_calendar(server, name) {
+        return Ok(held.budget.into());
+    }
+    let given = LimitBook::of(server).and_then(|book| book.given(name));
+    given.ok_or_else(|| no_configuration("what this limit was before is not known"))
+}
+
 /// Takes back what was set by hand of one limit. Rules that hold must be applied then.
 fn take_back(server: &Handle, name: &Name, by: &PeerAddr) -> Result<(), Problem> {
-    let book = LimitBook::of(server);
-    let is_own = name.of_each().is_some();
     let live = Live::find(server, name).ok_or_else(|| none_of(name))?;
-    let given = book.as_ref().and_then(|book| book.given(name));
-    if given.is_none() && !is_own {
-        return Err(no_configuration("what this limit was before is not known"));
-    }
-    live.set(given.unwrap_or_default());
+    live.set(base(server, name)?);
     schedules::set_by_hand(server, name, false);
-    if let Some(book) = book {
+    if let Some(book) = LimitBook::of(server) {
         book.forget(name);
     }
     log::info!(limit:% = name, by:% = by; "limit reset over the admin API");

@@ -19,7 +19,7 @@
 //!
 //! A change takes effect at once, also for transfers under way, and lasts until the configuration is reloaded or the
 //! process ends. With `?save=true` it is also written to the overlay beside the configuration, and stays: it is made and saved, or
-//! neither. DELETE takes back what was set by hand. Errors are problem details (RFC 9457).
+//! neither. DELETE takes back what was set by hand; PATCH with `?only=true` all but what it sets. Errors are problem details (RFC 9457).
 
 mod change;
 mod changes;
@@ -41,7 +41,8 @@ pub(super) use limits::limit_reports;
 
 use std::sync::Arc;
 
-use http::{Method, Response, StatusCode, request::Parts};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Method, Response, StatusCode, request::Parts};
 use http_body::Body;
 
 use self::changes::{Changes, What};
@@ -144,12 +145,14 @@ impl Api {
         let is_paged = matches!(resource, Resource::Connections | Resource::OwnLimits(_));
         let is_reading = matches!(head.method, Method::GET | Method::HEAD);
         let can_be_saved = matches!(resource, Resource::Limit(_) | Resource::Limits) && !is_reading;
+        let is_patched = matches!(resource, Resource::Limit(_)) && head.method == Method::PATCH;
         let query = Query::parse(&head.uri)?.only(match (is_paged, can_be_saved) {
             (true, _) => &["limit", "after"],
+            (_, true) if is_patched => &["save", "only"],
             (_, true) => &["save"],
             _ => &[],
         })?;
-        let is_saved = query.switch("save")?;
+        let (is_saved, only) = (query.switch("save")?, query.switch("only")?);
         let limit = query.number("limit", 1..=MAX_PAGE)?.unwrap_or(DEFAULT_PAGE) as usize;
         match (resource, &head.method) {
             (Resource::OpenApi, _) => Ok(written(StatusCode::OK, OPENAPI)),
@@ -168,7 +171,7 @@ impl Api {
                 let object = request::object(head, content).await?;
                 let change = change::of(&object, &name)?;
                 let change = if method == Method::PUT { change::whole(&change, &name)? } else { change };
-                self.change(name, change, is_saved, peer).await
+                self.change(name, (change, only), is_saved, peer).await
             }
             (Resource::Changes, _) => Ok(self.changes.list(!asker.may_change)),
             (Resource::Upstreams, _) => Ok(upstreams::list(&self.server)),
@@ -188,13 +191,13 @@ impl Api {
         }
         let detail = "Another process has taken over the listeners, and this one only ends what is under way: send the \
                       request again on a new connection. Nothing was changed.";
-        Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail))
+        Err(try_again(detail))
     }
 
     async fn change(
         &self,
         name: Name,
-        change: LimitChange,
+        (change, only): (LimitChange, bool),
         is_saved: bool,
         by: &PeerAddr,
     ) -> Result<Response<Content>, Problem> {
@@ -202,10 +205,10 @@ impl Api {
         if is_saved {
             let (server, changes) = (self.server.clone(), Arc::clone(&self.changes));
             let (by, name) = (*by, name.clone());
-            rt::blocking(move || saving::change(&server, (&name, &change), &changes, &by)).await?;
+            rt::blocking(move || saving::change(&server, (&name, &change, only), &changes, &by)).await?;
         } else {
             self.changes.made(&self.server, What::Set, (&name, false), by, || {
-                limits::change(&self.server, &name, &change, by)
+                limits::change(&self.server, (&name, &change, only), by)
             })?;
         }
         limits::one(&self.server, &name)
@@ -279,6 +282,12 @@ impl Api {
     }
 }
 
+/// 503: a new program takes over. `sluicegate limits` sends its request again.
+fn try_again(detail: &str) -> Problem {
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_code("taking_over");
+    problem.with_field(RETRY_AFTER, HeaderValue::from_static("1"))
+}
+
 impl Resource {
     fn check(&self, method: &Method) -> Result<(), Problem> {
         let allow = match self {
@@ -347,6 +356,41 @@ mod tests {
         }
     }
 
+    /// A new program has read what is saved: what were saved here then it would not have.
+    #[test]
+    fn nothing_is_saved_while_a_new_program_takes_over() {
+        let text = "listen='127.0.0.1:0'\n[[route]]\npath='/'\nfiles='src'";
+        let config = Loader::new().parse(text, "test.toml", env!("CARGO_MANIFEST_DIR")).unwrap();
+        let handle = Server::from_config(&config, &FilterKinds::default()).unwrap().handle();
+        let api = Api::new(handle.clone());
+        let answer = |method: Method, path: &str| {
+            let request = http::Request::builder().method(&method).uri(path);
+            let request = request.header("content-type", "application/json");
+            let head = request.body(()).unwrap().into_parts().0;
+            let content = if method == Method::PATCH { "{\"rate\": 5}" } else { "" };
+            let asker = Asker { peer: PeerAddr::Unix, may_change: true };
+            let answer = rt::block_on(api.answer(&head, content.to_owned(), &asker));
+            (answer.status().as_u16(), answer.headers().contains_key(RETRY_AFTER))
+        };
+        let saves = [
+            (Method::PATCH, "/v1/limits/server?save=true"),
+            (Method::DELETE, "/v1/limits/server?save=true"),
+            (Method::DELETE, "/v1/limits?save=true"),
+        ];
+        // The configuration is no file, so that the saves which may be made fail.
+        for paused in [true, false, true] {
+            let pause = paused.then(|| handle.pause_saves());
+            for (method, path) in saves.clone() {
+                let expected = if paused { (503, true) } else { (409, false) };
+                assert_eq!(answer(method, path), expected, "{path}");
+            }
+            assert_eq!(answer(Method::PATCH, "/v1/limits/server").0, 200, "it is not saved");
+            drop(pause);
+        }
+        handle.pause_saves().for_good();
+        assert_eq!(answer(Method::PATCH, "/v1/limits/server?save=true").0, 503);
+    }
+
     /// What a change says of before is what it found, also if it waited for another change.
     #[test]
     fn what_was_before_is_read_when_a_change_is_made() {
@@ -356,7 +400,7 @@ mod tests {
         let api = Arc::new(Api::new(handle.clone()));
         let object = value!({"rate": 8});
         let change = change::of(object.as_object().unwrap(), &Name::Server).unwrap();
-        assert!(rt::block_on(api.change(Name::Server, change, false, &PeerAddr::Unix)).is_ok());
+        assert!(rt::block_on(api.change(Name::Server, (change, false), false, &PeerAddr::Unix)).is_ok());
         let other = handle.changing(|| {
             let api = Arc::clone(&api);
             let other = std::thread::spawn(move || rt::block_on(api.reset_all(false, &PeerAddr::Unix)));

@@ -8,7 +8,6 @@ use http::StatusCode;
 
 use super::changes::{Changes, What};
 use super::limits;
-use crate::budget::ClientKey;
 use crate::http::api::Problem;
 use crate::http::peer::PeerAddr;
 use crate::http::server::Handle;
@@ -16,18 +15,17 @@ use crate::live_limits::{LimitBook, LimitChange, Live, Name};
 use crate::overlay::{self, MAX_CLIENTS, Overlay};
 use crate::saved_file::{SaveError, Saved};
 
-/// Changes a limit and saves it. Blocks.
+/// Changes a limit and saves it; if `only`, what it leaves out is set by hand no more, and not saved. Blocks.
 pub(super) fn change(
     server: &Handle,
-    (name, change): (&Name, &LimitChange),
+    (name, change, only): (&Name, &LimitChange, bool),
     changes: &Changes,
     by: &PeerAddr,
 ) -> Result<(), Problem> {
-    check(name)?;
-    let make = || limits::change(server, name, change, by);
+    let make = || limits::change(server, (name, change, only), by);
     if change.sets() == [false; 4] {
         // An empty change is none, and asks for no file.
-        return server.changing(make);
+        return if only { reset(server, name, changes, by) } else { server.changing(make) };
     }
     with_overlay(server, |book, saved, path, configuration| {
         Live::find(server, name).ok_or_else(|| limits::none_of(name))?;
@@ -38,6 +36,7 @@ pub(super) fn change(
             return Err(Problem::new(StatusCode::CONFLICT, detail));
         }
         let text = overlay::with_change(saved.text(), configuration, name, change).map_err(invalid)?;
+        let text = if only { overlay::with_only(&text, name, change.sets()).map_err(invalid)? } else { text };
         // What the program cannot read must not be written.
         let overlay = parse(&text, path)?;
         if *text != *saved.text() {
@@ -93,22 +92,19 @@ fn with_overlay<T>(
 ) -> Result<T, Problem> {
     let none = || limits::no_configuration("there is nothing that a saved limit could stand beside");
     let book = LimitBook::of(server).ok_or_else(none)?;
-    book.saving(|path, configuration| {
+    let saved = book.saving(|path, configuration| {
         let path = path.ok_or_else(none)?;
         let saved = Saved::open(path, &overlay::REMEDIES).map_err(|error| unsaved(&error))?;
         save(&book, &saved, path, configuration)
-    })
+    });
+    saved.unwrap_or_else(|| Err(taking_over()))
 }
 
-/// Refuses what no overlay can hold.
-fn check(name: &Name) -> Result<(), Problem> {
-    if let Name::Own(ClientKey::Header(_)) | Name::UploadOwn(ClientKey::Header(_)) = name {
-        let detail = "The limit of a client that is known by a header is not saved, and was not changed: its key is \
-                      a secret, and the fingerprint does not lead back to it. Put the client into a [[class]], or \
-                      change the limit without saving it.";
-        return Err(Problem::new(StatusCode::CONFLICT, detail));
-    }
-    Ok(())
+/// A new program has read the overlay, or is about to.
+fn taking_over() -> Problem {
+    let detail = "A new program is taking over from this one (SIGUSR2), and has read the saved limits: send the request \
+                  again in a second. Nothing was changed.";
+    super::try_again(detail)
 }
 
 fn replace(saved: &Saved, text: &str, path: &Path) -> Result<Overlay, Problem> {

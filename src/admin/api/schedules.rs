@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::limit_report::SourceReport;
+use crate::http::LimitHeld;
 use crate::http::server::Handle;
 use crate::limit::{Budget, Rate};
 use crate::live_limits::{LimitSource, Name};
@@ -67,6 +68,11 @@ pub(super) fn of(
 /// The first of the values that a time says.
 fn said(values: &[LimitSource; 4]) -> Option<&LimitSource> {
     values.iter().find(|source| **source != LimitSource::Default)
+}
+
+/// What the schedule of the limit `name` makes of it now, also if that was set by hand; `None` if it has none.
+pub(super) fn of_calendar(server: &Handle, name: &Name) -> Option<LimitHeld> {
+    Some(server.schedule_of(&name.shared()?)?.schedule.at(server.calendar()))
 }
 
 /// Which time of its schedule the limit `name` is set to.

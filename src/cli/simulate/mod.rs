@@ -13,7 +13,7 @@ use sluicegate::config::{Absent, Config, FilterKinds, Loader, Source};
 use sluicegate::http::server::Server;
 use sluicegate::simulate::outcome::Outcome;
 use sluicegate::simulate::spec::Spec;
-use sluicegate::simulate::{Simulation, Stage, plot};
+use sluicegate::simulate::{Environment, Simulation, plot};
 
 use super::{CliError, print, resolve, value, warn};
 
@@ -34,14 +34,14 @@ pub(super) fn run(typed: &Simulate) -> Result<(), CliError> {
     let draft = Loader::open(&typed.clients).map_err(CliError::failed)?;
     let spec = Spec::read(&draft).map_err(CliError::failed)?;
     let at = config.time_zone.moment(typed.at.as_deref().unwrap_or(DEFAULT_START));
-    let stage = at.and_then(Stage::at).map_err(|error| CliError::flag("--at", error))?;
+    let environment = at.and_then(Environment::at).map_err(|error| CliError::flag("--at", error))?;
     // Before the run: a missing folder should not take minutes to notice.
     if let Some(path) = &typed.svg {
         let opened = File::options().write(true).create(true).truncate(false).open(path);
         opened.map_err(|error| unwritable(path, &error))?;
     }
     warn(&config);
-    let outcome = simulate(&config, stage, &spec, seed, Duration::from_secs(seconds))
+    let outcome = simulate(&config, environment, &spec, seed, Duration::from_secs(seconds))
         .map_err(|error| CliError::Failed(format!("{}: {error}", typed.file)))?;
     if typed.json {
         print(&json::document(&outcome))?;
@@ -57,20 +57,20 @@ pub(super) fn run(typed: &Simulate) -> Result<(), CliError> {
 /// Runs it, with its progress on standard error if that is a terminal.
 fn simulate(
     config: &Config,
-    stage: Stage,
+    environment: Environment,
     spec: &Spec,
     seed: u64,
     lasting: Duration,
 ) -> Result<Outcome, sluicegate::config::AssemblyError> {
-    let (clock, observer) = (stage.clock(), stage.observer());
+    let (clock, observer) = (environment.clock(), environment.observer());
     let server = Server::simulated_from_config(config, &FilterKinds::default(), clock, observer, |route| {
-        stage.source(matches!(route.source, Source::Files(_)))
+        environment.source(matches!(route.source, Source::Files(_)))
     })?;
     let bar = ProgressBar::new(lasting.as_secs());
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos} of {len} s") {
         bar.set_style(style.progress_chars("━╸ "));
     }
-    let simulation = Simulation::new(stage, &server, spec, seed, lasting);
+    let simulation = Simulation::new(environment, &server, spec, seed, lasting);
     let outcome = simulation.run(|elapsed| bar.set_position(elapsed.as_secs()));
     bar.finish_and_clear();
     Ok(outcome)

@@ -16,7 +16,7 @@ const MAX_FILE: u64 = 16 << 20;
 
 /// A key as it was typed. Shown as a fingerprint only.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SecretKey(ClientKey);
+pub struct SecretKey(Box<str>);
 
 impl SecretKey {
     /// A key of at most 256 bytes of ASCII, without spaces around it: what a header can carry.
@@ -37,13 +37,18 @@ impl SecretKey {
                 "a key has spaces around it, or characters that are not of printable ASCII".to_owned()
             );
         }
-        ClientKey::header(text.as_bytes()).map(Self).ok_or_else(|| "a key cannot be read".to_owned())
+        Ok(Self(text.into()))
+    }
+
+    /// The client that shows it.
+    fn client(&self) -> Option<ClientKey> {
+        ClientKey::header(self.0.as_bytes())
     }
 }
 
 impl fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.client().map_or(Ok(()), |client| client.fmt(f))
     }
 }
 
@@ -77,28 +82,30 @@ pub(super) fn read(path: &Path) -> Result<Vec<SecretKey>, String> {
 /// differs: how long that takes says nothing of the keys.
 pub(super) struct KnownKeys {
     hasher: RandomState,
-    keys: HashMap<u64, Vec<ClientKey>>,
+    keys: HashMap<u64, Vec<(SecretKey, ClientKey)>>,
     len: usize,
 }
 
 impl KnownKeys {
     pub(super) fn new(keys: impl IntoIterator<Item = SecretKey>) -> Self {
         let mut known = Self { hasher: RandomState::new(), keys: HashMap::new(), len: 0 };
-        for SecretKey(key) in keys {
-            let hash = known.hasher.hash_one(bytes_of(&key));
+        for key in keys {
+            let Some(client) = key.client() else { continue };
+            let hash = known.hasher.hash_one(key.0.as_bytes());
             let same = known.keys.entry(hash).or_default();
-            if !same.contains(&key) {
-                same.push(key);
+            if !same.iter().any(|(other, _)| *other == key) {
+                same.push((key, client));
                 known.len += 1;
             }
         }
         known
     }
 
-    /// The key that `value` is, if it is known.
+    /// The client that shows `value`, if that is a known key.
     pub(super) fn find(&self, value: &[u8]) -> Option<&ClientKey> {
         let candidates = self.keys.get(&self.hasher.hash_one(value))?;
-        candidates.iter().find(|key| bytes_of(key).ct_eq(value).into())
+        let same = |(key, _): &&(SecretKey, ClientKey)| key.0.as_bytes().ct_eq(value).into();
+        candidates.iter().find(same).map(|(_, client)| client)
     }
 
     /// How many there are.
@@ -108,14 +115,7 @@ impl KnownKeys {
 
     /// How many of them `other` has not.
     pub(super) fn missing_in(&self, other: &Self) -> usize {
-        self.keys.values().flatten().filter(|key| other.find(bytes_of(key)).is_none()).count()
-    }
-}
-
-fn bytes_of(key: &ClientKey) -> &[u8] {
-    match key {
-        ClientKey::Header(text) => text.as_bytes(),
-        _ => &[],
+        self.keys.values().flatten().filter(|(key, _)| other.find(key.0.as_bytes()).is_none()).count()
     }
 }
 

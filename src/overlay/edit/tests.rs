@@ -126,7 +126,8 @@ fn names() -> impl Strategy<Value = Name> {
     let path = "[ -~äé]{1,12}".prop_map(|path| format!("/{path}"));
     let address = any::<std::net::IpAddr>().prop_map(ClientKey::address);
     let digest = any::<[u8; 32]>().prop_map(|digest| ClientKey::Certificate(digest.into()));
-    let key = prop_oneof![address, digest, Just(ClientKey::Local)];
+    let header = any::<[u8; 32]>().prop_map(|digest| ClientKey::Header(digest.into()));
+    let key = prop_oneof![address, digest, header, Just(ClientKey::Local)];
     let parts = [Part::OF_RESPONSES, Part::OF_UPLOADS].concat();
     prop_oneof![
         prop::sample::select(vec![
@@ -198,4 +199,18 @@ proptest! {
         }
         prop_assert!(text.starts_with("# Limits that were set by hand"), "{}", text);
     }
+}
+
+#[test]
+fn of_a_limit_some_values_alone_can_be_left() {
+    let text = "# Mine.\n[client]\nrate = \"2m\" # the uplink\nburst = \"1m\"\nweight = 3\n\n[server]\nrate = \"9m\"\n";
+    let expected = "# Mine.\n[client]\nrate = \"2m\" # the uplink\nweight = 3\n\n[server]\nrate = \"9m\"\n";
+    assert_eq!(with_only(text, &Name::Client, [true, false, true, false]).unwrap(), expected);
+    let inline = "client = { rate = \"2m\", burst = \"1m\" }\n";
+    let left = with_only(inline, &Name::Client, [false, true, false, false]).unwrap();
+    assert_eq!(
+        Overlay::parse(&left, "f").unwrap().entries[0].change.sets(),
+        [false, true, false, false],
+        "{left}"
+    );
 }

@@ -3,8 +3,8 @@
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use sluicegate::budget::{ClientKey, Clients, Gate, IdleBound};
-use sluicegate::limit::{Budget, Rate};
+use sluicegate::budget::{BudgetChange, ClientKey, Clients, Gate, IdleBound};
+use sluicegate::limit::{Budget, Rate, Weight};
 
 use super::tasks::Task;
 use testkit::task::CleanClock;
@@ -125,6 +125,13 @@ fn all_have_the_same_budget_and_some_their_own() {
     assert_eq!((one.budget(), two.budget(), clients.node(&key(3)).budget()), (all, own, all));
     clients.set_override(&key(2), None).unwrap();
     assert_eq!(two.budget(), all);
+    let weight = Weight::new(3).unwrap();
+    let heavy = BudgetChange { weight: Some(weight), ..BudgetChange::default() };
+    clients.set_override(&key(2), Some(own)).unwrap();
+    clients.replace_override(&key(2), Some(heavy)).unwrap();
+    assert_eq!((two.budget(), clients.override_of(&key(2))), (all.with_weight(weight), Some(heavy)));
+    clients.replace_override(&key(2), None).unwrap();
+    assert_eq!((two.budget(), clients.override_of(&key(2))), (all, None));
     clients.set_override(&key(4), Some(own)).unwrap();
     assert_eq!(clients.node(&key(4)).budget(), own, "also one that comes later");
     assert_eq!(clients.overrides(), [(key(4), own)]);

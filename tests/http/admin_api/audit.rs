@@ -62,6 +62,35 @@ fn a_reset_is_taken_back_by_what_was_set() {
     assert_eq!((&limit["own"], &limit["rate"], &limit["weight"]), (&json!(true), &json!(5000), &json!(3)));
 }
 
+/// A client's own limit is what was set of it; the rest follows that of each, also after a change was taken back.
+#[test]
+fn what_was_a_part_of_a_limit_comes_back_as_that_part() {
+    let folder = folder();
+    let watched = Watched::new(vec![files(&folder, 0)]);
+    let own = "/v1/limits/clients/192.0.2.1";
+    patch(&watched, own, "{\"weight\": 3}");
+    patch(&watched, own, "{\"rate\": 5000, \"burst\": 7}");
+    let listed = get(&watched, "/v1/changes");
+    assert_eq!(
+        listed["changes"][0]["undo"],
+        json!({"method": "PATCH", "href": format!("{own}?only=true"), "content": {"weight": 3}})
+    );
+    undo(&watched, &listed["changes"][0]);
+    patch(&watched, "/v1/limits/client", "{\"rate\": 9000, \"burst\": 70000}");
+    let limit = get(&watched, own);
+    assert_eq!(json!([limit["rate"], limit["burst"], limit["weight"]]), json!([9000, 70_000, 3]));
+    // Taken back, and so on.
+    assert_eq!(send(&watched, "DELETE", own, "", "").status(), 204);
+    undo(&watched, &get(&watched, "/v1/changes")["changes"][0]);
+    patch(&watched, "/v1/limits/client", "{\"rate\": 8000}");
+    let limit = get(&watched, own);
+    assert_eq!(json!([limit["rate"], limit["burst"], limit["weight"]]), json!([8000, 70_000, 3]));
+    // Nothing is left of its own.
+    patch(&watched, &format!("{own}?only=true"), "{}");
+    assert_eq!(get(&watched, own)["own"], false);
+    assert_eq!(send(&watched, "PUT", &format!("{own}?only=true"), "", "{\"rate\": 1}").status(), 400);
+}
+
 #[test]
 fn a_closed_connection_is_listed() {
     let folder = folder();

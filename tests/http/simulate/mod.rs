@@ -13,7 +13,7 @@ use sluicegate::http::server::Server;
 use sluicegate::schedule::Zone;
 use sluicegate::simulate::outcome::{GroupOutcome, LimitOutcome, Outcome};
 use sluicegate::simulate::spec::Spec;
-use sluicegate::simulate::{Simulation, Stage};
+use sluicegate::simulate::{Environment, Simulation};
 
 /// A simulation of `seconds` from Monday noon on, UTC.
 fn simulate(config: &str, clients: &str, seconds: u64) -> Outcome {
@@ -22,13 +22,13 @@ fn simulate(config: &str, clients: &str, seconds: u64) -> Outcome {
 
 fn simulate_at(at: &str, config: &str, clients: &str, seconds: u64, seed: u64) -> Outcome {
     let config: Config = Loader::new().parse(config, "server.toml", env!("CARGO_MANIFEST_DIR")).unwrap();
-    let stage = Stage::at(Zone::default().moment(at).unwrap()).unwrap();
-    let (clock, observer) = (stage.clock(), stage.observer());
-    let source = |route: &Route| stage.source(matches!(route.source, Source::Files(_)));
+    let environment = Environment::at(Zone::default().moment(at).unwrap()).unwrap();
+    let (clock, observer) = (environment.clock(), environment.observer());
+    let source = |route: &Route| environment.source(matches!(route.source, Source::Files(_)));
     let server =
         Server::simulated_from_config(&config, &FilterKinds::default(), clock, observer, source).unwrap();
     Simulation::new(
-        stage,
+        environment,
         &server,
         &Spec::read(&Draft::from_toml(clients, "clients.toml", "")).unwrap(),
         seed,

@@ -12,7 +12,7 @@ use sluicegate::config::{Config, Draft, FilterKinds, Loader, Source};
 use sluicegate::http::server::Server;
 use sluicegate::schedule::Zone;
 use sluicegate::simulate::spec::Spec;
-use sluicegate::simulate::{Simulation, Stage};
+use sluicegate::simulate::{Environment, Simulation};
 use testkit::served::{Served, connect_from};
 
 const SECONDS: u64 = 6;
@@ -85,10 +85,10 @@ fn real(config: &Config) -> Vec<f64> {
 
 /// The same as a simulation says.
 fn simulated(config: &Config) -> Vec<f64> {
-    let stage = Stage::at(Zone::default().moment("2026-01-05 12:00").unwrap()).unwrap();
-    let (clock, observer) = (stage.clock(), stage.observer());
+    let environment = Environment::at(Zone::default().moment("2026-01-05 12:00").unwrap()).unwrap();
+    let (clock, observer) = (environment.clock(), environment.observer());
     let server = Server::simulated_from_config(config, &FilterKinds::default(), clock, observer, |route| {
-        stage.source(matches!(route.source, Source::Files(_)))
+        environment.source(matches!(route.source, Source::Files(_)))
     });
     let group = |(name, network, clients, connections, path): &(&str, u8, u8, usize, &str)| {
         format!(
@@ -99,7 +99,7 @@ fn simulated(config: &Config) -> Vec<f64> {
     let text: String = GROUPS.iter().map(group).collect();
     let spec = Spec::read(&Draft::from_toml(&text, "clients.toml", "")).unwrap();
     let outcome =
-        Simulation::new(stage, &server.unwrap(), &spec, 1, Duration::from_secs(SECONDS)).run(|_| {});
+        Simulation::new(environment, &server.unwrap(), &spec, 1, Duration::from_secs(SECONDS)).run(|_| {});
     let mean = |seconds: &[u64]| seconds[1..].iter().sum::<u64>() as f64 / (SECONDS - 1) as f64;
     outcome.groups.iter().map(|group| mean(&group.seconds)).collect()
 }

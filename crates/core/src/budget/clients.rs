@@ -166,6 +166,23 @@ impl Clients {
         self.override_with(key, |old| Some(old.unwrap_or_default().and(change)))
     }
 
+    /// Puts `change` in the place of all that is overridden of one client; `None` removes the override.
+    ///
+    /// # Errors
+    /// There are [`MAX_OVERRIDES`](Self::MAX_OVERRIDES) already.
+    pub fn replace_override(
+        &self,
+        key: &ClientKey,
+        change: Option<BudgetChange>,
+    ) -> Result<(), TooManyOverrides> {
+        self.override_with(key, |_| change)
+    }
+
+    /// Returns what is overridden of one client; `None` if nothing is.
+    pub fn override_of(&self, key: &ClientKey) -> Option<BudgetChange> {
+        self.0.keyed.lock().overrides.get(key).copied()
+    }
+
     fn override_with(
         &self,
         key: &ClientKey,

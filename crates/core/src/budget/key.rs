@@ -13,9 +13,9 @@ pub enum ClientKey {
     V4(Ipv4Addr),
     /// The first 64 bits of an IPv6 address: a household or machine is given a whole /64, so the rest must not evade a limit.
     V6(u64),
-    /// The value of a header, such as an API key. Whose header it is, it does not say: all clients that are told apart in one
-    /// place are told apart by the same one.
-    Header(Arc<str>),
+    /// The SHA-256 of a header's value, such as an API key: the key itself is a secret, and kept nowhere. Whose header it is, it does
+    /// not say: all clients that are told apart in one place are told apart by the same one.
+    Header(Arc<[u8; 32]>),
     /// The SHA-256 of a client's certificate, or of the name in it.
     Certificate(Arc<[u8; 32]>),
     /// All clients without an address, as on a Unix socket.
@@ -46,23 +46,28 @@ impl ClientKey {
     /// [`MAX_HEADER`](Self::MAX_HEADER).
     pub fn header(value: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(value).ok()?;
-        (!text.is_empty() && text.len() <= Self::MAX_HEADER).then(|| Self::Header(text.into()))
+        let counts = !text.is_empty() && text.len() <= Self::MAX_HEADER;
+        counts.then(|| Self::Header(Arc::new(Sha256::hash(value))))
     }
 
     /// Returns the key of a certificate whose SHA-256 is spelt in 64 hex digits, with or without colons between bytes, as
     /// `openssl x509 -fingerprint -sha256` and `sha256sum` do; `None` for any other text.
     pub fn certificate(hex: &str) -> Option<Self> {
-        let mut digest = [0; 32];
-        let mut digits = hex.bytes().filter(|byte| *byte != b':').map(|byte| char::from(byte).to_digit(16));
-        for byte in &mut digest {
-            let (high, low) = (digits.next()??, digits.next()??);
-            *byte = (high << 4 | low) as u8;
-        }
-        digits.next().is_none().then(|| Self::Certificate(Arc::new(digest)))
+        digest(hex).map(Self::Certificate)
     }
 
-    /// Returns the key that `text` names without more being known: an address (of IPv6 any in its /64, or that /64), `local`, or
-    /// `cert-` with all digits of a [certificate](Self::certificate).
+    /// Returns the name by which [`named`](Self::named) finds it: as displayed, with all 64 digits of a SHA-256.
+    pub fn full_name(&self) -> String {
+        let hex = |digest: &[u8; 32]| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        match self {
+            Self::Header(digest) => format!("key-{}", hex(digest)),
+            Self::Certificate(digest) => format!("cert-{}", hex(digest)),
+            Self::V4(_) | Self::V6(_) | Self::Local => self.to_string(),
+        }
+    }
+
+    /// Returns the key that `text` names without more being known: an address (of IPv6 any in its /64, or that /64), `local`, `key-`
+    /// with the 64 hex digits of the SHA-256 of a header's value, or `cert-` with those of a [certificate](Self::certificate).
     pub fn named(text: &str) -> Option<Self> {
         if text == "local" {
             return Some(Self::Local);
@@ -70,14 +75,28 @@ impl ClientKey {
         let address = text.strip_suffix("/64").filter(|text| text.contains(':')).unwrap_or(text);
         match address.parse() {
             Ok(ip) => Some(Self::address(ip)),
-            Err(_) => Self::certificate(text.strip_prefix("cert-")?),
+            Err(_) => match text.strip_prefix("key-") {
+                Some(hex) => digest(hex).map(Self::Header),
+                None => Self::certificate(text.strip_prefix("cert-")?),
+            },
         }
     }
 }
 
-/// Addresses as usual; headers as a fingerprint, because they may be secrets; of certificates the first 16 hex digits.
+/// Reads 64 hex digits, with or without colons between bytes.
+fn digest(hex: &str) -> Option<Arc<[u8; 32]>> {
+    let mut digest = [0; 32];
+    let mut digits = hex.bytes().filter(|byte| *byte != b':').map(|byte| char::from(byte).to_digit(16));
+    for byte in &mut digest {
+        let (high, low) = (digits.next()??, digits.next()??);
+        *byte = (high << 4 | low) as u8;
+    }
+    digits.next().is_none().then(|| Arc::new(digest))
+}
+
+/// Addresses as usual; of headers and certificates the first 16 hex digits: a fingerprint.
 ///
-/// A fingerprint is the beginning of the SHA-256, as for certificates: the same in all servers and after each restart, so that
+/// The SHA-256 of a header is the same in all servers and after each restart, so that
 /// logs can be compared and a limit can be set by it. To make a second value of a given one takes 2^64 tries. It has no key,
 /// which would have to be kept and shared for that; so it hides what nobody can guess, and no weak secret.
 impl fmt::Display for ClientKey {
@@ -85,9 +104,9 @@ impl fmt::Display for ClientKey {
         match self {
             Self::V4(ip) => ip.fmt(f),
             Self::V6(prefix) => write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(*prefix) << 64)),
-            Self::Header(text) => {
+            Self::Header(digest) => {
                 f.write_str("key-")?;
-                write_beginning(f, &Sha256::hash(text.as_bytes()))
+                write_beginning(f, digest)
             }
             Self::Certificate(digest) => {
                 f.write_str("cert-")?;
@@ -146,6 +165,23 @@ mod tests {
         let shown = format!("{secret} {secret:?}");
         // As `printf %s hunter2 | sha256sum` prints it.
         assert_eq!(shown, "key-f52fbd32b2b3b86f key-f52fbd32b2b3b86f");
+    }
+
+    #[test]
+    fn the_full_name_of_a_key_leads_back_to_it_and_what_is_shown_does_not() {
+        let digest = "f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7";
+        let keys = [
+            (ClientKey::header(b"hunter2").unwrap(), format!("key-{digest}")),
+            (ClientKey::certificate(digest).unwrap(), format!("cert-{digest}")),
+            (ClientKey::address("192.0.2.1".parse().unwrap()), "192.0.2.1".to_owned()),
+            (ClientKey::address("2001:db8::7".parse().unwrap()), "2001:db8::/64".to_owned()),
+            (ClientKey::Local, "local".to_owned()),
+        ];
+        for (key, name) in keys {
+            assert_eq!((key.full_name(), ClientKey::named(&name)), (name, Some(key)));
+        }
+        assert_eq!(ClientKey::named("key-f52fbd32b2b3b86f"), None);
+        assert_eq!(ClientKey::named(digest), None);
     }
 
     #[test]

@@ -32,6 +32,8 @@ const CHUNK: f64 = 0.225;
 pub(super) struct Orders<'a> {
     /// Whether streams are inside TLS. Their bytes count as they are on the wire then, encrypted.
     pub(super) tls: bool,
+    /// The number of the first stream's key, if streams show keys.
+    pub(super) first_key: Option<usize>,
     pub(super) port: u16,
     pub(super) path: &'a str,
     pub(super) streams: usize,
@@ -74,12 +76,17 @@ pub fn run(orders: &Orders<'_>) -> Outcome<()> {
         buf: vec![0; READ],
         tls: if orders.tls { Some(Arc::new(trusting::config()?)) } else { None },
     };
-    let request = message::request(orders.port, orders.path);
     let start = Instant::now();
     while client.streams.len() < orders.streams {
         let opened = client.streams.len() as u32;
         let due = start + orders.connect_over * opened / orders.streams as u32;
         if Instant::now() >= due {
+            let request = match orders.first_key {
+                Some(first) => {
+                    message::request_with_key(orders.port, orders.path, first + client.streams.len())
+                }
+                None => message::request(orders.port, orders.path),
+            };
             client.open(orders.port, request.as_bytes())?;
         } else {
             client.read_until(due)?;

@@ -24,7 +24,7 @@ pub const BACKEND: &str = "backend";
 /// A slow upstream: the length of each brigade, and the milliseconds between two.
 pub const BRIGADES: &str = "brigades";
 /// Many paced readers: port, path, streams, bytes a second of each, and the milliseconds to connect over, to warm
-/// up and to measure.
+/// up and to measure. With one argument more each sends a [key](crate::message::key) of its own, from that number on.
 pub const CLIENT: &str = "client";
 /// The same over TLS 1.3.
 pub const TLS_CLIENT: &str = "tls-client";
@@ -73,18 +73,20 @@ pub fn run(name: &str, args: &[String]) -> Outcome<()> {
     match (name, args) {
         (BACKEND, [length]) => backend::run(length.parse()?),
         (BRIGADES, [length, every_ms]) => brigades::run(length.parse()?, millis(every_ms)?),
-        (CLIENT | TLS_CLIENT, [port, path, streams, rate, over_ms, warm_up_ms, window_ms]) => {
-            client::run(&client::Orders {
-                tls: name == TLS_CLIENT,
-                port: port.parse()?,
-                path,
-                streams: streams.parse()?,
-                rate: rate.parse()?,
-                connect_over: millis(over_ms)?,
-                warm_up: millis(warm_up_ms)?,
-                window: millis(window_ms)?,
-            })
-        }
+        (
+            CLIENT | TLS_CLIENT,
+            [port, path, streams, rate, over_ms, warm_up_ms, window_ms, first_key @ ..],
+        ) if first_key.len() <= 1 => client::run(&client::Orders {
+            tls: name == TLS_CLIENT,
+            first_key: first_key.first().map(|number| number.parse()).transpose()?,
+            port: port.parse()?,
+            path,
+            streams: streams.parse()?,
+            rate: rate.parse()?,
+            connect_over: millis(over_ms)?,
+            warm_up: millis(warm_up_ms)?,
+            window: millis(window_ms)?,
+        }),
         (DOWNLOAD, [port, path, length, times]) => {
             download::run(port.parse()?, path, length.parse()?, times.parse()?)
         }

@@ -35,6 +35,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 use super::connection::{Connection, Ends};
+use super::pacing::Calendar;
 use super::serve::serve;
 use super::{Handle, Settings, Shared};
 use crate::clock::{Clock, Instant, ManualClock};
@@ -117,16 +118,23 @@ impl World {
 
     /// The same with several.
     fn on_all(settings: Settings, routes: Vec<Route>) -> Self {
+        Self::with_calendar(settings, routes, Calendar::default())
+    }
+
+    /// The same, in which nothing follows the calendar but [`Handle::follow_calendar`].
+    fn on_followed(settings: Settings, route: Route) -> Self {
+        Self::with_calendar(settings, vec![route], Calendar::followed())
+    }
+
+    fn with_calendar(settings: Settings, routes: Vec<Route>, calendar: Calendar) -> Self {
         let clock = Arc::new(ManualClock::new());
         // Not at the very beginning: zero often means "never".
         clock.advance(Duration::from_secs(100));
         let on = |route: Route| route.uploads_on(Arc::clone(&clock) as Arc<dyn Clock>);
-        let server = Arc::new(Shared::new(
-            settings,
-            routes.into_iter().map(on).collect(),
-            (BTreeMap::new(), None),
-            Arc::clone(&clock) as Arc<dyn Clock>,
-        ));
+        let routes = routes.into_iter().map(on).collect();
+        let own = Arc::clone(&clock) as Arc<dyn Clock>;
+        let shared = Shared::new(settings, routes, (BTreeMap::new(), None), own);
+        let server = Arc::new(Shared { calendar, ..shared });
         recorder::begin(log::LevelFilter::Debug);
         Self { clock, handle: Handle(Arc::clone(&server)), server, connections: Vec::new() }
     }

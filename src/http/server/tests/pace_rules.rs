@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use super::pipe::{Client, Road};
 use super::{GET, Page, World, content};
+use crate::http::SharedLimits;
+use crate::http::classes::tests::prepared;
 use crate::http::route::{PaceRule, Route, When};
 use crate::http::server::Settings;
 use crate::limit::Rate;
@@ -128,6 +130,53 @@ fn the_calendar_is_followed_without_being_asked_also_when_it_jumps() {
     world.clock.advance(Duration::from_secs(1_800));
     world.until("the end of the rule", |world| rate(world) == Some(1_000));
     world.cut(1);
+}
+
+// Sixty-four rules and eight classes, all looked through: what a transfer costs then is the same for each of its chunks.
+#[test]
+fn rules_and_classes_are_decided_at_the_head_and_at_boundaries_and_for_no_chunk() {
+    let other = (0..63).map(|nth| {
+        let path = vec![format!("/other/{nth}/*").parse().unwrap()];
+        rule(When { path, ..during(MINUTE) }, "1k")
+    });
+    let rules = other.chain([rule(during(MINUTE), "5000B")]).collect();
+    let page = Page { status: 200, bytes: content(LEN), sized: true };
+    let route = Route::handler("/", page).rate(Rate::or_unlimited(1_000)).pace_rules(rules);
+    let mut world = World::on_followed(Settings::default(), route);
+    let classes: String = (0..8)
+        .map(|nth| format!("[[class]]\nname = 'c{nth}'\nmatch = {{ user_agent = 'never-{nth}*' }}\n"))
+        .collect();
+    world.server.budgets.set_classes(prepared(&classes, &SharedLimits::default()));
+    let route = world.handle.routes()[0].clone();
+    let decided = |world: &World| (route.rule_looks(), world.server.budgets.decisions());
+
+    const TRANSFERS: usize = 10;
+    let clients: Vec<Client> = (0..TRANSFERS).map(|_| world.connect(Road::WIDE)).collect();
+    clients.iter().for_each(|client| client.send(GET));
+    world.settle();
+    // By the request and by the response; and which holds now, once for all that met the same.
+    let at_heads = (2 * TRANSFERS + 1, TRANSFERS);
+    assert_eq!(decided(&world), at_heads);
+    let mut came = 0;
+    let mut read = || {
+        came += clients.iter().map(|client| client.read(usize::MAX).len()).sum::<usize>();
+        came
+    };
+    // Up to the boundary, up to the next, and behind it: 40, 60 and 20 seconds.
+    for (boundaries, seconds, rate) in [(0, 40, 1_000), (1, 60, 5_000), (2, 20, 1_000)] {
+        if boundaries > 0 {
+            world.handle.follow_calendar();
+        }
+        let (before, expected) = (read(), (at_heads.0 + boundaries, at_heads.1));
+        for _ in 0..seconds {
+            world.pass(Duration::from_secs(1));
+            read();
+            assert_eq!(decided(&world), expected, "{boundaries} boundaries");
+        }
+        let (bytes, due) = (read() - before, TRANSFERS * seconds * rate);
+        assert!(bytes + TRANSFERS * 1_000 >= due, "{bytes} bytes of {due}, in chunks of {}", rate / 5);
+    }
+    (1..=TRANSFERS).for_each(|number| world.cut(number));
 }
 
 #[test]

@@ -7,27 +7,27 @@ use std::sync::atomic::AtomicU64;
 use bytes::Bytes;
 use http::header::HOST;
 
-use super::draw::{Random, SizeOf};
-use super::source::Order;
+use super::random::{Random, SizeOf};
+use super::source::ResponseSpec;
 use super::spec::Group;
-use super::tally::Tally;
+use super::totals::Totals;
 use super::wire::{Line, Speeds};
 use crate::budget::ClientKey;
 use crate::tls::ClientCertificate;
 
 /// A group of clients at work.
-pub(super) struct Crowd {
+pub(super) struct RunningGroup {
     pub(super) group: Group,
     pub(super) random: Random,
     pub(super) certificate: Option<ClientCertificate>,
     /// Bytes that the server wrote to them, and read of their content.
     pub(super) moved: Arc<AtomicU64>,
-    pub(super) tally: Tally,
+    pub(super) totals: Totals,
 }
 
 /// One connection's place of a client: transfers follow one another in it.
 pub(super) struct Worker {
-    pub(super) crowd: usize,
+    pub(super) running: usize,
     /// The number of the client in its group.
     pub(super) client: usize,
     /// Transfers that it still has; `None`: any number.
@@ -35,7 +35,7 @@ pub(super) struct Worker {
     pub(super) link: Option<Link>,
     /// The number of the transfer under way; 0 if there is none.
     pub(super) transfer: u64,
-    pub(super) wish: Wish,
+    pub(super) next_request: NextRequest,
 }
 
 /// A connection of a worker.
@@ -47,18 +47,18 @@ pub(super) struct Link {
 
 /// A transfer as its client wants it.
 #[derive(Clone)]
-pub(super) struct Wish {
+pub(super) struct NextRequest {
     pub(super) head: Bytes,
     pub(super) content: u64,
-    pub(super) order: Order,
+    pub(super) response: ResponseSpec,
 }
 
-impl Crowd {
+impl RunningGroup {
     pub(super) fn new(group: Group, seed: u64, nth: usize) -> Self {
         let certificate = group.certificate.as_deref().and_then(certificate);
-        let tally = Tally::of(group.count);
+        let totals = Totals::of(group.count);
         let random = Random::new(seed, nth);
-        Self { random, certificate, moved: Arc::default(), tally, group }
+        Self { random, certificate, moved: Arc::default(), totals, group }
     }
 
     pub(super) fn speeds(&self) -> Speeds {
@@ -66,7 +66,7 @@ impl Crowd {
     }
 
     /// What a client of the group asks for next.
-    pub(super) fn wish(&self) -> Wish {
+    pub(super) fn next_request(&self) -> NextRequest {
         let group = &self.group;
         let target =
             &group.paths[self.random.weighted(group.paths.iter().map(|target| target.weight as u64))];
@@ -74,7 +74,7 @@ impl Crowd {
         let size = self.one_of(sizes).unwrap_or(SizeOf::Fixed(0)).draw(&self.random);
         let content = self.one_of(&group.uploads).and_then(|size| size.draw(&self.random)).unwrap_or(0);
         let head = self.head(&target.path, content);
-        Wish { head, content, order: Order { size, rate: group.source_rate } }
+        NextRequest { head, content, response: ResponseSpec { size, rate: group.source_rate } }
     }
 
     fn one_of(&self, sizes: &[SizeOf]) -> Option<SizeOf> {
@@ -107,9 +107,13 @@ impl Crowd {
 }
 
 impl Worker {
-    pub(super) fn new(crowd: usize, client: usize, left: Option<usize>) -> Self {
-        let wish = Wish { head: Bytes::new(), content: 0, order: Order { size: Some(0), rate: None } };
-        Self { crowd, client, left, link: None, transfer: 0, wish }
+    pub(super) fn new(running: usize, client: usize, left: Option<usize>) -> Self {
+        let next_request = NextRequest {
+            head: Bytes::new(),
+            content: 0,
+            response: ResponseSpec { size: Some(0), rate: None },
+        };
+        Self { running, client, left, link: None, transfer: 0, next_request }
     }
 }
 

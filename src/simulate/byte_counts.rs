@@ -11,7 +11,7 @@ pub(super) const SAMPLES: usize = 10;
 
 /// Counts bytes by time.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Gauge {
+pub(super) struct ByteCount {
     seen: u64,
     second: VecDeque<u64>,
     in_second: u64,
@@ -22,7 +22,7 @@ pub(super) struct Gauge {
     samples: usize,
 }
 
-impl Gauge {
+impl ByteCount {
     /// Starts where a counter stands at `seen`.
     pub(super) fn from(seen: u64) -> Self {
         Self { seen, ..Self::default() }
@@ -54,13 +54,13 @@ mod tests {
 
     #[test]
     fn seconds_are_summed_and_the_peak_is_of_any_second() {
-        let mut gauge = Gauge::from(7);
+        let mut byte_count = ByteCount::from(7);
         let mut counter = 7;
         for n in 0..30 {
             // Five samples of 10 bytes at the end of the first second, and five at the start of the next.
             counter += if (5..15).contains(&n) { 10 } else { 1 };
-            gauge.sample(counter);
+            byte_count.sample(counter);
         }
-        assert_eq!((gauge.seconds, gauge.peak), (vec![55, 55, 10], 100));
+        assert_eq!((byte_count.seconds, byte_count.peak), (vec![55, 55, 10], 100));
     }
 }

@@ -24,12 +24,12 @@ pub(super) enum Event {
 
 /// The events to come.
 #[derive(Default)]
-pub(super) struct Agenda {
+pub(super) struct EventQueue {
     events: BinaryHeap<Reverse<(Instant, u64, Event)>>,
     put: u64,
 }
 
-impl Agenda {
+impl EventQueue {
     /// Adds `event`, which is due at `at`.
     pub(super) fn put(&mut self, at: Instant, event: Event) {
         self.put += 1;
@@ -54,15 +54,15 @@ mod tests {
 
     #[test]
     fn events_come_by_time_and_then_as_they_were_put_down() {
-        let mut agenda = Agenda::default();
+        let mut event_queue = EventQueue::default();
         let at = Instant::from_millis;
         for (millis, event) in
             [(5, Event::Begin(1)), (3, Event::Begin(2)), (5, Event::Sample), (5, Event::Begin(0))]
         {
-            agenda.put(at(millis), event);
+            event_queue.put(at(millis), event);
         }
-        assert_eq!((agenda.next_at(), agenda.due(at(2))), (Some(at(3)), None));
-        let due: Vec<_> = std::iter::from_fn(|| agenda.due(at(5))).collect();
+        assert_eq!((event_queue.next_at(), event_queue.due(at(2))), (Some(at(3)), None));
+        let due: Vec<_> = std::iter::from_fn(|| event_queue.due(at(5))).collect();
         assert_eq!(due, [Event::Begin(2), Event::Begin(1), Event::Sample, Event::Begin(0)]);
     }
 }

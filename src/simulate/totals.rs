@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ledger::Waited;
+use super::ended_exchanges::Waited;
 use super::outcome::Transfers;
 use crate::http::server::Observed;
 
@@ -28,7 +28,7 @@ pub(super) enum End {
 
 /// Sums over the transfers of a group.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct Totals {
     pub(super) transfers: Transfers,
     /// Bytes of content.
     pub(super) bytes: u64,
@@ -44,7 +44,7 @@ pub(super) struct Tally {
     pub(super) clients: Vec<u64>,
 }
 
-impl Tally {
+impl Totals {
     pub(super) fn of(clients: usize) -> Self {
         Self { clients: vec![0; clients], ..Self::default() }
     }

@@ -9,15 +9,15 @@ use crate::sync::Mutex;
 
 /// Exchanges that ended and were not looked at yet.
 #[derive(Default)]
-pub(super) struct Ledger(Mutex<Vec<Observed>>);
+pub(super) struct EndedExchanges(Mutex<Vec<Observed>>);
 
-impl Ledger {
+impl EndedExchanges {
     pub(super) fn take(&self) -> Vec<Observed> {
         std::mem::take(&mut *self.0.lock())
     }
 }
 
-impl Observer for Ledger {
+impl Observer for EndedExchanges {
     fn ended(&self, exchange: Observed) {
         self.0.lock().push(exchange);
     }
@@ -46,11 +46,11 @@ impl Waited {
 
 /// A transfer that the server has been asked for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Flight {
+pub(super) struct OpenTransfer {
     pub(super) worker: usize,
     /// Its number, which no other has.
     pub(super) transfer: u64,
-    pub(super) crowd: usize,
+    pub(super) running: usize,
     pub(super) client: usize,
     pub(super) began: Instant,
 }
