@@ -7,7 +7,7 @@ use futures_lite::FutureExt;
 use http::Request;
 
 use super::answer::Pages;
-use crate::clock::Clock;
+use crate::clock::{Clock, Sleep};
 use crate::http::body::RequestBody;
 use crate::http::server::{Handle, Settings, SoleServer};
 use crate::http::source::{Answer, Source, Visitor};
@@ -29,6 +29,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a client may not read its answer.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a process whose listeners another took over waits for requests on connections that it accepted.
+const FIRST_REQUEST: Duration = Duration::from_secs(2);
 
 /// State shared by the tasks of one admin listener.
 pub(super) struct Shared {
@@ -60,6 +63,11 @@ impl Shared {
         self.watched.draining().await;
         self.sole.drain();
         self.watched.stopped().await;
+        if self.watched.is_handed_over() {
+            // Who has connected and not asked yet hears that another process serves.
+            let late = Sleep::lasting(rt::clock() as Arc<dyn Clock>, FIRST_REQUEST);
+            self.sole.idle().or(late).await;
+        }
         self.sole.stop().await;
         self.tasks.idle().await;
     }

@@ -134,7 +134,17 @@ impl AdminClient {
             Sleep::lasting(clock, PATIENCE).await;
             Err(self.failed(&format!("no response within {} s", PATIENCE.as_secs())))
         };
-        rt::block_on(self.exchange(method, path, content).or(late))
+        let asking = async {
+            if let Some(answer) = self.exchange(method.clone(), path, content).await? {
+                return Ok(answer);
+            }
+            // A program that ends closes connections. To ask twice does what asking once does (RFC 9110 section 9.2.2; a PATCH here
+            // sets values), and another may listen now.
+            Sleep::lasting(rt::clock() as Arc<dyn Clock>, AGAIN_AFTER).await;
+            let answer = self.exchange(method, path, content).await?;
+            answer.ok_or_else(|| self.failed("the connection ended without a response"))
+        };
+        rt::block_on(asking.or(late))
     }
 
     fn ask(&self, method: Method, path: &str, content: Option<&Value>) -> Result<Vec<u8>, CliError> {
@@ -164,12 +174,13 @@ impl AdminClient {
         })
     }
 
+    /// Asks once; `None` if the connection ended before a response began.
     async fn exchange(
         &self,
         method: Method,
         path: &str,
         content: Option<&Value>,
-    ) -> Result<(StatusCode, Vec<u8>), CliError> {
+    ) -> Result<Option<(StatusCode, Vec<u8>)>, CliError> {
         let socket = self.connect().await.map_err(|error| {
             self.failed(&format!(
                 "{error}; start the server with --admin ADDR (`admin` in its file), and name that address here with --admin"
@@ -200,7 +211,11 @@ impl AdminClient {
             future::pending().await
         };
         let asking = async {
-            let (head, mut body) = sender.send_request(request).await.map_err(broke_off)?.into_parts();
+            let (head, mut body) = match sender.send_request(request).await {
+                Ok(response) => response.into_parts(),
+                Err(error) if error.is_parse() => return Err(broke_off(error)),
+                Err(_) => return Ok(None),
+            };
             let mut answer = Vec::new();
             while let Some(frame) = future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
                 let piece = frame.map_err(broke_off)?.into_data().unwrap_or_else(|_| Bytes::new());
@@ -209,7 +224,7 @@ impl AdminClient {
                     return Err(self.failed("it answers without end"));
                 }
             }
-            Ok((head.status, answer))
+            Ok(Some((head.status, answer)))
         };
         asking.or(driving).await
     }

@@ -109,10 +109,15 @@ impl SoleServer {
         self.0.reach(Stage::Draining);
     }
 
+    /// Waits until no connection is left.
+    pub(crate) async fn idle(&self) {
+        self.0.tasks.idle().await;
+    }
+
     /// Ends all connections now, and waits until they have ended.
     pub(crate) async fn stop(&self) {
         self.0.reach(Stage::Stopped);
-        self.0.tasks.idle().await;
+        self.idle().await;
         self.0.drops.sweep();
     }
 }
