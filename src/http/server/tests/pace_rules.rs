@@ -162,8 +162,8 @@ fn rules_and_classes_are_decided_at_the_head_and_at_boundaries_and_for_no_chunk(
         came += clients.iter().map(|client| client.read(usize::MAX).len()).sum::<usize>();
         came
     };
-    // Up to the boundary, up to the next, and behind it: 40, 60 and 20 seconds.
-    for (boundaries, seconds, rate) in [(0, 40, 1_000), (1, 60, 5_000), (2, 20, 1_000)] {
+    // Up to the boundary, up to the next, and behind it.
+    for (boundaries, seconds, rate) in [(0, 140, 1_000), (1, 60, 5_000), (2, 20, 1_000)] {
         if boundaries > 0 {
             world.handle.follow_calendar();
         }
