@@ -252,6 +252,33 @@ mod tests {
     }
 
     #[test]
+    fn each_of_ten_thousand_streams_wakes_within_a_slot_of_its_instant_and_no_tick_wakes_more_than_its_share()
+    {
+        const STREAMS: u64 = 10_000;
+        const INTERVAL: u64 = 200_000_000;
+        let slot = SLOT.as_nanos() as u64;
+        // Where each stream began within the interval, and so is due in each.
+        let due = |n: u64, interval: u64| interval * INTERVAL + n * (INTERVAL / STREAMS) + 1;
+        let mut wheel = Wheel::default();
+        for interval in 1..4 {
+            for n in 0..STREAMS {
+                wheel.set(Instant::from_nanos(due(n, interval)), noop());
+            }
+            let mut woken = 0;
+            for tick in interval * INTERVAL / slot..=(interval + 1) * INTERVAL / slot {
+                let fired = fire(&mut wheel, tick) as u64;
+                assert!(fired <= STREAMS * slot / INTERVAL, "{fired} at once");
+                woken += fired;
+                let (now, all) = (tick * slot, 0..STREAMS);
+                // As many as are due, and of these all that are due for a slot or longer.
+                assert!(woken <= all.clone().filter(|n| due(*n, interval) <= now).count() as u64);
+                assert!(woken >= all.filter(|n| due(*n, interval) + slot <= now).count() as u64);
+            }
+            assert_eq!((woken, wheel.len()), (STREAMS, 0));
+        }
+    }
+
+    #[test]
     fn a_long_pause_of_the_thread_loses_no_timer() {
         let mut wheel = Wheel::default();
         for tick in 1..2000 {
