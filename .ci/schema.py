@@ -25,7 +25,7 @@ BAD = ["bad-type", "filter-is-no-table", "limit-is-no-table", "limit-unknown-key
        "quota-unknown-key", "sink-unknown-keys", "tcp-unknown-key", "tracing-unknown-key", "unknown-key",
        "unknown-key-at-the-top", "events-unknown-key", "bad-follow-links", "bad-log-level", "bad-on-full"]
 # Tables that take any key, and values of any form.
-OPEN = {"tls", "filter", "types", "error_pages", "set", "add", "header"}
+OPEN = {"tls", "filter", "types", "error_pages", "set", "add", "header", "classes"}
 
 
 def good_files():

@@ -7,6 +7,7 @@ of the one that does. Goes on to the other one when it reads a line. Fails by it
 
 import importlib
 import sys
+import time
 
 import grpc
 from grpc_tools import protoc
@@ -31,7 +32,7 @@ quota_pb2_grpc = importlib.import_module(name.replace("/", ".") + "_pb2_grpc")
 
 details_pb2 = importlib.import_module("details_pb2")
 
-PATIENCE = 20
+PATIENCE = 60
 
 
 class Client:
@@ -65,9 +66,16 @@ with grpc.insecure_channel(follower) as other:
         held = Client(channel, "python").beat()
         print(f"holds {held.rate_micros // 1000000} of {held.limit_per_second}", flush=True)
         sys.stdin.readline()
-    client = Client(other, "python")
-    held = client.beat()
-    Client(other, "newcomer").beat()
-    fair = client.beat()
-    assert not fair.learning, fair
-    print(f"holds {held.rate_micros // 1000000}, then {fair.rate_micros // 1000000} of {fair.limit_per_second}", flush=True)
+    # On a busy machine the leader may have to begin again.
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            Client(other, "newcomer").beat()
+            fair = Client(other, "python").beat()
+            assert not fair.learning, fair
+            if fair.rate_micros * 2 <= fair.limit_per_second * 1000000 or time.monotonic() > end:
+                break
+        except grpc.RpcError as error:
+            assert error.code() == grpc.StatusCode.UNAVAILABLE and time.monotonic() < end, error
+        time.sleep(0.1)
+    print(f"then {fair.rate_micros // 1000000} of {fair.limit_per_second}", flush=True)

@@ -42,20 +42,20 @@ impl Quota {
         Self { program, url }
     }
 
-    /// What it answers at `path` of its admin listener.
-    pub fn admin(&self, path: &str) -> String {
+    /// What it answers at `path` of its admin listener; `None` once it has ended.
+    pub fn admin(&self, path: &str) -> Option<String> {
         let at = self.program.started.iter().find_map(|line| line.strip_prefix("admin on http://")).unwrap();
-        let mut stream = TcpStream::connect(at).unwrap();
+        let mut stream = TcpStream::connect(at).ok()?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).unwrap();
+        stream.write_all(request.as_bytes()).ok()?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
     }
 
     /// The value of a metric without labels; `None` without a sample.
     pub fn figure(&self, name: &str) -> Option<f64> {
-        let text = self.admin("/metrics");
+        let text = self.admin("/metrics")?;
         let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
         text.lines().find_map(value)
     }
@@ -76,6 +76,11 @@ impl Quota {
 
 pub fn limit(rate: &str, source: &str) -> Option<[String; 2]> {
     Some([rate.to_owned(), source.to_owned()])
+}
+
+/// Whether whoever leads learns. On a busy machine that may be another one than a moment before.
+pub fn learns(quotas: &[Quota]) -> bool {
+    soon("a leader", || quotas.iter().find_map(|quota| quota.figure("sluicegate_quota_learning"))) == 1.0
 }
 
 /// Waits for a leader that is not `but`.
@@ -227,7 +232,7 @@ fn grpcio_is_told_where_the_leader_is_and_finds_its_share_at_the_next_one() {
     let redis = Redis::start();
     let quotas = [Quota::start(&redis), Quota::start(&redis)];
     let first = leader(&redis, &quotas, None);
-    until("an end of learning", || quotas[first].figure("sluicegate_quota_learning") == Some(0.0));
+    until("an end of learning", || !learns(&quotas));
     let address = |nth: usize| quotas[nth].url.strip_prefix("http://").unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let generated = tempfile::tempdir().unwrap();
@@ -242,8 +247,8 @@ fn grpcio_is_told_where_the_leader_is_and_finds_its_share_at_the_next_one() {
     quotas[first].program.signal(Signal::KILL);
     leader(&redis, &quotas, Some(first));
     client.0.stdin.take().unwrap().write_all(b"go on\n").unwrap();
-    // It holds its share by the same instance, and a newcomer is told of its half at once.
-    assert_eq!(said.next().unwrap().unwrap(), "holds 1048576, then 524288 of 1048576");
+    // It is known by its instance, and a newcomer gets a half without anybody learning.
+    assert_eq!(said.next().unwrap().unwrap(), "then 524288 of 1048576");
     assert!(client.0.wait().unwrap().success());
 }
 
