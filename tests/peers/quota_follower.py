@@ -35,47 +35,72 @@ details_pb2 = importlib.import_module("details_pb2")
 PATIENCE = 60
 
 
+addresses, redirected = [follower, leader], 0
+
+
 class Client:
-    def __init__(self, channel, name):
-        self.quota, self.name = quota_pb2_grpc.QuotaStub(channel), name
+    def __init__(self, address, name):
+        self.quota, self.name = quota_pb2_grpc.QuotaStub(channels[address]), name
         registered = self.quota.RegisterClient(
             quota_pb2.RegisterClientRequest(client_id=name, instance="one run"), timeout=PATIENCE)
-        self.epoch, self.applied = registered.epoch, 0
+        self.epoch = registered.epoch
 
     def beat(self):
-        interest = quota_pb2.Interest(resource_id="r", applied_version=self.applied)
+        interest = quota_pb2.Interest(resource_id="r", applied_version=applied.get((self.name, self.epoch), 0))
         request = quota_pb2.HeartbeatRequest(
             client_id=self.name, instance="one run", interests=[interest], epoch=self.epoch)
         allocation = self.quota.Heartbeat(request, timeout=PATIENCE).allocations[0]
-        self.applied = allocation.version
+        applied[self.name, self.epoch] = allocation.version
         return allocation
 
 
-with grpc.insecure_channel(follower) as other:
-    try:
-        Client(other, "python")
-        raise AssertionError("it leads")
-    except grpc.RpcError as error:
-        assert error.code() == grpc.StatusCode.UNAVAILABLE, error
-        details = dict(error.trailing_metadata())["grpc-status-details-bin"]
-        info = details_pb2.ErrorInfo()
-        assert any(detail.Unpack(info) for detail in details_pb2.Status.FromString(details).details)
-        assert (info.reason, info.domain) == ("NOT_LEADER", "quota.sluicegate"), info
-        assert info.metadata["leader"] == f"http://{leader}", info
-    with grpc.insecure_channel(leader) as channel:
-        held = Client(channel, "python").beat()
-        print(f"holds {held.rate_micros // 1000000} of {held.limit_per_second}", flush=True)
-        sys.stdin.readline()
-    # On a busy machine the leader may have to begin again.
+def leader_of(error):
+    """Where the leader is, as a server says that does not lead; nothing if it does not know, or is not there."""
+    global redirected
+    assert error.code() == grpc.StatusCode.UNAVAILABLE, error
+    details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
+    if details is None:
+        return None
+    info = details_pb2.ErrorInfo()
+    assert any(detail.Unpack(info) for detail in details_pb2.Status.FromString(details).details), error
+    if (info.reason, info.domain) != ("NOT_LEADER", "quota.sluicegate") or "leader" not in info.metadata:
+        return None
+    redirected += 1
+    return info.metadata["leader"].removeprefix("http://")
+
+
+def beat(name, address):
+    """A heartbeat at the server that leads, beginning at the address of some server. It may change on a busy machine."""
     end = time.monotonic() + PATIENCE
     while True:
         try:
-            Client(other, "newcomer").beat()
-            fair = Client(other, "python").beat()
-            assert not fair.learning, fair
-            if fair.rate_micros * 2 <= fair.limit_per_second * 1000000 or time.monotonic() > end:
-                break
+            return Client(address, name).beat()
         except grpc.RpcError as error:
-            assert error.code() == grpc.StatusCode.UNAVAILABLE and time.monotonic() < end, error
+            assert time.monotonic() < end, error
+            other = addresses[1 - addresses.index(address)]
+            address = leader_of(error) or other
+            time.sleep(0.1)
+
+
+def beat_until(names, share):
+    """Heartbeats of all until the last one's share is that."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        allocation = [beat(name, follower) for name in names][-1]
+        if allocation.rate_micros == share * 1000000:
+            return allocation
+        assert time.monotonic() < end, allocation
         time.sleep(0.1)
-    print(f"then {fair.rate_micros // 1000000} of {fair.limit_per_second}", flush=True)
+
+
+applied = {}
+channels = {address: grpc.insecure_channel(address) for address in addresses}
+# One of the two does not lead, and says who does.
+while not redirected:
+    for address in addresses:
+        beat("python", address)
+held = beat_until(["python"], 1048576)
+print(f"holds {held.rate_micros // 1000000} of {held.limit_per_second}", flush=True)
+sys.stdin.readline()
+fair = beat_until(["newcomer", "python"], 524288)
+print(f"then {fair.rate_micros // 1000000} of {fair.limit_per_second}", flush=True)
