@@ -67,6 +67,7 @@
 //! `sluicegate-core` says what may change, and which crates' types are in public signatures; [`foreign`] has these crates.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(missing_debug_implementations)]
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 // Helpers of single features. The default build, which has all, finds unused ones.
 #![cfg_attr(not(all(feature = "events", feature = "probe")), allow(dead_code, unused_imports))]

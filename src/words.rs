@@ -50,6 +50,55 @@ macro_rules! text_error {
     };
 }
 
+/// Declares an error that is its text, with a predicate for each cause that a program may treat otherwise: `is_…: …` are the
+/// predicate and what makes an error of that cause; `other` makes one of any other.
+macro_rules! caused_error {
+    ($(#[$about:meta])* $name:ident { $($(#[$when:meta])* $is:ident: $make:ident,)+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name {
+            text: String,
+            $($is: bool,)+
+        }
+
+        impl $name {
+            fn other(text: impl Into<String>) -> Self {
+                Self { text: text.into(), $($is: false,)+ }
+            }
+
+            $(
+                $(#[$when])*
+                pub fn $is(&self) -> bool {
+                    self.$is
+                }
+
+                fn $make(text: impl Into<String>) -> Self {
+                    Self { $is: true, ..Self::other(text) }
+                }
+            )+
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.text)
+            }
+        }
+
+        impl std::error::Error for $name {}
+    };
+}
+
+/// Implements `Debug` for a type whose parts say nothing to others, or have none: its name alone.
+macro_rules! opaque {
+    ($name:ident $(<$lifetime:lifetime>)?) => {
+        impl std::fmt::Debug for $name $(<$lifetime>)? {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
 /// Implements `FromStr` and `Display` for an enum whose variants are words.
 macro_rules! spelt {
     ($name:ident, $what:literal, $words:expr) => {

@@ -39,6 +39,8 @@ pub struct Figures {
     pages: Pages,
 }
 
+opaque!(Figures);
+
 struct Pages {
     token: Option<Token>,
     checks: Vec<Box<Check>>,

@@ -78,9 +78,16 @@ pub struct Admin {
     pages: Pages,
 }
 
-text_error! {
+opaque!(Admin);
+
+caused_error! {
     /// Why an admin listener cannot be created, and what to do.
-    AdminError
+    AdminError {
+        /// Whether other machines can reach it, and it has no token.
+        needs_token: no_token,
+        /// Whether its address is one where clients are listened for.
+        is_taken: taken,
+    }
 }
 
 impl Admin {
@@ -149,7 +156,7 @@ fn protected(listeners: &[Listener], token: Option<&Token>) -> Result<(), AdminE
     let mut addrs = listeners.iter().filter_map(Listener::local_addr);
     match addrs.find(|addr| token.is_none() && AdminSource::needs_token(*addr)) {
         None => Ok(()),
-        Some(addr) => Err(AdminError(format!(
+        Some(addr) => Err(AdminError::no_token(format!(
             "the admin listener does not go to {addr}, where other machines reach it, without a token: \
              give it a token file, or choose 127.0.0.1, [::1] or a Unix socket"
         ))),

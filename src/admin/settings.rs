@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::AdminError;
 use crate::address::ListenAddr;
 use crate::keys::{Keys, PathKind};
 use crate::token::{Token, TokenError};
@@ -40,7 +41,7 @@ impl AdminSource {
         // The file's name does not matter here.
         let unread = keys.failed(&["admin_token_file"]).then(PathBuf::new);
         let source = Self::new(addr, token_file.or(unread), clients);
-        let source = source.map_err(|text| keys.fault("admin", text)).ok()?;
+        let source = source.map_err(|error| keys.fault("admin", error.to_string())).ok()?;
         Some(Self { read_only_token_file: read_only, ..source })
     }
 
@@ -52,15 +53,19 @@ impl AdminSource {
         listen: ListenAddr,
         token_file: Option<PathBuf>,
         clients: &[ListenAddr],
-    ) -> Result<Self, String> {
+    ) -> Result<Self, AdminError> {
         if let Some(taken) = clients.iter().find(|addr| listen.clashes_with(addr)) {
-            return Err(format!("{taken} is where clients are listened for; choose another port"));
+            return Err(AdminError::taken(format!(
+                "{taken} is where clients are listened for; choose another port"
+            )));
         }
         match &listen {
-            ListenAddr::Tcp(addr) if token_file.is_none() && Self::needs_token(*addr) => Err(format!(
-                "other machines can reach {addr}; listen on 127.0.0.1, or set admin_token_file \
+            ListenAddr::Tcp(addr) if token_file.is_none() && Self::needs_token(*addr) => {
+                Err(AdminError::no_token(format!(
+                    "other machines can reach {addr}; listen on 127.0.0.1, or set admin_token_file \
                  (--admin-token-file)"
-            )),
+                )))
+            }
             _ => Ok(Self { listen, token_file, read_only_token_file: None, tls: None }),
         }
     }
@@ -177,6 +182,6 @@ mod tests {
     fn it_stands_beside_the_listeners_for_clients() {
         let addr: ListenAddr = "127.0.0.1:8080".parse().unwrap();
         let error = AdminSource::new(addr.clone(), None, &[addr]).unwrap_err();
-        assert!(error.contains("choose another port"), "{error}");
+        assert!(error.is_taken() && error.to_string().contains("choose another port"), "{error}");
     }
 }

@@ -51,6 +51,8 @@ type MakeFilter = dyn Fn(&toml::Table) -> Result<Arc<dyn FilterFactory>, String>
 #[derive(Default)]
 pub struct FilterKinds(BTreeMap<String, Box<MakeFilter>>);
 
+opaque!(FilterKinds);
+
 impl FilterKinds {
     /// Adds the kind `name`.
     #[must_use]

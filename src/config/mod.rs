@@ -59,5 +59,5 @@ pub use loader::{Loader, MAX_FILE};
 pub use overlay::{Overlaid, OverlaySource};
 pub use pace::{Pace, RouteLimits};
 pub use reload::Reloaded;
-pub use route::{Route, RouteFilter, RoutePath, Source};
+pub use route::{Route, RouteFilter, RoutePath, RoutePathError, Source};
 pub use tcp::{Tcp, TcpSource};

@@ -36,6 +36,8 @@ pub struct Overlaid {
     pub line: usize,
 }
 
+opaque!(Overlaid);
+
 impl OverlaySource {
     /// The file, which need not be there; `None` if there is no configuration for it to go over.
     pub fn file(&self) -> Option<&Path> {

@@ -42,6 +42,8 @@ pub struct Budgets {
     connection: Limit,
 }
 
+opaque!(Budgets);
+
 /// How clients are told apart.
 #[derive(Default)]
 struct Identity {

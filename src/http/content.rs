@@ -15,6 +15,8 @@ pub enum Content {
     Stream(Box<dyn Generator>),
 }
 
+opaque!(Content);
+
 impl Content {
     /// One bucket of text or bytes.
     pub fn text(text: impl Into<bytes::Bytes>) -> Self {

@@ -27,7 +27,7 @@ pub(super) type Buffer = [u8; MAX_NAME];
 ///
 /// assert_eq!("Files.Example.Org.".parse::<HostPattern>()?.as_str(), "files.example.org");
 /// assert!("files.example.org:443".parse::<HostPattern>().is_err());
-/// # Ok::<(), String>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostPattern(String);
@@ -55,13 +55,26 @@ impl fmt::Display for HostPattern {
     }
 }
 
+caused_error! {
+    /// Why a text is no host of a route. Says what to write.
+    HostPatternError {
+        /// Whether it has a port: a route answers on every port.
+        has_port: port,
+        /// Whether it is a URL, or has a path.
+        is_url: url,
+        /// Whether it has letters that DNS writes as `xn--…`.
+        is_not_ascii: not_ascii,
+    }
+}
+
 impl FromStr for HostPattern {
-    type Err = String;
+    type Err = HostPatternError;
 
     /// Reads a host or a wildcard. The error says what is wrong and what to write.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, HostPatternError> {
         let shown = shorten(text);
-        let bad = |why: &str| Err(format!("{shown:?} is not a host: {why}"));
+        let said = |why: &str| format!("{shown:?} is not a host: {why}");
+        let bad = |why: &str| Err(HostPatternError::other(said(why)));
         if text.starts_with('[') {
             let mut buffer = [0; MAX_NAME];
             return match normal(text, &mut buffer) {
@@ -70,16 +83,17 @@ impl FromStr for HostPattern {
             };
         }
         if text.contains("://") || text.contains('/') {
-            return bad("write the name alone, without a scheme and a path");
+            return Err(HostPatternError::url(said("write the name alone, without a scheme and a path")));
         }
         if text.parse::<Ipv6Addr>().is_ok() {
             return bad(&format!("an IPv6 address is written in brackets; write \"[{shown}]\""));
         }
         if text.contains(':') {
-            return bad("a route answers on every port; leave the port out");
+            return Err(HostPatternError::port(said("a route answers on every port; leave the port out")));
         }
         if !text.is_ascii() {
-            return bad("write a name in other letters as it is in DNS, which begins with \"xn--\"");
+            let why = "write a name in other letters as it is in DNS, which begins with \"xn--\"";
+            return Err(HostPatternError::not_ascii(said(why)));
         }
         let text = text.to_ascii_lowercase();
         let text = text.strip_suffix('.').unwrap_or(&text);
@@ -227,7 +241,8 @@ mod tests {
             ("a%62", "'%' stands in no name"),
         ] {
             let error = text.parse::<HostPattern>().unwrap_err();
-            assert!(error.contains(why), "{text}: {error}");
+            assert_eq!(error.has_port(), why == "leave the port out", "{text}");
+            assert!(error.to_string().contains(why), "{text}: {error}");
         }
     }
 

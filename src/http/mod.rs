@@ -30,14 +30,14 @@ pub mod upgrade;
 pub use budgets::Budgets;
 pub use classes::{
     CertificateId, Class, ClassError, ClassLimits, ClassMatch, ClassName, ClassSettings, HeaderKeys, KeySet,
-    SecretKey, TextPattern,
+    SecretKey, SecretKeyError, TextPattern,
 };
 pub use error_pages::ErrorPagesSource;
 pub use field_changes::FieldChanges;
-pub use host_pattern::HostPattern;
+pub use host_pattern::{HostPattern, HostPatternError};
 pub use limit_schedules::{LimitHeld, LimitName, LimitOf, LimitPart, LimitSchedule};
 pub use limits::{KeySource, MaxBody, SharedLimits, UploadLimits};
-pub use redirect::{RedirectSource, RedirectTarget};
+pub use redirect::{RedirectSource, RedirectTarget, RedirectTargetError};
 
 /// Largest head of a request, start line and end included. A larger one is answered with 431. For responses of
 /// backends see [`ProxySource::max_response_head`](crate::http::proxy::ProxySource).

@@ -56,7 +56,7 @@ impl RedirectSource {
 /// let target: RedirectTarget = "https://new.example.org/docs/".parse()?;
 /// assert_eq!(target.to_string(), "https://new.example.org/docs/");
 /// assert!("//new.example.org".parse::<RedirectTarget>().is_err());
-/// # Ok::<(), String>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedirectTarget {
@@ -96,16 +96,26 @@ impl fmt::Display for RedirectTarget {
     }
 }
 
-impl FromStr for RedirectTarget {
-    type Err = String;
+caused_error! {
+    /// Why a text is no address to redirect to. Says what to write.
+    RedirectTargetError {
+        /// Whether it has a query or a fragment: the request's query is added.
+        has_query: query,
+        /// Whether its path is not in normal form.
+        is_path: path,
+    }
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let bad = |why: &str| {
+impl FromStr for RedirectTarget {
+    type Err = RedirectTargetError;
+
+    fn from_str(text: &str) -> Result<Self, RedirectTargetError> {
+        let said = |why: &str| {
             let shown = shorten(text);
-            Err(format!("{shown:?} cannot be redirected to: {why}; write https://www.example.org or /path/"))
+            format!("{shown:?} cannot be redirected to: {why}; write https://www.example.org or /path/")
         };
         if text.contains(['?', '#']) {
-            return bad("it has a query or a fragment");
+            return Err(RedirectTargetError::query(said("it has a query or a fragment")));
         }
         let (url, base) = if text.starts_with('/') {
             (None, Some(text.to_owned()))
@@ -115,14 +125,14 @@ impl FromStr for RedirectTarget {
                     let base = url.path_and_query().map(str::to_owned);
                     (Some(url), base)
                 }
-                Err(error) => return bad(error.text()),
+                Err(error) => return Err(RedirectTargetError::other(said(error.text()))),
             }
         };
         // So is a second slash at its beginning, which would name a host.
         if base.as_ref().is_some_and(|base| path::normal(base).as_deref() != Some(base.as_str())) {
-            return bad(
+            return Err(RedirectTargetError::path(said(
                 "its path has an empty part, `..`, or a character that is written otherwise in a URL",
-            );
+            )));
         }
         Ok(Self { url, base })
     }
@@ -192,7 +202,8 @@ mod tests {
             ("https://new.example.org\r\nx: y", "character that no host has"),
         ] {
             let error = text.parse::<RedirectTarget>().unwrap_err();
-            assert!(error.contains(why), "{text:?}: {error}");
+            assert_eq!(error.has_query(), why.contains("query"), "{text:?}");
+            assert!(error.to_string().contains(why), "{text:?}: {error}");
         }
     }
 

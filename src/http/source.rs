@@ -115,6 +115,8 @@ pub struct Visitor<'a> {
     pub(crate) slot: Option<&'a Arc<Slot>>,
 }
 
+opaque!(Visitor<'_>);
+
 /// A program's own source of content, for [`Route::handler`](super::route::Route::handler).
 pub trait Handler: Send + Sync {
     /// Responds to one request. The route filters and paces the content.

@@ -21,6 +21,8 @@ pub struct ProgramLog {
     lines: Arc<Lines>,
 }
 
+opaque!(ProgramLog);
+
 impl ProgramLog {
     /// Takes over standard output, on which femme prints. To be called before femme is started.
     ///

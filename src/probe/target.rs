@@ -19,7 +19,7 @@ const SHOWN: usize = 60;
 /// let target: Target = "https://[::1]/a?b#c".parse()?;
 /// assert_eq!((target.host(), target.port(), target.is_tls()), ("::1", 443, true));
 /// assert_eq!((target.authority(), target.path()), ("[::1]", "/a?b"));
-/// # Ok::<(), String>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -61,22 +61,34 @@ impl fmt::Display for Target {
     }
 }
 
+caused_error! {
+    /// Why a text is no URL to probe. Says what to write.
+    TargetError {
+        /// Whether it has a user or a password, which go into a header.
+        has_credentials: credentials,
+        /// Whether it begins with neither `http://` nor `https://`.
+        is_scheme: scheme,
+    }
+}
+
 impl FromStr for Target {
-    type Err = String;
+    type Err = TargetError;
 
     /// Reads a URL. The error says what is wrong with it and what to write.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, TargetError> {
         let url = HttpUrl::parse(text).map_err(|error| {
-            let why = match error {
-                UrlError::Authority(AuthorityError::User) => {
-                    "it has a user or password in it; send them with --header 'Authorization: …'"
-                }
-                error => error.text(),
+            let (make, why): (fn(String) -> TargetError, _) = match error {
+                UrlError::Authority(AuthorityError::User) => (
+                    TargetError::credentials,
+                    "it has a user or password in it; send them with --header 'Authorization: …'",
+                ),
+                UrlError::NoScheme | UrlError::Scheme => (TargetError::scheme, error.text()),
+                error => (TargetError::other, error.text()),
             };
-            format!(
+            make(format!(
                 "{:?} is not a URL to probe: {why}; write http://127.0.0.1:8080/file",
                 excerpt(text, SHOWN)
-            )
+            ))
         })?;
         let path = match url.path_and_query() {
             None => "/".to_owned(),
@@ -109,7 +121,7 @@ mod tests {
     #[test]
     fn a_url_that_cannot_be_probed_is_refused_with_the_reason() {
         for (text, why) in [
-            ("", "is missing"),
+            ("", "http:// or https:// is missing"),
             ("127.0.0.1:8080/", "http:// or https:// is missing"),
             ("ftp://h/", "neither http:// nor https://"),
             ("http://", "is not a URL to probe"),
@@ -122,6 +134,9 @@ mod tests {
             ("http://h/\r\nX: y", "is not a URL to probe"),
         ] {
             let error = text.parse::<Target>().unwrap_err();
+            assert_eq!(error.has_credentials(), why.contains("user"), "{text:?}");
+            assert_eq!(error.is_scheme(), why.contains("http"), "{text:?}");
+            let error = error.to_string();
             assert!(error.contains(why) && error.contains("write http://"), "{text:?}: {error}");
         }
     }

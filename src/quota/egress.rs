@@ -42,6 +42,8 @@ struct Bound {
     find: Arc<dyn Fn() -> Option<Node> + Send + Sync>,
 }
 
+opaque!(Egress);
+
 text_error! {
     /// Why a server cannot be bound to a share.
     EgressError

@@ -128,7 +128,7 @@ impl Disk {
         }
         line.threads += 1;
         drop(lines);
-        drop(async_std::task::spawn_blocking(move || self.serve(runnable)));
+        ::blocking::unblock(move || self.serve(runnable)).detach();
     }
 
     /// Runs `runnable`, and then what waits.

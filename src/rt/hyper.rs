@@ -28,6 +28,8 @@ where
 #[derive(Clone)]
 pub struct HyperTimer(Arc<SystemClock>);
 
+opaque!(HyperTimer);
+
 impl HyperTimer {
     /// A timer on `clock`.
     pub fn new(clock: Arc<SystemClock>) -> Self {

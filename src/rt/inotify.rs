@@ -27,6 +27,8 @@ pub struct FileWatch {
     names: Vec<OsString>,
 }
 
+opaque!(FileWatch);
+
 impl FileWatch {
     /// Watches the file at `path`, which need not exist; its folder must.
     ///

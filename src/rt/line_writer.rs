@@ -67,6 +67,8 @@ type Report = dyn Fn(LineEvent) + Send + Sync;
 /// A bounded queue of lines and the thread that writes them. The thread ends when this is closed or dropped.
 pub struct LineWriter(Arc<Shared>);
 
+opaque!(LineWriter);
+
 struct Shared {
     state: Mutex<State>,
     /// Wakes the thread.

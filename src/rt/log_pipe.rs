@@ -26,6 +26,8 @@ pub struct LogPipe {
     read: Receiver<()>,
 }
 
+opaque!(LogPipe);
+
 impl LogPipe {
     /// Installs the pipe for the whole process. A thread passes each line to `take`, which must not wait: what prints
     /// waits for it once 64 KiB are in the pipe. A line on which it panics is lost; the next one is passed to it.

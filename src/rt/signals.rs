@@ -31,6 +31,8 @@ impl Signal {
 /// The signals that the process receives from now on, instead of being killed by them.
 pub struct Signals(async_signal::Signals);
 
+opaque!(Signals);
+
 impl Signals {
     /// Has SIGUSR1 do nothing until [`listen`](Self::listen), instead of killing the process: a rotation of logs sends it
     /// to all processes of a service, also to one that starts or checks the configuration. Starts no thread.

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
@@ -37,7 +37,34 @@ where
 /// # Panics
 /// If `work` panics.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    async_std::task::spawn_blocking(work).await
+    // Not by async-std, which starts its executor for this: a client of the quota in another runtime reads files too.
+    RunsOn(Some(::blocking::unblock(work))).await
+}
+
+/// Work that runs to its end if nobody waits for it any more.
+struct RunsOn<T>(Option<::blocking::Task<T>>);
+
+impl<T> Future for RunsOn<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        match &mut self.0 {
+            Some(task) => {
+                let result = ready!(Pin::new(task).poll(cx));
+                self.0 = None;
+                Poll::Ready(result)
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<T> Drop for RunsOn<T> {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.detach();
+        }
+    }
 }
 
 /// Number of live tasks of this process: of connections, HTTP/2 streams, upstreams, listeners and the clock. A task counts

@@ -48,6 +48,8 @@ pub struct Simulation {
     limits: Vec<LimitBytes>,
 }
 
+opaque!(Simulation);
+
 impl Simulation {
     /// Prepares a simulation of `spec` against `server`, which was made on `environment`, over `lasting`. The same `seed` gives the same
     /// figures.

@@ -16,6 +16,8 @@ pub struct Environment {
     pub(super) ended_exchanges: Arc<EndedExchanges>,
 }
 
+opaque!(Environment);
+
 impl Environment {
     /// Starts the clock at `at`.
     ///

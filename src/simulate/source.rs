@@ -47,6 +47,8 @@ pub struct SimulatedSource {
     is_folder: bool,
 }
 
+opaque!(SimulatedSource);
+
 impl SimulatedSource {
     pub(super) fn new(clock: Arc<ManualClock>, expected: ExpectedResponses, is_folder: bool) -> Self {
         Self { clock, expected, is_folder }

@@ -14,6 +14,8 @@ pub struct Charge {
     bytes: u64,
 }
 
+opaque!(Charge);
+
 impl Charge {
     /// Charges nothing yet to the connection behind `sink`.
     pub fn new(sink: &Arc<SinkState>, held: HeldAs) -> Self {

@@ -22,6 +22,7 @@ mod stopwatch;
 mod tokens;
 mod wire;
 
+use std::fmt;
 use std::future::Future;
 use std::hint::black_box;
 use std::io::{self, IoSlice};
@@ -72,6 +73,12 @@ pub struct Sink<W: Wire = Socket> {
     /// Fires at the earlier of the two dues.
     alarm: Sleep,
     state: Arc<SinkState>,
+}
+
+impl<W: Wire> fmt::Debug for Sink<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sink").finish_non_exhaustive()
+    }
 }
 
 impl<W: Wire> Sink<W> {

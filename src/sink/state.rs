@@ -55,6 +55,8 @@ pub struct SinkState {
     clock: Arc<dyn Clock>,
 }
 
+opaque!(SinkState);
+
 impl SinkState {
     pub(crate) fn new(clock: Arc<dyn Clock>, totals: Arc<SinkCounts>) -> Self {
         let now = clock.now();

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_lite::io::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsConnector;
 use futures_rustls::rustls::pki_types::ServerName;
 use futures_rustls::rustls::{
@@ -85,7 +86,10 @@ impl ClientTls {
     ///
     /// # Errors
     /// The server's certificate is not trusted or is for another host, or the server refuses the client's.
-    pub async fn connect(&self, host: &str, socket: Socket) -> io::Result<Stream> {
+    pub async fn connect<S>(&self, host: &str, socket: S) -> io::Result<Stream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         self.0.get().await.connect(name, socket).await.map(|tls| Stream::tls(tls.into()))

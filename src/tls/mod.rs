@@ -57,6 +57,8 @@ pub use settings::{TlsSettings, UnknownName};
 pub use socket::TlsSocket;
 #[cfg(feature = "tls")]
 pub use stream::Stream;
+#[cfg(feature = "quota")]
+pub(crate) use stream::read_into;
 
 /// A certificate chain and its key, as PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]

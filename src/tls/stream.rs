@@ -17,7 +17,7 @@ thread_local! {
 }
 
 /// Reads by `read` into hyper's buffer; returns the number of bytes.
-fn read_into(
+pub(crate) fn read_into(
     buf: &mut ReadBufCursor<'_>,
     read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
 ) -> Poll<io::Result<usize>> {
@@ -31,18 +31,20 @@ fn read_into(
 
 /// A connected stream.
 #[derive(Debug)]
-pub enum Stream {
+pub enum Stream<S = Socket> {
     /// Without TLS.
-    Plain(Socket),
+    Plain(S),
     /// With TLS.
-    Tls(Box<TlsStream<Socket>>),
+    Tls(Box<TlsStream<S>>),
+}
+
+impl<S> Stream<S> {
+    pub(super) fn tls(stream: TlsStream<S>) -> Self {
+        Self::Tls(Box::new(stream))
+    }
 }
 
 impl Stream {
-    pub(super) fn tls(stream: TlsStream<Socket>) -> Self {
-        Self::Tls(Box::new(stream))
-    }
-
     /// Reads what is available into `buf`. With TLS a close without `close_notify` is an `UnexpectedEof`: the stream may have
     /// been truncated in transit.
     pub fn poll_read_slice(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
@@ -53,7 +55,7 @@ impl Stream {
     }
 }
 
-impl hyper::rt::Read for Stream {
+impl<S: hyper::rt::Read + AsyncRead + AsyncWrite + Unpin> hyper::rt::Read for Stream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -73,7 +75,7 @@ impl hyper::rt::Read for Stream {
     }
 }
 
-impl hyper::rt::Write for Stream {
+impl<S: hyper::rt::Write + AsyncRead + AsyncWrite + Unpin> hyper::rt::Write for Stream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(socket) => hyper::rt::Write::poll_write(Pin::new(socket), cx, buf),

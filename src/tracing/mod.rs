@@ -30,7 +30,7 @@ use crate::sync::Mutex;
 pub(crate) use self::queue::Place;
 pub use self::queue::TracingCounts;
 pub use self::record::{Origin, Outcome, Record};
-pub use self::settings::{CollectorUrl, TracingError, TracingSettings};
+pub use self::settings::{CollectorUrl, CollectorUrlError, TracingError, TracingSettings};
 
 /// Queues records of spans for export. When dropped it exports the rest, if it can.
 pub struct Tracer {

@@ -57,7 +57,7 @@ impl Default for TracingSettings {
 /// let url: CollectorUrl = "http://127.0.0.1:4318".parse()?;
 /// assert_eq!(url.for_traces(), "http://127.0.0.1:4318/v1/traces");
 /// assert!("https://example.com".parse::<CollectorUrl>().is_err());
-/// # Ok::<(), String>(())
+/// # Ok::<(), sluicegate::tracing::CollectorUrlError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CollectorUrl(
@@ -72,22 +72,36 @@ impl CollectorUrl {
     }
 }
 
+caused_error! {
+    /// Why a text is no URL of a collector. Says what to write.
+    CollectorUrlError {
+        /// Whether it begins with `https://`: spans are sent without TLS.
+        is_tls: tls,
+        /// Whether it begins with neither `http://` nor `https://`.
+        is_scheme: scheme,
+    }
+}
+
 impl FromStr for CollectorUrl {
-    type Err = String;
+    type Err = CollectorUrlError;
 
     /// Reads a URL. The error says what is wrong with it and what to write.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let why = match HttpUrl::parse(text) {
-            Ok(url) if url.is_tls() => {
-                "TLS to collectors is not supported; have an agent on this machine forward spans"
-            }
-            Ok(_) if text.contains(['?', '#']) => "it has a query or a fragment",
+    fn from_str(text: &str) -> Result<Self, CollectorUrlError> {
+        let (make, why): (fn(String) -> CollectorUrlError, _) = match HttpUrl::parse(text) {
+            Ok(url) if url.is_tls() => (
+                CollectorUrlError::tls,
+                "TLS to collectors is not supported; have an agent on this machine forward spans",
+            ),
+            Ok(_) if text.contains(['?', '#']) => (CollectorUrlError::other, "it has a query or a fragment"),
             Ok(url) => return Ok(Self(url)),
-            Err(UrlError::NoScheme) => "http:// is missing",
-            Err(UrlError::Scheme) => "it does not begin with http://",
-            Err(error) => error.text(),
+            Err(UrlError::NoScheme) => (CollectorUrlError::scheme, "http:// is missing"),
+            Err(UrlError::Scheme) => (CollectorUrlError::scheme, "it does not begin with http://"),
+            Err(error) => (CollectorUrlError::other, error.text()),
         };
-        Err(format!("{:?} is not a collector: {why}; write http://127.0.0.1:4318", excerpt(text, SHOWN)))
+        Err(make(format!(
+            "{:?} is not a collector: {why}; write http://127.0.0.1:4318",
+            excerpt(text, SHOWN)
+        )))
     }
 }
 

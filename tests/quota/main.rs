@@ -10,5 +10,6 @@ mod generated;
 mod histories;
 mod leaders;
 mod program;
+mod runtime;
 mod simulation;
 mod store;

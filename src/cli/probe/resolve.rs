@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 use sluicegate::limit::Rate;
 use sluicegate::probe::report::Goal;
 use sluicegate::probe::run::Plan;
-use sluicegate::probe::target::Target;
+use sluicegate::probe::target::{Target, TargetError};
 use sluicegate::tls::ClientTls;
 
 use super::Probe;
@@ -18,8 +18,8 @@ const SECONDS: f64 = 30.0;
 
 pub(super) fn resolve(typed: &Probe) -> Result<(Plan, Goal), CliError> {
     let targets = std::iter::once(&typed.url).chain(&typed.compare);
-    let targets = targets.map(|url| url.parse()).collect::<Result<Vec<Target>, String>>();
-    let targets = targets.map_err(CliError::Usage)?;
+    let targets = targets.map(|url| url.parse()).collect::<Result<Vec<Target>, TargetError>>();
+    let targets = targets.map_err(|error| CliError::Usage(error.to_string()))?;
     let goal = Goal {
         rate: value("--rate", &typed.rate, str::parse::<Rate>)?,
         shared: typed.shared,

@@ -21,7 +21,7 @@ use crate::limit::{Budget, Burst, Rate, Rates};
 use crate::schedule::Zone;
 use crate::words::shorten;
 pub use filters::RouteFilter;
-pub use path::RoutePath;
+pub use path::{RoutePath, RoutePathError};
 pub(super) use redirects::Listeners;
 use rules::Matter;
 pub(super) use rules::during;

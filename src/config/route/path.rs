@@ -31,14 +31,24 @@ impl fmt::Display for RoutePath {
     }
 }
 
-impl FromStr for RoutePath {
-    type Err = String;
+caused_error! {
+    /// Why a text is no path of a route. Says what to write.
+    RoutePathError {
+        /// Whether it does not begin with a slash.
+        is_relative: relative,
+    }
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for RoutePath {
+    type Err = RoutePathError;
+
+    fn from_str(text: &str) -> Result<Self, RoutePathError> {
         let shown = shorten(text);
-        let bad = |why: &str| Err(format!("{shown:?} is not a route's path: {why}"));
+        let said = |why: &str| format!("{shown:?} is not a route's path: {why}");
+        let bad = |why: &str| Err(RoutePathError::other(said(why)));
         let Some(inner) = text.strip_prefix('/') else {
-            return bad(&format!("it does not begin with a slash; write {:?}", format!("/{shown}")));
+            let why = format!("it does not begin with a slash; write {:?}", format!("/{shown}"));
+            return Err(RoutePathError::relative(said(&why)));
         };
         if inner.is_empty() {
             return Ok(Self::root());
@@ -78,7 +88,8 @@ mod tests {
             ("/é/", "cannot stand in it"),
         ] {
             let error = bad.parse::<RoutePath>().unwrap_err();
-            assert!(error.contains(expected), "{bad}: {error}");
+            assert_eq!(error.is_relative(), !bad.starts_with('/'), "{bad}");
+            assert!(error.to_string().contains(expected), "{bad}: {error}");
         }
     }
 }

@@ -57,6 +57,8 @@ pub struct Events {
     publishers: Publishers,
 }
 
+opaque!(Events);
+
 impl Events {
     /// Streams below the path `route`, in memory whatever `settings` say. Publishers bring `token`, or without one come from this machine.
     pub fn new(route: &str, settings: EventSettings, token: Option<Token>, clock: Arc<dyn Clock>) -> Self {

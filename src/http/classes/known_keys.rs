@@ -18,24 +18,37 @@ const MAX_FILE: u64 = 16 << 20;
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretKey(Box<str>);
 
+caused_error! {
+    /// Why a text is no key. Does not repeat it.
+    SecretKeyError {
+        /// Whether it is empty.
+        is_empty: empty,
+        /// Whether it has more than 256 bytes.
+        is_too_long: too_long,
+    }
+}
+
 impl SecretKey {
     /// A key of at most 256 bytes of ASCII, without spaces around it: what a header can carry.
     ///
     /// # Errors
     /// Says what is wrong with `text`, and does not repeat it.
-    pub fn new(text: &str) -> Result<Self, String> {
+    pub fn new(text: &str) -> Result<Self, SecretKeyError> {
         let most = ClientKey::MAX_HEADER;
         if text.is_empty() {
-            return Err("a key is empty; leave it out".to_owned());
+            return Err(SecretKeyError::empty("a key is empty; leave it out"));
         }
         if text.len() > most {
-            return Err(format!("a key has {} bytes; at most {most} count", text.len()));
+            return Err(SecretKeyError::too_long(format!(
+                "a key has {} bytes; at most {most} count",
+                text.len()
+            )));
         }
         let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         if !is_plain || text.trim().len() != text.len() {
-            return Err(
-                "a key has spaces around it, or characters that are not of printable ASCII".to_owned()
-            );
+            return Err(SecretKeyError::other(
+                "a key has spaces around it, or characters that are not of printable ASCII",
+            ));
         }
         Ok(Self(text.into()))
     }
@@ -147,6 +160,8 @@ mod tests {
         let long = "k".repeat(257);
         for bad in ["", " secret", "secret ", "sec\tret", "s\u{e9}cret", &long] {
             let error = SecretKey::new(bad).unwrap_err();
+            assert_eq!((error.is_empty(), error.is_too_long()), (bad.is_empty(), bad.len() > 256));
+            let error = error.to_string();
             assert!(!error.contains("secret") && !error.contains("kkk"), "{error}");
         }
         let shown = format!("{:?}", SecretKey::new("hunter2").unwrap());

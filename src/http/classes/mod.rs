@@ -20,7 +20,7 @@ use super::budgets::{CLASS, CLASS_CLIENT, UPLOAD_CLASS, UPLOAD_CLASS_CLIENT};
 use crate::budget::{ClientKey, Clients, Node};
 use crate::live_limits::ClientLimit;
 
-pub use known_keys::SecretKey;
+pub use known_keys::{SecretKey, SecretKeyError};
 use matching::Conditions;
 pub(in crate::http) use matching::{Asked, Asker};
 pub use settings::{

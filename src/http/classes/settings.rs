@@ -326,7 +326,7 @@ fn read_keys(keys: &Keys<'_>, entry: &Entry) -> Option<KeySet> {
         match &item.value {
             Value::Text(text) => match SecretKey::new(text) {
                 Ok(key) => listed.push(key),
-                Err(why) => fault(why),
+                Err(why) => fault(why.to_string()),
             },
             _ => fault("a key is a string; write one, a list of them, or { file = \"keys\" }".to_owned()),
         }

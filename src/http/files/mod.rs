@@ -45,7 +45,7 @@ use file_answer::with_file;
 pub(super) use file_cache::CachedFile;
 pub(super) use media_type::Types;
 use path::Below;
-pub use settings::{FilesSource, FollowLinks};
+pub use settings::{FilesSource, FollowLinks, MediaTypeError};
 use shared::OpenFiles;
 use tree::Tree;
 use version::Version;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use crate::keys::{Keys, Value};
 use crate::words::shorten;
@@ -34,15 +33,17 @@ pub enum FollowLinks {
     Anywhere,
 }
 
-impl FromStr for FollowLinks {
-    type Err = String;
+spelt!(
+    FollowLinks,
+    "a way to follow links",
+    [("inside", FollowLinks::Inside), ("anywhere", FollowLinks::Anywhere)]
+);
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "inside" => Ok(Self::Inside),
-            "anywhere" => Ok(Self::Anywhere),
-            _ => Err(format!("{:?} is neither \"inside\" nor \"anywhere\"", shorten(text))),
-        }
+caused_error! {
+    /// Why files with an extension cannot have a media type. Says what to write.
+    MediaTypeError {
+        /// Whether it is the extension that is not valid.
+        is_extension: extension,
     }
 }
 
@@ -73,7 +74,9 @@ impl FilesSource {
         };
         for entry in keys.table("types", " such as { ts = \"video/mp2t\" }").all() {
             let added = match &entry.node.value {
-                Value::Text(media_type) => source.add_type(&entry.name, media_type),
+                Value::Text(media_type) => {
+                    source.add_type(&entry.name, media_type).map_err(|error| error.to_string())
+                }
                 other => Err(format!("invalid type: {other}, expected a string")),
             };
             added.unwrap_or_else(|error| keys.fault_at(entry.node.at.clone(), "types", error));
@@ -84,8 +87,8 @@ impl FilesSource {
     /// Sets the media type of files with `extension`.
     ///
     /// # Errors
-    /// The text says which of the two is invalid.
-    pub fn add_type(&mut self, extension: &str, media_type: &str) -> Result<(), String> {
+    /// One of the two is invalid.
+    pub fn add_type(&mut self, extension: &str, media_type: &str) -> Result<(), MediaTypeError> {
         check_type(extension, media_type)?;
         self.types.insert(extension.to_ascii_lowercase(), media_type.to_owned());
         Ok(())
@@ -102,22 +105,25 @@ impl FilesSource {
 }
 
 /// Checks an extension and its media type.
-fn check_type(extension: &str, media_type: &str) -> Result<(), String> {
+fn check_type(extension: &str, media_type: &str) -> Result<(), MediaTypeError> {
     let is_name = |part: &str| {
         !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
     };
     if extension.is_empty() || extension.contains(['.', '/', '\0']) {
-        return Err(format!(
+        return Err(MediaTypeError::extension(format!(
             "{:?} is not an extension; write it without a dot, as in ts",
             shorten(extension)
-        ));
+        )));
     }
     let essence = media_type.split(';').next().unwrap_or_default().trim_end();
     let is_type = essence.split_once('/').is_some_and(|(tree, name)| is_name(tree) && is_name(name));
     if is_type && media_type.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         Ok(())
     } else {
-        Err(format!("{:?} is not a media type; write one such as video/mp2t", shorten(media_type)))
+        Err(MediaTypeError::other(format!(
+            "{:?} is not a media type; write one such as video/mp2t",
+            shorten(media_type)
+        )))
     }
 }
 
@@ -147,7 +153,8 @@ mod tests {
             ("ts", "text/plain; charset=\u{e9}", "is not a media type"),
         ] {
             let error = files.add_type(extension, media_type).unwrap_err();
-            assert!(error.contains(expected), "{extension} {media_type}: {error}");
+            assert_eq!(error.is_extension(), expected.contains("extension"), "{extension} {media_type}");
+            assert!(error.to_string().contains(expected), "{extension} {media_type}: {error}");
         }
         assert_eq!(files.types.len(), 3);
     }

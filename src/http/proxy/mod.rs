@@ -99,6 +99,8 @@ pub struct Proxy {
     clock: Arc<dyn Clock>,
 }
 
+opaque!(Proxy);
+
 impl Proxy {
     /// Creates a proxy to the upstreams of `source`. Its timeouts run on `clock`.
     ///

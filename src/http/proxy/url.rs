@@ -25,7 +25,7 @@ const SHOWN: usize = 60;
 /// assert_eq!((url.host(), url.port(), url.base()), ("127.0.0.1", 9000, Some("/base")));
 /// let url: UpstreamUrl = "unix:/run/app.sock".parse()?;
 /// assert_eq!((url.socket().and_then(|path| path.to_str()), url.host()), (Some("/run/app.sock"), "localhost"));
-/// # Ok::<(), String>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamUrl(Place);

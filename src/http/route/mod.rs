@@ -33,7 +33,7 @@ pub(super) use stages::{Pacing, Stage};
 use uploads::Uploads;
 pub(crate) use when::MethodName;
 pub(in crate::http) use when::glob;
-pub use when::{ContentType, Extension, PathPattern, QueryKey, SizeBound, StatusClass, When};
+pub use when::{ConditionError, ContentType, Extension, PathPattern, QueryKey, SizeBound, StatusClass, When};
 
 /// A part of the URL space: the paths below one prefix, with a source, a pace and filters.
 ///
@@ -75,6 +75,8 @@ pub struct Route {
     /// Changes of the fields of its responses.
     pub(super) fields: FieldChanges,
 }
+
+opaque!(Route);
 
 /// Where a route's content comes from. Files are apart: their future is small and needs no box.
 pub(super) enum RouteSource {

@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use crate::filter::MediaTypes;
 use crate::http::classes::ClassName;
 use crate::http::path;
-use crate::limit::Size;
+use crate::limit::{Size, UnitError};
 use crate::schedule::During;
 use crate::words::shorten;
 
@@ -133,28 +133,38 @@ pub(in crate::http) fn glob(pattern: &str, text: &str) -> bool {
     rest.ends_with(last)
 }
 
-impl FromStr for PathPattern {
-    type Err = String;
+text_error! {
+    /// Why a text is no condition of its kind: a path, a method, an extension, a key of a query, a status, a media type or a
+    /// size. Says what to write.
+    ConditionError
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for PathPattern {
+    type Err = ConditionError;
+
+    fn from_str(text: &str) -> Result<Self, ConditionError> {
         let shown = shorten(text);
         if !text.starts_with(['/', '*']) {
-            return Err(format!("{shown:?} is not a path: it begins with neither / nor *"));
+            return Err(ConditionError(format!("{shown:?} is not a path: it begins with neither / nor *")));
         }
         if text.contains(['?', '#']) || text.len() > 256 {
-            return Err(format!("{shown:?} is not a path of at most 256 bytes without ? and #"));
+            return Err(ConditionError(format!(
+                "{shown:?} is not a path of at most 256 bytes without ? and #"
+            )));
         }
         if text.to_ascii_uppercase().contains("%2A") {
-            return Err(format!("{shown:?} has %2A: a star of a path can only be met by *; write that"));
+            return Err(ConditionError(format!(
+                "{shown:?} has %2A: a star of a path can only be met by *; write that"
+            )));
         }
         // What it begins with may be in the middle of a path.
         let slash = if text.starts_with('/') { "" } else { "/" };
         let normal = path::normal(&format!("{slash}{text}")).map(Cow::into_owned);
         let decoded = percent_decode_str(text).decode_utf8_lossy();
         if normal.is_none() || decoded.split('/').any(|segment| segment == "." || segment == "..") {
-            return Err(format!(
+            return Err(ConditionError(format!(
                 "{shown:?} has a segment . or .., which no path has in normal form; leave it out"
-            ));
+            )));
         }
         let normal = normal.unwrap_or_default();
         Ok(Self(normal[slash.len()..].to_owned()))
@@ -165,10 +175,10 @@ impl FromStr for PathPattern {
 pub(crate) struct MethodName(pub(crate) Method);
 
 impl FromStr for MethodName {
-    type Err = String;
+    type Err = ConditionError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{:?} is not a method; write such as GET", shorten(text));
+    fn from_str(text: &str) -> Result<Self, ConditionError> {
+        let wrong = || ConditionError(format!("{:?} is not a method; write such as GET", shorten(text)));
         if text.contains(|c: char| c.is_ascii_lowercase()) {
             return Err(wrong());
         }
@@ -188,12 +198,15 @@ impl Extension {
 }
 
 impl FromStr for Extension {
-    type Err = String;
+    type Err = ConditionError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ConditionError> {
         let is_plain = !text.is_empty() && !text.contains(['.', '/', '*', '?']);
         is_plain.then(|| Self(text.to_owned())).ok_or_else(|| {
-            format!("{:?} is not an extension; write it without its dot, such as iso", shorten(text))
+            ConditionError(format!(
+                "{:?} is not an extension; write it without its dot, such as iso",
+                shorten(text)
+            ))
         })
     }
 }
@@ -219,12 +232,15 @@ impl QueryKey {
 }
 
 impl FromStr for QueryKey {
-    type Err = String;
+    type Err = ConditionError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ConditionError> {
         let (key, value) = text.split_once('=').map_or((text, None), |(key, value)| (key, Some(value)));
         if key.is_empty() {
-            return Err(format!("{:?} has no key; write such as preview or speed=low", shorten(text)));
+            return Err(ConditionError(format!(
+                "{:?} has no key; write such as preview or speed=low",
+                shorten(text)
+            )));
         }
         Ok(Self { key: key.to_owned(), value: value.map(str::to_owned) })
     }
@@ -244,17 +260,18 @@ impl StatusClass {
 }
 
 impl FromStr for StatusClass {
-    type Err = String;
+    type Err = ConditionError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ConditionError> {
         let class = || text.strip_suffix("xx")?.parse::<u16>().ok().filter(|class| (1..=5).contains(class));
         let one = || text.parse::<u16>().ok().filter(|status| (100..=599).contains(status));
         if let Some(class) = class() {
             return Ok(Self { first: class * 100, last: class * 100 + 99 });
         }
         let text = shorten(text);
-        let one =
-            one().ok_or_else(|| format!("{text:?} is not a status from 100 to 599, nor such as 4xx"))?;
+        let one = one().ok_or_else(|| {
+            ConditionError(format!("{text:?} is not a status from 100 to 599, nor such as 4xx"))
+        })?;
         Ok(Self { first: one, last: one })
     }
 }
@@ -267,10 +284,10 @@ pub struct ContentType {
 }
 
 impl FromStr for ContentType {
-    type Err = String;
+    type Err = ConditionError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let types = MediaTypes::parse([text]).map_err(|error| error.to_string())?;
+    fn from_str(text: &str) -> Result<Self, ConditionError> {
+        let types = MediaTypes::parse([text]).map_err(|error| ConditionError(error.to_string()))?;
         Ok(Self { text: text.to_owned(), types })
     }
 }
@@ -291,15 +308,17 @@ impl SizeBound {
 }
 
 impl FromStr for SizeBound {
-    type Err = String;
+    type Err = ConditionError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("{:?} is not a bound of a size; write such as \">10m\" or \"<=64k\"", shorten(text));
+    fn from_str(text: &str) -> Result<Self, ConditionError> {
+        let wrong = || {
+            let text = shorten(text);
+            ConditionError(format!("{text:?} is not a bound of a size; write such as \">10m\" or \"<=64k\""))
+        };
         let is_above = text.starts_with('>');
         let rest = text.strip_prefix(['>', '<']).ok_or_else(wrong)?;
         let (is_equal_in, rest) = rest.strip_prefix('=').map_or((false, rest), |rest| (true, rest));
-        let size = rest.trim_start().parse().map_err(|error| format!("{error}"))?;
+        let size = rest.trim_start().parse().map_err(|error: UnitError| ConditionError(error.to_string()))?;
         Ok(Self { is_above, is_equal_in, size })
     }
 }

@@ -108,6 +108,8 @@ pub struct Server {
     shared: Arc<Shared>,
 }
 
+opaque!(Server);
+
 /// State shared by all connections of a server.
 struct Shared {
     setup: RwLock<Arc<Setup>>,
@@ -148,6 +150,8 @@ struct Shared {
 /// A handle to a running server: drains and stops it, and reports on it. Clones are of the same server.
 #[derive(Clone)]
 pub struct Handle(Arc<Shared>);
+
+opaque!(Handle);
 
 impl Server {
     /// A server of `routes` on `listeners`, not yet running. Connections queue from now on.

@@ -28,6 +28,8 @@ pub struct Port {
     service: Service,
 }
 
+opaque!(Port);
+
 impl Port {
     pub(super) fn new(addr: SocketAddr, name: String, number: usize, service: Service) -> Self {
         Self { addr, name, number, service }

@@ -35,6 +35,8 @@ pub struct AccessLog {
     writer: Arc<LineWriter>,
 }
 
+opaque!(AccessLog);
+
 impl AccessLog {
     /// Opens the access log that `settings` describe; `None` if it is off. A file is created with mode 0640, less the umask,
     /// and appended to.

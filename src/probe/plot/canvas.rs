@@ -54,6 +54,7 @@ text { fill: #e6edf3 }
 ";
 
 /// A line of a legend: samples and text.
+#[derive(Debug)]
 pub struct Entry {
     /// CSS classes of the samples.
     pub samples: Vec<String>,
@@ -62,7 +63,7 @@ pub struct Entry {
 }
 
 /// A plot's axes, which also place it on the canvas.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Axes<'a> {
     /// Of time.
     pub x: &'a Axis,
@@ -71,6 +72,7 @@ pub struct Axes<'a> {
 }
 
 /// An SVG document in progress.
+#[derive(Debug)]
 pub struct Canvas {
     drawn: Document,
 }

@@ -232,6 +232,8 @@ pub struct Changes {
     seen: Option<u64>,
 }
 
+opaque!(Changes);
+
 impl Changes {
     /// Returns the share: at once the first time, then once it changed. Cancel safe.
     pub async fn next(&mut self) -> Share {
@@ -257,6 +259,8 @@ pub struct Acquire {
     ticket: Option<u64>,
     sleep: Option<Sleep>,
 }
+
+opaque!(Acquire);
 
 impl Future for Acquire {
     type Output = Result<(), Closed>;

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_lite::FutureExt;
+use futures_lite::io::{AsyncRead, AsyncWrite};
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
@@ -14,11 +15,12 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic_types::StatusExt;
 
+use super::runtime::{Runtime, Spawner};
 use crate::clock::{Clock, Sleep};
 use crate::quota::Endpoint;
 use crate::quota::wire::quota_client::QuotaClient;
 use crate::quota::wire::{DOMAIN, LEADER, NOT_LEADER};
-use crate::rt::{self, Connect, Executor, HyperTimer};
+use crate::rt::{self, Connect, HyperTimer};
 use crate::tls::{ClientTls, Stream};
 use crate::token::Token;
 
@@ -50,12 +52,14 @@ pub struct Connector {
     pub tls: Option<ClientTls>,
     /// Timeout of connecting. Default 5 s.
     pub timeout: Duration,
+    /// Where connections live and tasks run. Default: the library's own workers, started by the first use.
+    pub runtime: Option<Arc<dyn Runtime>>,
 }
 
 impl Connector {
     /// Dials `endpoint` without a token and without TLS.
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, token: None, tls: None, timeout: Duration::from_secs(5) }
+        Self { endpoint, token: None, tls: None, timeout: Duration::from_secs(5), runtime: None }
     }
 
     /// Connects.
@@ -82,8 +86,18 @@ impl Connector {
     }
 
     async fn shake_hands(&self) -> io::Result<Channel> {
-        let (host, port) = (self.endpoint.host(), self.endpoint.port());
-        let socket = rt::connect(&Connect { host: host.to_owned(), port, receive_buffer: None }).await?;
+        let (host, port) = (self.endpoint.host().to_owned(), self.endpoint.port());
+        match &self.runtime {
+            Some(runtime) => self.greet(runtime.connect(host, port).await?).await,
+            None => self.greet(rt::connect(&Connect { host, port, receive_buffer: None }).await?).await,
+        }
+    }
+
+    async fn greet<S>(&self, socket: S) -> io::Result<Channel>
+    where
+        S: AsyncRead + AsyncWrite + hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+    {
+        let host = self.endpoint.host();
         let stream = match (self.endpoint.is_tls(), &self.tls) {
             (false, _) => Stream::Plain(socket),
             (true, Some(tls)) => tls.connect(host, socket).await?,
@@ -92,7 +106,8 @@ impl Connector {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
             }
         };
-        let handshake = http2::Builder::new(Executor)
+        let spawner = Spawner(self.runtime.clone());
+        let handshake = http2::Builder::new(spawner.clone())
             .timer(HyperTimer::new(rt::clock()))
             .keep_alive_interval(PING)
             .keep_alive_timeout(PONG)
@@ -100,7 +115,7 @@ impl Connector {
             .handshake(stream)
             .await;
         let (sender, connection) = handshake.map_err(io::Error::other)?;
-        rt::spawn(async move {
+        spawner.spawn(async move {
             if let Err(error) = connection.await {
                 // The calls on it fail and report it.
                 log::debug!(error:%; "connection to the quota server ended");

@@ -22,6 +22,7 @@ mod backoff;
 mod channel;
 mod local_bucket;
 mod metrics;
+mod runtime;
 mod servers;
 mod session;
 mod settings;
@@ -29,6 +30,7 @@ mod share;
 mod shared_bucket;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -41,11 +43,13 @@ use crate::rt;
 use crate::sync::Mutex;
 use allocation::Inner;
 use backoff::Jitter;
+use runtime::Spawner;
 
 pub use allocation::{Acquire, Allocation, Changes, Closed};
 pub use channel::{Calls, Channel, Connector, leader_of};
 pub use local_bucket::Depth;
 pub use metrics::QuotaMetrics;
+pub use runtime::{Connecting, Io, Runtime, Task};
 pub use servers::Hops;
 pub use settings::{QuotaClientSettings, ResourceUse, SettingsError};
 pub use share::{Grant, LeasedShare, Share, ShareState};
@@ -53,6 +57,15 @@ pub use share::{Grant, LeasedShare, Share, ShareState};
 /// A client of a quota server. Clones are the same client; when the last is dropped, it unregisters in the background.
 #[derive(Clone)]
 pub struct QuotaClient(Arc<Owner>);
+
+impl fmt::Debug for QuotaClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuotaClient")
+            .field("id", &self.0.0.settings.client)
+            .field("is_connected", &self.is_connected())
+            .finish_non_exhaustive()
+    }
+}
 
 /// Closes the client when the last clone is dropped.
 struct Owner(Arc<Shared>);
@@ -79,6 +92,9 @@ struct Shared {
 
 impl QuotaClient {
     /// Starts a client. Its background task connects and keeps trying; nothing here waits for it.
+    ///
+    /// The task runs on the library's own workers, unless the settings name another [`Runtime`]: then `start` must be called
+    /// inside of that, if it asks for it as tokio does.
     ///
     /// # Errors
     /// A weight is out of bounds, or a resource is named twice.
@@ -107,7 +123,7 @@ impl QuotaClient {
             stage_changed: Event::new(),
         });
         let task = Arc::clone(&shared);
-        rt::spawn(async move {
+        Spawner(shared.settings.connector.runtime.clone()).spawn(async move {
             session::run(Arc::clone(&task)).or(task.watch_lapses()).await;
             task.ended.store(true, Ordering::SeqCst);
             task.stage_changed.notify(usize::MAX);

@@ -1,9 +1,11 @@
 //! Settings of a quota client.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::channel::Connector;
 use super::local_bucket::Depth;
+use super::runtime::Runtime;
 use crate::quota::Endpoint;
 use crate::quota::book::MAX_WEIGHT;
 use crate::quota::id::Id;
@@ -43,6 +45,13 @@ impl QuotaClientSettings {
     #[must_use]
     pub fn using(mut self, resource: ResourceUse) -> Self {
         self.resources.push(resource);
+        self
+    }
+
+    /// Runs in `runtime`, the program's own, and starts no workers of the library.
+    #[must_use]
+    pub fn run_in(mut self, runtime: impl Runtime) -> Self {
+        self.connector.runtime = Some(Arc::new(runtime));
         self
     }
 

@@ -111,9 +111,13 @@ pub struct QuotaServer {
     shared: Arc<Shared>,
 }
 
+opaque!(QuotaServer);
+
 /// Stops a running server. Clones are for the same server.
 #[derive(Clone)]
 pub struct QuotaServerHandle(Arc<Shared>);
+
+opaque!(QuotaServerHandle);
 
 /// What all connections share.
 struct Shared {
