@@ -3,8 +3,8 @@
 //! Nothing in [`throttle`](crate::throttle), [`budget`](crate::budget), [`filter`](crate::filter), [`body`](crate::body) or [`clock`](crate::clock) spawns a task or needs this crate's runtime. A
 //! [`SystemClock`](crate::clock::SystemClock) has a thread of its own that wakes the tasks that are due; the tasks are yours.
 //!
-//! Every example here is compiled; `examples/tokio` has whole programs that run: `axum` (downloads and uploads by API key), `hyper_chain` and `clients`
-//! (reqwest, sockets). `cargo run --manifest-path examples/tokio/Cargo.toml --bin axum`.
+//! Every example here is compiled; `examples/tokio` has whole programs that run: `axum` (downloads and uploads by API key), `hyper_chain`, `clients`
+//! (reqwest, sockets) and `quota_client`. `cargo run --manifest-path examples/tokio/Cargo.toml --bin axum`.
 //!
 //! # Readers and writers
 //!
@@ -52,6 +52,11 @@
 //!
 //! Files in a chain are read by a [`ReadFile`](crate::body::ReadFile) that you pass to [`with_files`](crate::body::PacedBody::with_files): one method, on your runtime's pool
 //! of blocking threads.
+//!
+//! # The fleet quota
+//!
+//! A [`QuotaClient`](crate::quota::client) runs on tokio if its settings say so: [`run_in`](crate::quota::client::QuotaClientSettings::run_in) takes a
+//! [`Runtime`](crate::quota::client::Runtime), which is two functions of ten lines.
 //!
 //! # axum and other tower services
 //!
