@@ -64,7 +64,20 @@
 //! | `tokio` | tokio's `AsyncRead`, `AsyncWrite`, `AsyncBufRead` and `AsyncSeek` on [`throttle::Throttle`]; no runtime is compiled |
 //! | `tower` | `throttle::PaceLayer` and `throttle::PaceRequestLayer` |
 //!
-//! `sluicegate-core` says what may change, and which crates' types are in public signatures; [`foreign`] has these crates.
+//! # What may change
+//!
+//! `public-api.txt` lists all of it, as the core's listing does its own; CI fails if the sources are not as listed. Besides what `sluicegate-core` says of its part:
+//!
+//! - Causes, errors and reports may become more: they are `#[non_exhaustive]`, such as [`http::server::TransferReport`], [`tls::CertificateInfo`] and
+//!   [`proxy_protocol::HeaderReason`]. What a program must handle in full is not, such as [`http::content::Content`] and [`address::ListenAddr`]; nor are the words of a
+//!   configuration, which a program sets and the server reads.
+//! - Structs with public fields that a program fills in are settings, such as [`http::server::Settings`]: begin with their `default()` or `new(…)`; a field more is no break.
+//! - Errors are types of their own that say what to do; where a program may treat causes differently there are predicates, such as
+//!   [`http::HostPatternError::has_port`] and [`admin::AdminError::needs_token`]. Every public type is `Debug`.
+//! - [`rt`], `simulate`, `config::reference` and `logging` are public because the program `sluicegate` is made of them. They are usable, and change with the program: a new minor
+//!   version may break them.
+//! - Of other crates, these are in public signatures: those of the core, and futures-lite, hyper (its traits of readers, writers, timers and executors), log, prometheus-client (`Collector`), rustix,
+//!   serde and toml (values of a configuration), and by feature tonic, prost, futures-rustls, opentelemetry and svg. [`foreign`] has those that a program needs most.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(missing_debug_implementations)]

@@ -3,6 +3,7 @@
 mod classes;
 mod overlay;
 mod rules;
+mod served;
 
 use std::fmt::Write;
 use std::path::{Component, Path, PathBuf};
@@ -10,11 +11,12 @@ use std::path::{Component, Path, PathBuf};
 use sluicegate::config::words::spell_end_of_stream;
 use sluicegate::config::{
     Config, EventSettings, FilterKind, FollowLinks, HalfClose, LimitOf, MaxBody, Pace, QuotaSource, Route,
-    RouteLimits, SharedLimits, SinkSettings, Source, Tcp, TcpSource, TracingSettings,
+    SharedLimits, SinkSettings, Source, Tcp, TcpSource, TracingSettings,
 };
 use sluicegate::duration;
 use sluicegate::http::HostPattern;
 use sluicegate::http::proxy::{ProxySource, UpstreamUrl};
+use sluicegate::http::server::Settings;
 use sluicegate::limit::{Budget, Burst, Interval, Rate, Size};
 use sluicegate::proxy_protocol::ProxyVersion;
 use sluicegate::tls::ClientTlsSettings;
@@ -29,105 +31,82 @@ pub(super) fn of(config: &Config, file: &str, moment: &Moment) -> String {
     if let Some(at) = moment.shown(config) {
         line(&mut text, "at", &at);
     }
-    let server = &config.server;
-    for addr in &config.listen {
-        line(&mut text, "listen", &addr.to_string());
-    }
-    for addr in &config.http_redirect {
-        line(&mut text, "redirect", &format!("{addr}, to https"));
-    }
-    if let Some(admin) = &config.admin {
-        let token = if admin.token_file().is_some() { ", with a token" } else { "" };
-        let tls = admin.tls().map_or_else(String::new, |tls| format!(", TLS {tls}"));
-        line(&mut text, "admin", &format!("{}{tls}{token}", admin.listen()));
-    }
-    if let Some(QuotaSource { resource, servers, client, classes, .. }) = &config.quota {
-        line(&mut text, "quota", &format!("a share of {resource} from {servers}, as client {client}"));
-        for (class, resource) in classes {
-            line(&mut text, "quota", &format!("class {class}: a share of {resource}"));
-        }
-    }
-    if let Some(tracing) = &config.tracing {
-        line(&mut text, "tracing", &self::tracing(tracing));
-    }
-    let of_client = server.client_connections.map(|most| format!(", {most} per client address"));
-    let most = format!("at most {}{}", server.max_connections, of_client.unwrap_or_default());
-    line(&mut text, "connections", &most);
-    if let Some(pace) = connection_pace(&server.sink) {
-        line(&mut text, "connection", &pace);
-    }
-    let SharedLimits { server: all, client, key, upload, own: _ } = &server.limits;
-    budgets(&mut text, [("server", *all), ("client", *client)]);
-    budgets(&mut text, [("uploads", upload.server), ("upload client", upload.client)]);
-    scheduled(&mut text, config, &LimitOf::Server, moment);
-    if [client, all, &upload.client, &upload.server].iter().any(|budget| budget.rate.is_some()) {
-        line(&mut text, "client key", &key.to_string());
-    }
-    let total = server.egress_total.map(|total| Size::new(total).to_string());
-    let total = total.as_deref().unwrap_or("a quarter of the memory");
-    line(&mut text, "sink", &sink(&server.sink, total));
-    let [head, idle, drain] = [server.header_timeout, server.idle_timeout, server.drain].map(duration::spell);
-    line(&mut text, "timeouts", &format!("head {head}, idle {idle}, drain {drain}"));
-    if server.max_body != MaxBody::OFF {
-        line(&mut text, "max body", &server.max_body.to_string());
-    }
-    if server.half_close != HalfClose::default() {
-        line(&mut text, "half-close", &server.half_close.to_string());
-    }
-    let trusted: Vec<String> = server.trusted.networks().iter().map(ToString::to_string).collect();
-    if !trusted.is_empty() {
-        line(&mut text, "trusted", &trusted.join(", "));
-    }
+    addresses(&mut text, config);
+    limits(&mut text, config, moment);
+    bounds(&mut text, &config.server);
     for class in &config.classes {
         classes::describe(&mut text, class);
         scheduled(&mut text, config, &LimitOf::Class(class.name.to_string()), moment);
     }
     for route in &config.routes {
-        let _ = writeln!(text, "\n{}", route.name());
-        if let Some(hosts) = hosts(route, LABEL_WIDTH) {
-            line(&mut text, "hosts", &hosts);
-        }
-        line(&mut text, "source", &source(&route.source));
-        line(&mut text, "pace", &pace_of(route));
-        for (label, rule) in rules::lines(&route.rules, "rule", moment) {
-            line(&mut text, &label, &rule);
-        }
-        budgets(&mut text, [("total", route.limits.total), ("client", route.limits.client)]);
-        if route.upload_rates.is_single() {
-            budgets(&mut text, [("upload", route.upload)]);
-        } else {
-            let report = if route.upload.report_only { ", only reported" } else { "" };
-            let ahead = burst(Burst::new(route.upload.burst));
-            line(&mut text, "upload", &format!("{}{ahead}{report}", route.upload_rates));
-        }
-        for (label, rule) in rules::lines(&route.upload_rules, "upload rule", moment) {
-            line(&mut text, &label, &rule);
-        }
-        budgets(&mut text, [("uploads", route.limits.upload_total)]);
-        budgets(&mut text, [("upload client", route.limits.upload_client)]);
-        scheduled(&mut text, config, &LimitOf::Route(route.name()), moment);
-        if let Some(max) = route.max_body {
-            line(&mut text, "max body", &max.to_string());
-        }
-        let filters = route.filters.iter().map(|filter| with_kind(&filter.name, &filter.kind));
-        let filters: Vec<String> = filters.collect();
-        if !filters.is_empty() {
-            line(&mut text, "filters", &filters.join(", "));
-        }
+        served::route(&mut text, config, route, moment);
     }
     for (nth, port) in config.tcp.iter().enumerate() {
-        let tls = port.tls.as_ref().map_or_else(String::new, |tls| format!(", TLS {tls}"));
-        let header = if port.proxy_protocol { ", PROXY header required" } else { "" };
-        let _ = writeln!(text, "\ntcp:{}{tls}{header}", port.listen);
-        line(&mut text, "source", &tcp_source(&port.source));
-        line(&mut text, "pace", &tcp_pace(port));
-        let RouteLimits { total, client, upload_total, upload_client, .. } = port.limits;
-        budgets(&mut text, [("total", total), ("client", client)]);
-        budgets(&mut text, [("uploads", upload_total), ("upload client", upload_client)]);
-        scheduled(&mut text, config, &LimitOf::Port(nth, format!("tcp:{}", port.listen)), moment);
+        served::port(&mut text, config, (nth, port), moment);
     }
     overlay::describe(&mut text, &config.overlay);
     text
+}
+
+/// Where it listens, and whom it tells or asks.
+fn addresses(text: &mut String, config: &Config) {
+    for addr in &config.listen {
+        line(text, "listen", &addr.to_string());
+    }
+    for addr in &config.http_redirect {
+        line(text, "redirect", &format!("{addr}, to https"));
+    }
+    if let Some(admin) = &config.admin {
+        let token = if admin.token_file().is_some() { ", with a token" } else { "" };
+        let tls = admin.tls().map_or_else(String::new, |tls| format!(", TLS {tls}"));
+        line(text, "admin", &format!("{}{tls}{token}", admin.listen()));
+    }
+    if let Some(QuotaSource { resource, servers, client, classes, .. }) = &config.quota {
+        line(text, "quota", &format!("a share of {resource} from {servers}, as client {client}"));
+        for (class, resource) in classes {
+            line(text, "quota", &format!("class {class}: a share of {resource}"));
+        }
+    }
+    if let Some(tracing) = &config.tracing {
+        line(text, "tracing", &self::tracing(tracing));
+    }
+}
+
+/// The limits above all routes.
+fn limits(text: &mut String, config: &Config, moment: &Moment) {
+    let server = &config.server;
+    let of_client = server.client_connections.map(|most| format!(", {most} per client address"));
+    let most = format!("at most {}{}", server.max_connections, of_client.unwrap_or_default());
+    line(text, "connections", &most);
+    if let Some(pace) = connection_pace(&server.sink) {
+        line(text, "connection", &pace);
+    }
+    let SharedLimits { server: all, client, key, upload, own: _ } = &server.limits;
+    budgets(text, [("server", *all), ("client", *client)]);
+    budgets(text, [("uploads", upload.server), ("upload client", upload.client)]);
+    scheduled(text, config, &LimitOf::Server, moment);
+    if [client, all, &upload.client, &upload.server].iter().any(|budget| budget.rate.is_some()) {
+        line(text, "client key", &key.to_string());
+    }
+}
+
+/// What is bounded for all connections.
+fn bounds(text: &mut String, server: &Settings) {
+    let total = server.egress_total.map(|total| Size::new(total).to_string());
+    let total = total.as_deref().unwrap_or("a quarter of the memory");
+    line(text, "sink", &sink(&server.sink, total));
+    let [head, idle, drain] = [server.header_timeout, server.idle_timeout, server.drain].map(duration::spell);
+    line(text, "timeouts", &format!("head {head}, idle {idle}, drain {drain}"));
+    if server.max_body != MaxBody::OFF {
+        line(text, "max body", &server.max_body.to_string());
+    }
+    if server.half_close != HalfClose::default() {
+        line(text, "half-close", &server.half_close.to_string());
+    }
+    let trusted: Vec<String> = server.trusted.networks().iter().map(ToString::to_string).collect();
+    if !trusted.is_empty() {
+        line(text, "trusted", &trusted.join(", "));
+    }
 }
 
 /// A line for each time of the schedules of the limits `of`.

@@ -30,6 +30,7 @@ const MAX_TOLD: usize = 50;
 
 /// What a reload changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reloaded {
     /// Each change, such as `limit of the server: off → 10m`.
     pub changes: Vec<String>,

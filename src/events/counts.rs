@@ -87,6 +87,7 @@ impl EventCounts {
 
 /// The current state of a route's event streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct EventGauges {
     /// Streams.
     pub streams: u64,

@@ -66,6 +66,7 @@ pub struct Draft {
 
 /// Why an event is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BadDraft {
     /// The data is too large.
     TooLarge {

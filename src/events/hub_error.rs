@@ -2,6 +2,7 @@
 
 /// Why a hub refuses a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HubError {
     /// Nothing was published on this stream.
     UnknownStream,

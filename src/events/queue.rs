@@ -28,6 +28,7 @@ pub enum Lost {
 
 /// Missing events as reported to a subscriber: those between `after` and `before`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Gap {
     /// The last id before the gap; `None` at the beginning of the stream.
     pub after: Option<String>,

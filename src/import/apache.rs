@@ -191,31 +191,7 @@ impl Import<'_> {
                     };
                     host.names.extend(directive.args.iter().map(bare));
                 }
-                "documentroot" | "alias" if directive.args.iter().any(|arg| arg.contains("${")) => {
-                    self.notes.left_out_since(directive, "a folder has no variables here");
-                    let path = if directive.name == "alias" { arg } else { "/" };
-                    host.close(directive, Some(path), Why::Script);
-                }
-                "documentroot" => host.mount("/", Source::Files(arg.to_owned()), &directive.at),
-                "alias" if arg.starts_with('/') => {
-                    let folder = Source::Files(directive.arg(1).to_owned());
-                    host.mount(&with_slash(arg), folder, &directive.at);
-                }
-                "proxypass" => {
-                    self.only_first(directive, 2);
-                    self.proxy(directive, arg, directive.arg(1), host);
-                }
-                "redirect" | "redirectpermanent" | "redirecttemp" => self.redirect(directive, host),
-                // Addresses of backends in Location are mapped as they are.
-                "proxypassreverse" => {}
-                "location" if arg.starts_with('/') => {
-                    let scope = self.section(directive, arg, host);
-                    host.locations.push(Section { begin: arg.to_owned(), scope, at: directive.at.clone() });
-                }
-                "directory" if arg.starts_with('/') && !arg.contains(['*', '?', '[']) => {
-                    let scope = self.section(directive, arg, host);
-                    host.folders.push(Section { begin: arg.to_owned(), scope, at: directive.at.clone() });
-                }
+                _ if self.place(directive, host) => {}
                 "proxy" if arg.starts_with("balancer://") => {}
                 "sslengine" => host.is_secure = arg.eq_ignore_ascii_case("on"),
                 "sslcertificatefile" => host.certificate = Some((arg.to_owned(), directive.at.clone())),
@@ -232,6 +208,40 @@ impl Import<'_> {
                 _ => self.setting(directive, &mut host.scope),
             }
         }
+    }
+
+    /// Reads what says which content is where. Returns whether `directive` does.
+    fn place(&mut self, directive: &Directive, host: &mut Host) -> bool {
+        let arg = directive.arg(0);
+        match directive.name.as_str() {
+            "documentroot" | "alias" if directive.args.iter().any(|arg| arg.contains("${")) => {
+                self.notes.left_out_since(directive, "a folder has no variables here");
+                let path = if directive.name == "alias" { arg } else { "/" };
+                host.close(directive, Some(path), Why::Script);
+            }
+            "documentroot" => host.mount("/", Source::Files(arg.to_owned()), &directive.at),
+            "alias" if arg.starts_with('/') => {
+                let folder = Source::Files(directive.arg(1).to_owned());
+                host.mount(&with_slash(arg), folder, &directive.at);
+            }
+            "proxypass" => {
+                self.only_first(directive, 2);
+                self.proxy(directive, arg, directive.arg(1), host);
+            }
+            "redirect" | "redirectpermanent" | "redirecttemp" => self.redirect(directive, host),
+            // Addresses of backends in Location are mapped as they are.
+            "proxypassreverse" => {}
+            "location" if arg.starts_with('/') => {
+                let scope = self.section(directive, arg, host);
+                host.locations.push(Section { begin: arg.to_owned(), scope, at: directive.at.clone() });
+            }
+            "directory" if arg.starts_with('/') && !arg.contains(['*', '?', '[']) => {
+                let scope = self.section(directive, arg, host);
+                host.folders.push(Section { begin: arg.to_owned(), scope, at: directive.at.clone() });
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// Reads a `<Location>` of `path` or a `<Directory>`.
@@ -251,13 +261,9 @@ impl Import<'_> {
         scope
     }
 
-    /// Makes the routes of `host`, in the place of whose own settings are those of `main`.
-    fn routes(&mut self, host: &Host, main: &Host) {
-        let scope = main.scope.with(&host.scope);
+    /// What is mounted in `host` or `main`, and the sections within that have settings, with their paths, each path once.
+    fn parts(&mut self, host: &Host, main: &Host) -> Vec<(String, Source, At)> {
         let sections = |sections: fn(&Host) -> &Vec<Section>| sections(main).iter().chain(sections(host));
-        let server = self.site.servers.len() - 1;
-        let closed = main.closed.iter().chain(&host.closed).cloned();
-        self.site.closed.extend(closed.map(|closed| Closed { server, ..closed }));
         let mounts = host.with_mounts_of(main);
         let mut parts = mounts.clone();
         // A section within what a mount serves is a route of its own.
@@ -292,6 +298,17 @@ impl Import<'_> {
         }
         let mut paths = BTreeSet::new();
         parts.retain(|(path, ..)| paths.insert(with_slash(path)));
+        parts
+    }
+
+    /// Makes the routes of `host`, in the place of whose own settings are those of `main`.
+    fn routes(&mut self, host: &Host, main: &Host) {
+        let scope = main.scope.with(&host.scope);
+        let sections = |sections: fn(&Host) -> &Vec<Section>| sections(main).iter().chain(sections(host));
+        let server = self.site.servers.len() - 1;
+        let closed = main.closed.iter().chain(&host.closed).cloned();
+        self.site.closed.extend(closed.map(|closed| Closed { server, ..closed }));
+        let parts = self.parts(host, main);
         for (path, source, at) in parts {
             let mut scope = scope.clone();
             if let Source::Files(folder) = &source {

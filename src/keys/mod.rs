@@ -26,6 +26,7 @@ pub(crate) use table::Keys;
 
 /// Why a setting is refused beside the others: its key, and what is wrong and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fault {
     /// The key of the setting.
     pub key: &'static str,

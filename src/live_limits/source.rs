@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 /// A line of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FileLine {
     /// The file's name, as it was given.
     pub file: Arc<str>,
@@ -17,6 +18,7 @@ pub struct FileLine {
 ///
 /// Lists, the API and logs call it by its [`word`](Self::word).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LimitSource {
     /// Nothing: it is the default.
     #[default]

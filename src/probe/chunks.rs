@@ -17,6 +17,7 @@ const FEWEST: usize = 3;
 
 /// Bytes that arrived together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Chunk {
     /// Arrival of its first byte.
     pub at: Duration,
@@ -28,6 +29,7 @@ pub struct Chunk {
 
 /// The range of the middle eight tenths of some values, and their median.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Spread<T> {
     /// The tenth percentile.
     pub low: T,
@@ -39,6 +41,7 @@ pub struct Spread<T> {
 
 /// The chunks of a timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Chunks {
     /// At least three, in order.
     pub all: Vec<Chunk>,

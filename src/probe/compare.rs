@@ -33,6 +33,7 @@ pub struct Side<'a> {
 
 /// How two timelines differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Comparison {
     /// The largest lead, in bytes.
     pub lead: u64,

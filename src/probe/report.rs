@@ -64,6 +64,7 @@ pub struct Goal {
 
 /// The figures of a timeline.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Measures {
     /// Bytes of content.
     pub bytes: u64,

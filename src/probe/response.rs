@@ -31,6 +31,7 @@ pub struct Response {
 
 /// What [`Response::take`] consumed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Consumed {
     /// Bytes that belong to this response.
     pub used: usize,
@@ -40,6 +41,7 @@ pub struct Consumed {
 
 /// Why a response cannot be measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ResponseError {
     /// The status is not a success; with the target of a redirect.
     Status(u16, Option<String>),

@@ -15,6 +15,7 @@ pub const WINDOW: Duration = Duration::from_secs(1);
 
 /// Bytes in the best and in the worst second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Seconds {
     /// The most bytes of any second.
     pub best: u64,
@@ -24,6 +25,7 @@ pub struct Seconds {
 
 /// A time without bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Gap {
     /// When the last byte before it arrived.
     pub at: Duration,

@@ -9,6 +9,7 @@ pub type HeaderCounts = Outcomes<HeaderReason>;
 
 /// Why a connection without a valid header is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HeaderReason {
     /// The peer is not a trusted proxy.
     Untrusted,
@@ -59,6 +60,7 @@ impl HeaderReason {
 
 /// Why a header was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HeaderFailure {
     /// Why, in one word.
     pub reason: HeaderReason,

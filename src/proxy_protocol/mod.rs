@@ -16,6 +16,7 @@ pub use send::{ProxyVersion, header};
 
 /// The connection that a proxy's header announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Announced {
     /// The client's address.
     pub source: SocketAddr,

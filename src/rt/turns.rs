@@ -76,6 +76,7 @@ struct Share {
 
 /// Why a connection did not come to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TurnLost {
     /// Others had all turns for the whole timeout.
     NoTurn,

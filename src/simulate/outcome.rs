@@ -53,6 +53,7 @@ pub struct GroupOutcome {
 
 /// Transfers by their ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Transfers {
     /// Clients had all of the answer.
     pub done: u64,

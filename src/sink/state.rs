@@ -16,6 +16,7 @@ use crate::telemetry::Recent;
 
 /// Why a sink gave up its reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum GivenUp {
     /// The buffer stayed full.
     Overflowed,

@@ -31,6 +31,7 @@ pub struct Telemetry {
 
 /// How a response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// All of it went to the socket, or over HTTP/2 to the framing.
     Complete,

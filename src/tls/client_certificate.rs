@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 /// Digests of a client's certificate, by which clients are told apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClientCertificate {
     /// The SHA-256 of its DER, as `openssl x509 -fingerprint -sha256` prints it.
     pub fingerprint: Arc<[u8; 32]>,

@@ -9,6 +9,7 @@ use crate::rt::{self, Outcomes, TurnLost};
 
 /// Why a handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reason {
     /// It took longer than it may.
     Timeout,
@@ -63,6 +64,7 @@ impl Reason {
 
 /// A failed handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Failure {
     /// Why, in one word.
     pub reason: Reason,

@@ -20,6 +20,7 @@ use super::{Identity, TlsError, UnknownName};
 
 /// The protocols that a listener offers inside TLS (RFC 7301).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Alpn {
     /// HTTP/2 and HTTP/1.1.
     Http,
@@ -44,6 +45,7 @@ impl Alpn {
 
 /// What is known of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CertificateInfo {
     /// Its file, or `self-signed`.
     pub source: String,

@@ -39,6 +39,7 @@ struct State {
 
 /// Counters of spans since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TracingCounts {
     /// Spans that the collector accepted.
     pub exported: u64,

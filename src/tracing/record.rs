@@ -6,6 +6,7 @@ use crate::clock::Instant;
 
 /// A traced event, and its place in the publisher's trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Origin {
     /// The trace id.
     pub trace: u128,
@@ -34,6 +35,7 @@ impl Origin {
 
 /// How the delivery of an event to one subscriber ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// The subscriber acknowledged it, or without a window its connection sent it.
     Acknowledged,
@@ -67,6 +69,7 @@ impl Outcome {
 
 /// An ended span.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Record {
     /// An event was published.
     Published {

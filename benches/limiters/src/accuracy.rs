@@ -57,13 +57,13 @@ pub async fn run(effort: &Effort) {
     let unit = NonZeroU32::new(UNIT).expect("not zero");
     let quota = Quota::per_second(NonZeroU32::new(RATE).expect("not zero")).allow_burst(unit);
     let governor = DefaultDirectRateLimiter::direct(quota);
-    row(effort, "governor, burst of 4 KiB", async || governor.until_n_ready(unit).await.expect("it fits")).await;
+    row(effort, "governor, burst of 4 KiB", async || governor.until_n_ready(unit).await.expect("it fits"))
+        .await;
     let speed: Limiter = Limiter::new(f64::from(RATE));
     let mut writer = speed.limit(futures_lite::io::sink());
     row(effort, "async-speed-limit", async || writer.write_all(&bytes).await.expect("a sink")).await;
     let limit = tower::limit::rate::Rate::new((RATE / UNIT).into(), Duration::from_secs(1));
-    let mut service =
-        tower::limit::RateLimit::new(service_fn(|()| ready(Ok::<(), Infallible>(()))), limit);
+    let mut service = tower::limit::RateLimit::new(service_fn(|()| ready(Ok::<(), Infallible>(()))), limit);
     row(effort, "tower `RateLimit`, 256 calls a second", async || {
         let Ok(()) = service.ready().await.expect("it never fails").call(()).await;
     })

@@ -30,9 +30,9 @@ struct Effort {
 fn main() {
     let is_quick = std::env::args().any(|arg| arg == "--quick");
     let effort = if is_quick {
-        Effort { readings: 3, grants: 20_000, seconds: 0.5, limiters: 1_000 }
+        Effort { readings: 11, grants: 2_000, seconds: 0.5, limiters: 1_000 }
     } else {
-        Effort { readings: 9, grants: 500_000, seconds: 5.0, limiters: 10_000 }
+        Effort { readings: 501, grants: 5_000, seconds: 5.0, limiters: 10_000 }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     runtime.block_on(async {
@@ -42,10 +42,4 @@ fn main() {
     // tower's service makes a timer of tokio's.
     let _inside = runtime.enter();
     memory::run(&effort);
-}
-
-/// The middle of some numbers.
-fn median(mut of: Vec<f64>) -> f64 {
-    of.sort_by(f64::total_cmp);
-    of[of.len() / 2]
 }

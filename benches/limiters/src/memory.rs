@@ -25,7 +25,8 @@ fn row<T>(effort: &Effort, name: &str, mut make: impl FnMut(usize) -> T) {
         all.push(make(nth));
     }
     let change = region.change();
-    let heap = change.bytes_allocated as f64 - change.bytes_deallocated as f64 + change.bytes_reallocated as f64;
+    let heap =
+        change.bytes_allocated as f64 - change.bytes_deallocated as f64 + change.bytes_reallocated as f64;
     println!("| {name} | {:.0} |", heap / effort.limiters as f64 + size_of::<T>() as f64);
     drop(all);
 }
@@ -46,7 +47,8 @@ pub fn run(effort: &Effort) {
         let _ = limiter.check();
         limiter
     });
-    let keyed: DefaultKeyedRateLimiter<u64> = DefaultKeyedRateLimiter::keyed(Quota::per_second(NonZeroU32::MAX));
+    let keyed: DefaultKeyedRateLimiter<u64> =
+        DefaultKeyedRateLimiter::keyed(Quota::per_second(NonZeroU32::MAX));
     row(effort, "governor, a key of a keyed one", |nth| {
         let _ = keyed.check_key(&(nth as u64));
     });

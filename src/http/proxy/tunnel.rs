@@ -37,6 +37,7 @@ pub struct Tunnel {
 
 /// How a tunnel ended.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum TunnelEnd {
     /// Both sides closed.
     Closed {

@@ -58,6 +58,7 @@ pub(super) struct State {
 
 /// An upstream of a route, as metrics and the admin API show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UpstreamStatus {
     /// Its URL.
     pub name: Arc<str>,

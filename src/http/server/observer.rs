@@ -14,6 +14,7 @@ pub trait Observer: Send + Sync {
 
 /// An exchange that ended.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Observed {
     /// The other end of the connection.
     pub peer: PeerAddr,

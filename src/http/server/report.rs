@@ -13,6 +13,7 @@ use crate::limit::Rate;
 
 /// One live connection.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ConnectionReport {
     /// The instant that this is true of, on the server's clock.
     pub at: Instant,
@@ -46,6 +47,7 @@ pub struct ConnectionReport {
 
 /// The protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Protocol {
     /// HTTP/1.0 or HTTP/1.1.
     Http1,
@@ -57,6 +59,7 @@ pub enum Protocol {
 
 /// One request and its answer under way.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct TransferReport {
     /// The instant that this is true of, on the server's clock.
     pub at: Instant,
@@ -100,6 +103,7 @@ pub struct TransferReport {
 
 /// What set the rate of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PaceBy {
     /// The route's own limit.
     Route,
@@ -111,6 +115,7 @@ pub enum PaceBy {
 
 /// The content of a request under way, or what a client sends through a tunnel.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct UploadReport {
     /// Bytes passed on to the source, without framing.
     pub bytes: u64,

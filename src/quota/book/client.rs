@@ -98,6 +98,7 @@ pub struct Allocation {
 
 /// A resource, for observers.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ResourceView {
     /// Its id.
     pub resource: Id,
@@ -111,6 +112,7 @@ pub struct ResourceView {
 
 /// A client, for observers.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClientView {
     /// Its id.
     pub client: Id,
@@ -122,6 +124,7 @@ pub struct ClientView {
 
 /// A client's share, for observers.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ShareView {
     /// The resource.
     pub resource: Id,

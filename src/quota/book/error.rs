@@ -9,6 +9,7 @@ use crate::quota::limit::Unit;
 
 /// Why a call is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BookError {
     /// The client was never registered, has unregistered, or its lease expired.
     UnknownClient(Id),

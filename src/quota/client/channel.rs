@@ -43,6 +43,7 @@ pub fn leader_of(status: &Status) -> Option<Option<Endpoint>> {
 
 /// How to reach a quota server.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Connector {
     /// The server's URL.
     pub endpoint: Endpoint,

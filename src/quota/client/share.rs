@@ -32,6 +32,7 @@ impl ShareState {
 
 /// The rate that a client can spend at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Share {
     /// Millionths of a unit a second. Zero admits nothing.
     pub rate_micros: u64,
