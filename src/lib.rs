@@ -66,7 +66,7 @@
 //!
 //! # What may change
 //!
-//! `public-api.txt` lists all of it, as the core's listing does its own; CI fails if the sources are not as listed. Besides what `sluicegate-core` says of its part:
+//! Besides what `sluicegate-core` says of its part:
 //!
 //! - Causes, errors and reports may become more: they are `#[non_exhaustive]`, such as [`http::server::TransferReport`], [`tls::CertificateInfo`] and
 //!   [`proxy_protocol::HeaderReason`]. What a program must handle in full is not, such as [`http::content::Content`] and [`address::ListenAddr`]; nor are the words of a

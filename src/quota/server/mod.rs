@@ -106,16 +106,6 @@ text_error! {
 }
 
 /// A quota server, not yet running.
-///
-/// ```
-/// use sluicegate::quota::server::{QuotaServer, QuotaServerSettings};
-/// use sluicegate::rt::Listener;
-///
-/// let settings = QuotaServerSettings { limits: vec!["api=100/s".parse()?], ..Default::default() };
-/// let server = QuotaServer::new(settings, vec![Listener::bind_tcp("127.0.0.1:0".parse()?)?])?;
-/// println!("http://{}", server.local_addrs()[0]); // then rt::block_on(server.run())
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub struct QuotaServer {
     listeners: Vec<Listener>,
     shared: Arc<Shared>,
