@@ -14,6 +14,7 @@ use crate::tracing::{Origin, Record};
 
 /// The result of publishing.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Published {
     /// Ids of the events, in order.
     pub ids: Vec<String>,
