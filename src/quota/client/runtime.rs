@@ -24,21 +24,11 @@ pub type Connecting = Pin<Box<dyn Future<Output = io::Result<Io>> + Send>>;
 /// A client on such a runtime starts the thread of the process's [clock](rt::clock), and where its token or its certificates are
 /// files, a thread that reads them again after they changed. On tokio:
 ///
-/// ```
-/// use sluicegate::quota::client::{Connecting, Io, Runtime, Task};
-///
+/// ```ignore
+/// // These lines are compiled and run in examples/tokio, where there is a tokio with a runtime.
 /// #[derive(Debug)]
 /// struct Tokio;
 ///
-/// # mod tokio {
-/// #     pub fn spawn<F>(_: F) {}
-/// #     pub mod net {
-/// #         pub struct TcpStream;
-/// #         impl TcpStream {
-/// #             pub async fn connect<A>(_: A) -> std::io::Result<::tokio::io::Empty> { Ok(::tokio::io::empty()) }
-/// #         }
-/// #     }
-/// # }
 /// impl Runtime for Tokio {
 ///     fn spawn(&self, task: Task) {
 ///         tokio::spawn(task);
