@@ -215,6 +215,8 @@ impl Handle {
 #[must_use]
 pub struct SavesPaused(Option<LimitBook>);
 
+opaque!(SavesPaused);
+
 impl SavesPaused {
     /// Leaves saving to the program that has taken over.
     pub fn for_good(mut self) {
