@@ -40,7 +40,7 @@ BUILD_TIMEOUT = 1500
 TIMEOUT = 60
 # Flags by which commands that query a server are given its address.
 CLIENTS = {"limits": ("--admin", "127.0.0.1:{}", ADMIN), "connections": ("--admin", "127.0.0.1:{}", ADMIN),
-           "health": ("--admin", "127.0.0.1:{}", ADMIN),
+           "health": ("--admin", "127.0.0.1:{}", ADMIN), "top": ("--admin", "127.0.0.1:{}", ADMIN),
            "quota": ("--server", "http://127.0.0.1:{}", QUOTA)}
 NAMED = re.compile(r"# (\S+\.toml)$")
 

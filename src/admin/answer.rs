@@ -46,7 +46,7 @@ pub(super) struct Pages {
     pub(super) checks: Vec<Box<Check>>,
     api: Api,
     #[cfg(feature = "events")]
-    live: Arc<Live>,
+    pub(super) live: Arc<Live>,
     registry: Registry,
 }
 
@@ -116,7 +116,8 @@ impl Pages {
             (Err(refusal), _) => refusal.into_response(),
             #[cfg(feature = "events")]
             (Ok(_), _) if live::has(path) => {
-                self.live.answer(&Request::from_parts(head.clone(), content), visitor).await
+                let tokens = [&self.token, &self.read_only].map(Option::clone);
+                self.live.answer(&Request::from_parts(head.clone(), content), visitor, tokens).await
             }
             (Ok(access), _) if of_api => {
                 self.api

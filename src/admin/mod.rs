@@ -108,6 +108,14 @@ impl Admin {
         self
     }
 
+    /// Has the live view show the shares of `fleet`: it asks the quota server for them while somebody looks.
+    #[cfg(all(feature = "events", feature = "quota"))]
+    #[must_use]
+    pub fn with_fleet(self, fleet: crate::quota::egress::Fleet) -> Self {
+        self.pages.live.show_quota(live::look_at(fleet));
+        self
+    }
+
     /// Has it speak TLS, if there is one: inside it HTTP/2 or HTTP/1.1, as the client chooses (ALPN).
     #[must_use]
     pub fn with_tls(self, tls: Option<ServerTls>) -> Self {

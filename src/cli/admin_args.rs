@@ -220,3 +220,22 @@ admin_command! {
         pub(super) live: bool,
     }
 }
+
+admin_command! {
+    /// Show in a terminal what flows in a running server, and what holds it, while it flows.
+    #[argh(
+        subcommand,
+        name = "top",
+        usage = "[options]",
+        example = "{command_name}\n\
+            {command_name} --order sent\n\
+            {command_name} --admin unix:/run/sluicegate/admin.sock",
+        note = "? lists the keys, q quits. Without a terminal: connections list --watch.",
+        help_triggers("-h", "--help", "help")
+    )]
+    Top {
+        /// the order at first: the most of now (the rate), set (the rate that is set) or sent first, or held (what holds them) or name (default now)
+        #[argh(option, arg_name = "column")]
+        pub(super) order: Option<String>,
+    }
+}

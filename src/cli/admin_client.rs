@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -163,15 +164,59 @@ impl AdminClient {
             }
             rt::block_on(Sleep::lasting(rt::clock() as Arc<dyn Clock>, AGAIN_AFTER));
         };
-        let detail = problem.as_ref().and_then(|problem| problem.get("detail")?.as_str());
-        Err(match (status, detail) {
+        Err(self.refusal(status, problem.as_ref()))
+    }
+
+    /// What an answer says that is no success.
+    fn refusal(&self, status: StatusCode, problem: Option<&Value>) -> CliError {
+        let detail = problem.and_then(|problem| problem.get("detail")?.as_str());
+        match (status, detail) {
             (StatusCode::UNAUTHORIZED, _) if self.token.is_none() => {
                 self.failed("it requires a token: give --token-file FILE")
             }
             (StatusCode::UNAUTHORIZED, _) => self.failed("it refuses the token in --token-file"),
             (_, Some(detail)) => CliError::Failed(detail.to_owned()),
             (_, None) => self.failed(&format!("the response {status} is not from this program's admin API")),
-        })
+        }
+    }
+
+    /// The listener, as it was typed.
+    pub(super) fn place(&self) -> String {
+        self.to.to_string()
+    }
+
+    /// Follows the stream of events at `path`, after the event with the id `last`: passes what comes to `take`. Returns why
+    /// that ended; a stream that is silent for twice `silence` has.
+    pub(super) async fn follow(
+        &self,
+        path: &str,
+        last: Option<&str>,
+        silence: Duration,
+        mut take: impl FnMut(&[u8]),
+    ) -> CliError {
+        let mut problem = Vec::new();
+        let heard = AtomicBool::new(true);
+        let came = self.pieces((Method::GET, path, last), None, |status, piece| {
+            heard.store(true, Ordering::Relaxed);
+            match status {
+                StatusCode::OK => take(&piece),
+                _ if problem.len() < MAX_ANSWER => problem.extend_from_slice(&piece),
+                _ => return Err(self.failed("it answers without end")),
+            }
+            Ok(())
+        });
+        let silent = async {
+            while heard.swap(false, Ordering::Relaxed) {
+                let clock: Arc<dyn Clock> = rt::clock();
+                Sleep::lasting(clock, silence).await;
+            }
+            Err(self.failed("it is silent"))
+        };
+        match came.or(silent).await {
+            Ok(Some(StatusCode::OK) | None) => self.failed("the stream ended"),
+            Ok(Some(status)) => self.refusal(status, serde_json::from_slice(&problem).ok().as_ref()),
+            Err(error) => error,
+        }
     }
 
     /// Asks once; `None` if the connection ended before a response began.
@@ -181,6 +226,23 @@ impl AdminClient {
         path: &str,
         content: Option<&Value>,
     ) -> Result<Option<(StatusCode, Vec<u8>)>, CliError> {
+        let mut answer = Vec::new();
+        let status = self.pieces((method, path, None), content, |_, piece| {
+            answer.extend_from_slice(&piece);
+            if answer.len() > MAX_ANSWER { Err(self.failed("it answers without end")) } else { Ok(()) }
+        });
+        let status = status.await?;
+        Ok(status.map(|status| (status, answer)))
+    }
+
+    /// Sends a request, with an event to go on after, and passes each piece of the answer to `take`, with the answer's status.
+    /// Returns that; `None` if the connection ended before a response began.
+    async fn pieces(
+        &self,
+        (method, path, last): (Method, &str, Option<&str>),
+        content: Option<&Value>,
+        mut take: impl FnMut(StatusCode, Bytes) -> Result<(), CliError>,
+    ) -> Result<Option<StatusCode>, CliError> {
         let socket = self.connect().await.map_err(|error| {
             self.failed(&format!(
                 "{error}; start the server with --admin ADDR (`admin` in its file), and name that address here with --admin"
@@ -194,6 +256,9 @@ impl AdminClient {
         };
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, token);
+        }
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
         }
         if content.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
@@ -216,15 +281,11 @@ impl AdminClient {
                 Err(error) if error.is_parse() => return Err(broke_off(error)),
                 Err(_) => return Ok(None),
             };
-            let mut answer = Vec::new();
             while let Some(frame) = future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
                 let piece = frame.map_err(broke_off)?.into_data().unwrap_or_else(|_| Bytes::new());
-                answer.extend_from_slice(&piece);
-                if answer.len() > MAX_ANSWER {
-                    return Err(self.failed("it answers without end"));
-                }
+                take(head.status, piece)?;
             }
-            Ok(Some((head.status, answer)))
+            Ok(Some(head.status))
         };
         asking.or(driving).await
     }

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use argh::{ArgsInfo, FromArgs};
 use sluicegate::config::Draft;
 
-use super::admin_args::{Connections, Health, Limits};
+use super::admin_args::{Connections, Health, Limits, Top};
 
 /// Lets bytes out at a set pace: files, backends and events, through filters.
 #[derive(ArgsInfo, FromArgs, Debug, PartialEq)]
@@ -51,6 +51,7 @@ pub(super) enum Command {
     Health(Health),
     Limits(Limits),
     Connections(Connections),
+    Top(Top),
     Completions(Completions),
     Man(Man),
 }

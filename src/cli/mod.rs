@@ -20,6 +20,7 @@ mod server;
 mod simulate;
 mod summary;
 mod table;
+mod top;
 mod upgrade;
 mod usage;
 
@@ -157,6 +158,7 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
         Some(Command::Quota(quota)) => quota::run(&quota, start_log),
         Some(Command::Limits(limits)) => print(&limits::run(limits)?),
         Some(Command::Connections(connections)) => print(&connections::run(connections)?),
+        Some(Command::Top(typed)) => top::run(typed),
         Some(Command::Health(health)) => print(&health::run(&health)?),
         Some(Command::Completions(typed)) => match help::completions(&typed.shell) {
             Some(script) => print(&String::from_utf8_lossy(&script)),

@@ -49,7 +49,7 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
     let egress = config.quota.as_ref().map(bind);
     let egress = egress.transpose().map_err(CliError::failed)?;
     let admin = match (admin, &egress) {
-        (Some(admin), Some(egress)) => Some(admin.with_metrics(egress.metrics())),
+        (Some(admin), Some(egress)) => Some(admin.with_metrics(egress.metrics()).with_fleet(egress.fleet())),
         (admin, _) => admin,
     };
     logging::announce(log::Level::Info, &started(config, &server, admin.as_ref()));

@@ -327,20 +327,20 @@ pub(super) fn paced(
             }
             FilterKind::Count => {
                 let counts = counts.entry(filter.name.clone()).or_default();
-                route.filter(CountFactory::new(counts.clone()))
+                route.named_filter(&filter.name, Arc::new(CountFactory::new(counts.clone())))
             }
             FilterKind::Gzip(gzip) => {
                 let factory = GzipFactory::new().level(gzip.level).min_size(gzip.min_size.bytes());
-                route.filter(factory.types(gzip.types.clone()))
+                route.named_filter(&filter.name, Arc::new(factory.types(gzip.types.clone())))
             }
             FilterKind::Replace(replace) => {
                 let factory = ReplaceFactory::new(replace.from.clone(), replace.to.clone())
                     .map_err(|error| wrong(&error))?;
-                route.filter(factory.types(replace.types.clone()))
+                route.named_filter(&filter.name, Arc::new(factory.types(replace.types.clone())))
             }
             FilterKind::Custom { kind, options } => {
                 let make = kinds.0.get(kind).ok_or_else(|| wrong(&format!("no kind {kind} was added")))?;
-                route.shared_filter(make(options).map_err(|error| wrong(&error))?)
+                route.named_filter(&filter.name, make(options).map_err(|error| wrong(&error))?)
             }
         };
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::QuotaSource;
 use super::client::{
-    Allocation, Connector, QuotaClient, QuotaClientSettings, QuotaMetrics, ResourceUse, Share,
+    Allocation, Connector, FleetShare, QuotaClient, QuotaClientSettings, QuotaMetrics, ResourceUse, Share,
 };
 use super::id::Id;
 use super::limit::{MICRO, Unit};
@@ -34,6 +34,7 @@ pub struct Egress {
     client: QuotaClient,
     /// Of the whole server, then of classes.
     bound: Vec<Bound>,
+    name: Id,
 }
 
 /// A share, and what it bounds.
@@ -43,6 +44,46 @@ struct Bound {
 }
 
 opaque!(Egress);
+
+/// The fleet that shares the limit, for those who look on.
+#[derive(Clone)]
+pub struct Fleet {
+    client: QuotaClient,
+    share: Allocation,
+    name: Id,
+}
+
+opaque!(Fleet);
+
+impl Fleet {
+    /// The resource that is shared.
+    pub fn resource(&self) -> &str {
+        self.share.resource().as_str()
+    }
+
+    /// The server's own name in the fleet.
+    pub fn client(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// The server's own share in bytes a second, as it spends it now.
+    pub fn share(&self) -> u64 {
+        self.share.share().per_second()
+    }
+
+    /// Whether the last heartbeat was answered.
+    pub fn is_connected(&self) -> bool {
+        self.client.is_connected()
+    }
+
+    /// Asks the quota server for the shares of all.
+    ///
+    /// # Errors
+    /// As [`QuotaClient::fleet`].
+    pub async fn shares(&self) -> Result<Vec<FleetShare>, String> {
+        self.client.fleet(self.share.resource()).await
+    }
+}
 
 text_error! {
     /// Why a server cannot be bound to a share.
@@ -99,12 +140,17 @@ impl Egress {
             let (name, class) = (name.clone(), Arc::clone(&class));
             bound.push(bind(resource, Arc::new(move || class(&name)))?);
         }
-        Ok(Self { client, bound })
+        Ok(Self { client, bound, name: source.client.clone() })
     }
 
     /// The client's counters.
     pub fn metrics(&self) -> QuotaMetrics {
         self.client.metrics()
+    }
+
+    /// The fleet that shares the limit of the whole server.
+    pub fn fleet(&self) -> Fleet {
+        Fleet { client: self.client.clone(), share: self.share().clone(), name: self.name.clone() }
     }
 
     /// The client's handle to the share of the whole server.

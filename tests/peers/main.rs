@@ -45,3 +45,4 @@ mod smooth;
 mod streams;
 mod terminal;
 mod tls;
+mod top;

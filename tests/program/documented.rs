@@ -165,7 +165,7 @@ fn every_flag_of_a_serving_command_sets_the_key_of_its_name_or_of_the_table() {
 
 #[test]
 fn every_flag_of_the_other_commands_is_documented() {
-    const COMMANDS: [&str; 16] = [
+    const COMMANDS: [&str; 17] = [
         "serve",
         "proxy",
         "tcp",
@@ -180,6 +180,7 @@ fn every_flag_of_the_other_commands_is_documented() {
         "health",
         "limits",
         "connections",
+        "top",
         "completions",
         "man",
     ];
@@ -187,6 +188,7 @@ fn every_flag_of_the_other_commands_is_documented() {
     for (page, table, commands) in [
         (PAGE, 1, &["run", "check", "config"][..]),
         (include_str!("../../docs/limits.md"), 0, &["limits", "connections"]),
+        (include_str!("../../docs/live.md"), 0, &["top"]),
         // All but the first have none.
         (include_str!("../../docs/operations.md"), 0, &["health", "completions", "man", "import"]),
         (include_str!("../../docs/quota.md"), 0, &["quota"]),

@@ -18,6 +18,7 @@ mod given_up;
 mod held;
 mod kept_events;
 mod live;
+mod live_cost;
 mod logs;
 mod memory;
 mod monitoring;

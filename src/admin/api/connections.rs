@@ -1,5 +1,6 @@
 //! Live connections, and what limits their transfers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{Response, StatusCode};
@@ -67,6 +68,9 @@ struct Transfer {
     rate_mean: u64,
     #[serde(flatten)]
     held: Holding,
+    waited_ms: Waited,
+    /// The filters beside the route's rate, in order.
+    filters: Vec<String>,
     /// The request's content, or what the client sends through the tunnel.
     upload: Option<Upload>,
 }
@@ -81,7 +85,11 @@ struct Upload {
     rate_mean: u64,
     #[serde(flatten)]
     held: Holding,
+    waited_ms: Waited,
 }
+
+/// How long something was held so far, in milliseconds, by the words of `held_by`.
+type Waited = BTreeMap<String, u64>;
 
 /// What holds a transfer, and until when.
 #[derive(Serialize)]
@@ -167,6 +175,8 @@ fn of_transfer(server: &Handle, report: TransferReport) -> Transfer {
         rate_now: report.bytes_per_second,
         rate_mean: report.mean_bytes_per_second,
         held: shown(report.held.as_ref(), limit, report.at),
+        waited_ms: waited(&report.waited, HeldBy::Pace.as_str()),
+        filters: report.filters.iter().map(|name| name.to_string()).collect(),
         route: report.route,
         upload,
     }
@@ -186,7 +196,19 @@ fn of_upload(server: &Handle, transfer: &TransferReport, report: &UploadReport) 
         rate_now: report.bytes_per_second,
         rate_mean: report.mean_bytes_per_second,
         held,
+        waited_ms: waited(&report.waited, UPLOAD),
     }
+}
+
+/// Sums of `all` by word; that of the pace is `pace`. What is less than a millisecond is left out.
+fn waited(all: &[(HeldBy, Duration)], pace: &str) -> Waited {
+    let mut sums = BTreeMap::<String, Duration>::new();
+    for (by, waited) in all {
+        let word = if *by == HeldBy::Pace { pace } else { by.as_str() };
+        *sums.entry(word.to_owned()).or_default() += *waited;
+    }
+    let sums = sums.into_iter().map(|(word, waited)| (word, millis(waited)));
+    sums.filter(|(_, waited)| *waited > 0).collect()
 }
 
 /// The limit that would have to be changed for what is `held`: the response of `transfer`, or its upload.

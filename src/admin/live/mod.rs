@@ -5,20 +5,24 @@
 
 mod alerts;
 mod patch;
+mod quota;
 mod rows;
 mod sampler;
 mod state;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use event_listener::Event;
 use futures_lite::{FutureExt, future};
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use serde_json::{Map, Value};
 
+#[cfg(feature = "quota")]
+pub(super) use self::quota::look_at;
+use self::quota::{Look, QuotaRow};
 use self::sampler::Sampler;
 use crate::clock::{Clock, Sleep};
 use crate::events::{Draft, EventSettings, Events, StreamName};
@@ -29,6 +33,7 @@ use crate::http::server::Handle;
 use crate::http::source::Visitor;
 use crate::rt;
 use crate::sync::Mutex;
+use crate::token::Token;
 
 /// The path of the stream; polls go to `/poll` below it.
 pub(super) const PATH: &str = "/v1/live";
@@ -56,11 +61,42 @@ const MAX_FRAME: usize = 4 << 20;
 const FULL: &str = "full";
 const CHANGE: &str = "change";
 
+/// The tokens that admit viewers, if the listener has some: of those who may change things, and of those who may look.
+pub(super) type Tokens = [Option<Token>; 2];
+
+/// The tokens by which viewers were admitted, as they were then.
+struct Admitted {
+    tokens: Tokens,
+    then: [Option<HeaderValue>; 2],
+}
+
+impl Admitted {
+    fn by(tokens: Tokens) -> Self {
+        let then = tokens.each_ref().map(|token| token.as_ref().map(Token::authorization));
+        Self { tokens, then }
+    }
+
+    /// Whether one of them was replaced since. Who sent the old one must not look on.
+    async fn are_others(&self) -> bool {
+        for (token, then) in self.tokens.iter().zip(&self.then) {
+            if let Some(token) = token {
+                token.renew().await;
+                if Some(token.authorization()) != *then {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+}
+
 /// The stream of one admin listener.
 pub(super) struct Live {
     server: Handle,
     /// While somebody looks.
     view: Mutex<Option<Arc<View>>>,
+    /// Asks the quota server, if there is one.
+    look: Mutex<Option<Look>>,
 }
 
 struct View {
@@ -70,6 +106,8 @@ struct View {
     wants_full: AtomicBool,
     /// Notified of each viewer that comes.
     came: Event,
+    /// What the quota server said last.
+    quota: Arc<Mutex<Option<QuotaRow>>>,
 }
 
 fn settings() -> EventSettings {
@@ -101,7 +139,13 @@ pub(super) fn has(path: &str) -> bool {
 
 impl Live {
     pub(super) fn new(server: Handle) -> Self {
-        Self { server, view: Mutex::default() }
+        Self { server, view: Mutex::default(), look: Mutex::default() }
+    }
+
+    /// Has views show what `look` finds of a quota.
+    #[cfg(feature = "quota")]
+    pub(super) fn show_quota(&self, look: Look) {
+        *self.look.lock() = Some(look);
     }
 
     /// Answers a request that was admitted, for a path that [`has`] knows.
@@ -109,14 +153,16 @@ impl Live {
         self: &Arc<Self>,
         request: &Request<RequestBody>,
         visitor: Visitor<'_>,
+        tokens: Tokens,
     ) -> Response<Content> {
-        self.try_answer(request, visitor).await.unwrap_or_else(Problem::into_response)
+        self.try_answer(request, visitor, tokens).await.unwrap_or_else(Problem::into_response)
     }
 
     async fn try_answer(
         self: &Arc<Self>,
         request: &Request<RequestBody>,
         visitor: Visitor<'_>,
+        tokens: Tokens,
     ) -> Result<Response<Content>, Problem> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Err(Problem::method_not_allowed("GET, HEAD"));
@@ -124,7 +170,7 @@ impl Live {
         let is_poll = request.uri().path() != PATH;
         let known: &[&str] = if is_poll { &["token", "after", "max", "wait"] } else { &["token", "after"] };
         let query = Query::parse(request.uri())?.only(known)?;
-        let view = self.view();
+        let view = self.view(tokens);
         let answer = view.events.read(request, &view.name, visitor).await?;
         if !is_poll && request.method() == Method::GET {
             let header = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
@@ -138,23 +184,26 @@ impl Live {
     }
 
     /// The view, which begins now if there is none.
-    fn view(self: &Arc<Self>) -> Arc<View> {
+    fn view(self: &Arc<Self>, tokens: Tokens) -> Arc<View> {
         let mut view = self.view.lock();
         let begin = || {
             let events = Events::new(PATH, settings(), None, rt::clock());
             let name = StreamName::new(NAME).expect("a good name");
-            let view =
-                Arc::new(View { events, name, wants_full: AtomicBool::new(false), came: Event::new() });
-            rt::spawn(Arc::clone(self).watch(Arc::clone(&view)));
+            let (wants_full, came, quota) = (AtomicBool::new(false), Event::new(), Arc::default());
+            let view = Arc::new(View { events, name, wants_full, came, quota });
+            if let Some(look) = self.look.lock().clone() {
+                rt::spawn(ask(look, Arc::downgrade(&view.quota)));
+            }
+            rt::spawn(Arc::clone(self).watch(Arc::clone(&view), Admitted::by(tokens)));
             view
         };
         Arc::clone(view.get_or_insert_with(begin))
     }
 
     /// Publishes frames while somebody looks.
-    async fn watch(self: Arc<Self>, view: Arc<View>) {
+    async fn watch(self: Arc<Self>, view: Arc<View>, admitted: Admitted) {
         let clock: Arc<dyn Clock> = rt::clock();
-        let mut camera = Camera::new(self.server.clone());
+        let mut camera = Camera::new(self.server.clone(), Arc::clone(&view.quota));
         let mut due = clock.now();
         loop {
             let came = view.came.listen();
@@ -182,6 +231,11 @@ impl Live {
             if wait.or(came).or(stopped).await {
                 *self.view.lock() = None;
                 return;
+            }
+            if admitted.are_others().await {
+                log::info!("a token of the admin listener was replaced: streams of the live view end");
+                *self.view.lock() = None;
+                return view.events.hub().close();
             }
             if has_viewer {
                 let (back, interval) = view.publish(camera).await;
@@ -236,6 +290,18 @@ impl View {
     }
 }
 
+/// Asks the quota server now and then, as long as somebody has what it says.
+async fn ask(look: Look, into: Weak<Mutex<Option<QuotaRow>>>) {
+    let clock: Arc<dyn Clock> = rt::clock();
+    while into.strong_count() > 0 {
+        let row = look().await;
+        let Some(quota) = into.upgrade() else { return };
+        *quota.lock() = Some(row);
+        drop(quota);
+        Sleep::lasting(Arc::clone(&clock), quota::ASKED).await;
+    }
+}
+
 /// How long to wait after a sample that took so long.
 fn interval_after(took: Duration) -> Duration {
     took.saturating_mul(SPARED).clamp(INTERVAL, MAX_INTERVAL)
@@ -244,14 +310,15 @@ fn interval_after(took: Duration) -> Duration {
 /// Makes frames of samples.
 struct Camera {
     server: Handle,
+    quota: Arc<Mutex<Option<QuotaRow>>>,
     sampler: Sampler,
     /// The state that viewers have.
     shown: Option<Map<String, Value>>,
 }
 
 impl Camera {
-    fn new(server: Handle) -> Self {
-        Self { sampler: Sampler::new(server.clone()), server, shown: None }
+    fn new(server: Handle, quota: Arc<Mutex<Option<QuotaRow>>>) -> Self {
+        Self { sampler: Sampler::new(server.clone()), server, quota, shown: None }
     }
 
     /// What `take` makes. If that panics, a new sampler begins: viewers that are connected stay, and have the next frame.
@@ -261,14 +328,14 @@ impl Camera {
             log::error!(
                 "a sample of the live view failed: this is a bug; the view goes on with the next one"
             );
-            *self = Self::new(self.server.clone());
+            *self = Self::new(self.server.clone(), Arc::clone(&self.quota));
         }
         taken.ok()
     }
 
     /// The next frame: its type and data; `None` if nothing but the time has changed.
     fn frame(&mut self, is_full: bool) -> Option<(&'static str, String)> {
-        let state = self.sampler.sample();
+        let state = self.sampler.sample(self.quota.lock().clone());
         let mut state = serde_json::to_value(&state).unwrap_or_default();
         patch::without_nulls(&mut state);
         let Value::Object(state) = state else { return None };
@@ -285,23 +352,4 @@ impl Camera {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn up_to_samples_of_100_ms_sampling_takes_at_most_a_fiftieth_of_a_processor() {
-        for (took, expected) in [(0, 200), (4, 200), (5, 250), (30, 1500), (100, 5000), (10_000, 5000)] {
-            let interval = interval_after(Duration::from_millis(took));
-            assert_eq!(interval, Duration::from_millis(expected), "{took}");
-        }
-    }
-
-    #[test]
-    fn a_sample_that_panics_is_followed_by_a_whole_one() {
-        let server = crate::http::server::Server::new(Default::default(), Vec::new(), Vec::new());
-        let mut camera = Camera::new(server.handle());
-        assert_eq!(camera.guarded(|camera| camera.frame(false)).flatten().map(|(kind, _)| kind), Some(FULL));
-        assert_eq!(camera.guarded(|_| panic!("as a bug would")), None::<()>);
-        assert_eq!(camera.guarded(|camera| camera.frame(false)).flatten().map(|(kind, _)| kind), Some(FULL));
-    }
-}
+mod tests;

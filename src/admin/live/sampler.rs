@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::alerts::Alerts;
+use super::quota::QuotaRow;
 use super::rows;
 use super::state::{ClientRow, HeldBy, Rest, Row, ServerRow, State};
 use crate::admin::api::{LimitReport, limit_reports};
@@ -98,8 +99,8 @@ impl Sampler {
         }
     }
 
-    /// Takes a sample.
-    pub(super) fn sample(&mut self) -> State {
+    /// Takes a sample, and adds what is known of a quota.
+    pub(super) fn sample(&mut self, quota: Option<QuotaRow>) -> State {
         self.samples += 1;
         let now = rt::clock().now();
         let elapsed = self.last.replace(now).map_or(0, |last| millis(now - last));
@@ -153,6 +154,7 @@ impl Sampler {
             rest: self.rest,
             streams: rows::streams(&self.server, MAX_ROWS),
             alerts: self.alerts.check(),
+            quota,
         }
     }
 

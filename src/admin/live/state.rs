@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::quota::QuotaRow;
 use crate::admin::api::LimitReport;
 
 /// Transfers by what holds them.
@@ -35,6 +36,8 @@ pub(super) struct State {
     pub(super) streams: BTreeMap<String, StreamRow>,
     /// By the alert's name, and what it is of.
     pub(super) alerts: BTreeMap<String, Alert>,
+    /// If the server's limit is a share of one, as the quota server says.
+    pub(super) quota: Option<QuotaRow>,
 }
 
 /// The server. Counters of bytes only grow: a pace is the difference of two, over that of `at`.

@@ -24,7 +24,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       trusted-types 'none'";
 
 /// Name, type and text of each file.
-const FILES: [(&str, &str, &str); 11] = [
+const FILES: [(&str, &str, &str); 12] = [
     ("", HTML, include_str!("assets/index.html")),
     ("style.css", "text/css; charset=utf-8", include_str!("assets/style.css")),
     ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
@@ -34,6 +34,7 @@ const FILES: [(&str, &str, &str); 11] = [
     ("format.js", SCRIPT, include_str!("assets/format.js")),
     ("history.js", SCRIPT, include_str!("assets/history.js")),
     ("river.js", SCRIPT, include_str!("assets/river.js")),
+    ("shares.js", SCRIPT, include_str!("assets/shares.js")),
     ("stream.js", SCRIPT, include_str!("assets/stream.js")),
     ("tables.js", SCRIPT, include_str!("assets/tables.js")),
 ];

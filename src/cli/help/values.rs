@@ -1,7 +1,7 @@
 //! The values of flags and arguments that take one of a few words.
 
 /// Flags and arguments, and all words that each can be. A flag that can be something else too is not here.
-const VALUES: [(&str, &[&str]); 13] = [
+const VALUES: [(&str, &[&str]); 14] = [
     ("--log-level", &["off", "error", "warn", "info", "debug", "trace"]),
     ("--log-format", &["auto", "json", "text"]),
     ("--access-log-format", &["json", "combined"]),
@@ -13,6 +13,7 @@ const VALUES: [(&str, &[&str]); 13] = [
     ("--send-proxy", &["v1", "v2"]),
     ("--report-only", &["true", "false"]),
     ("--sort", &["id", "now", "sent", "age", "client"]),
+    ("--order", &["now", "set", "sent", "held", "name"]),
     ("SERVER", &["nginx", "apache"]),
     ("SHELL", &["bash", "zsh", "fish"]),
 ];

@@ -138,8 +138,13 @@ impl Route {
 
     /// Adds a filter that other routes use too.
     #[must_use]
-    pub fn shared_filter(mut self, factory: Arc<dyn FilterFactory>) -> Self {
-        self.stages.push(Stage::Named(factory));
+    pub fn shared_filter(self, factory: Arc<dyn FilterFactory>) -> Self {
+        self.named_filter("filter", factory)
+    }
+
+    /// Adds a filter with a name, by which reports show it.
+    pub(crate) fn named_filter(mut self, name: &str, factory: Arc<dyn FilterFactory>) -> Self {
+        self.stages.push(Stage::Named(name.into(), factory));
         self
     }
 

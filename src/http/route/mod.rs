@@ -261,7 +261,7 @@ impl Route {
 
     /// Whether a filter reads the request's head, which must be kept then.
     pub(super) fn has_named_filters(&self) -> bool {
-        self.stages.iter().any(|stage| matches!(stage, Stage::Named(_)))
+        self.stages.iter().any(|stage| matches!(stage, Stage::Named(..)))
     }
 
     /// Its path in normal form.

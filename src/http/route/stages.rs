@@ -7,7 +7,8 @@ use crate::limit::{Carryover, Carryovers, CatchUp, Interval, Limit};
 
 /// A stage in a route's chain of filters.
 pub(in crate::http) enum Stage {
-    Named(Arc<dyn FilterFactory>),
+    /// A filter, and its name in reports.
+    Named(Arc<str>, Arc<dyn FilterFactory>),
     /// A rate filter beside the route's.
     Pace(Pacing),
     /// The route's rate filter.
@@ -24,6 +25,18 @@ pub(in crate::http) struct Pacing {
     pub(super) catch_up: Option<CatchUp>,
     /// What a response leaves to the next one of the same client.
     pub(in crate::http) carryovers: Carryovers,
+}
+
+impl Stage {
+    /// Its name in reports; that of the route's rate is the route's.
+    pub(in crate::http) fn name(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Named(name, _) => Some(Arc::clone(name)),
+            Self::Pace(pacing) if pacing.name.is_empty() => Some("rate".into()),
+            Self::Pace(pacing) => Some(pacing.name.as_str().into()),
+            Self::RoutePace => None,
+        }
+    }
 }
 
 /// Puts `pace` last, unless it stands in `stages`: it limits what leaves, not what a filter takes.

@@ -43,7 +43,7 @@ pub(super) struct Account {
 }
 
 /// How long a connection has waited for its own rate and for its reader.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct SinkWaits {
     pub(super) tokens: Duration,
     pub(super) reader: Duration,
@@ -54,7 +54,7 @@ impl SinkWaits {
         Self { tokens: sink.token_wait(now), reader: sink.reader_wait(now) }
     }
 
-    fn since(self, before: Self) -> Self {
+    pub(super) fn since(self, before: Self) -> Self {
         Self {
             tokens: self.tokens.saturating_sub(before.tokens),
             reader: self.reader.saturating_sub(before.reader),
@@ -65,6 +65,7 @@ impl SinkWaits {
 impl Account {
     /// Opens the account of a transfer on a connection that has waited for `before`.
     pub(super) fn new(transfer: Arc<Transfer>, before: SinkWaits) -> Self {
+        transfer.began_behind(before);
         Self {
             transfer,
             ended: false,

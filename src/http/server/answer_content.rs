@@ -109,6 +109,7 @@ impl AnswerContent {
     }
 
     fn publish(&mut self, transfer: &Transfer) {
+        transfer.wait.set_past(self.body.waits(), self.body.gate());
         let Some(flow) = self.body.gate().watch() else {
             return transfer.wait.set(self.body.held().as_ref());
         };

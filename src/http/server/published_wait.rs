@@ -1,8 +1,11 @@
 //! What a body waits for, published by the task that pulls it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use crate::budget::{FlowWatch, Held, HeldBy};
+use crate::body::Waits;
+use crate::budget::{FlowWatch, Gate, Held, HeldBy};
 use crate::clock::Instant;
 use crate::sync::Mutex;
 
@@ -11,6 +14,10 @@ const TURN: u64 = u64::MAX;
 const SOURCE: u64 = u64::MAX - 1;
 /// The latest due instant that can be published.
 const MAX_DUE: u64 = u64::MAX - 2;
+
+/// How long was waited for turns, by the names of nodes. In a box of its own, since most streams have none.
+#[derive(Default)]
+struct Turns(Vec<(Arc<str>, Duration)>);
 
 /// What one body waits for. One task writes, any may read at any time.
 #[derive(Default)]
@@ -21,6 +28,12 @@ pub(super) struct PublishedWait {
     /// Where it waits for a [`TURN`]. Locked only while it is read or replaced, which a stream does when it takes
     /// another place in a tree of budgets.
     flow: Mutex<Option<FlowWatch>>,
+    /// Nanoseconds of waits that are over: for the pace, and for the source.
+    past: [AtomicU64; 2],
+    /// Of those for turns, by the names of nodes. Locked only while it is read, and when such a wait is over.
+    turns: Mutex<Option<Box<Turns>>>,
+    /// How many of those had begun when it was published last, twice, and one if one lasted. Of the task that writes alone.
+    begun: AtomicU64,
 }
 
 impl PublishedWait {
@@ -50,6 +63,35 @@ impl PublishedWait {
         *self.flow.lock() = flow;
     }
 
+    /// Publishes how long was waited so far.
+    pub(super) fn set_past(&self, waits: Waits, gate: &Gate) {
+        for (past, waited) in self.past.iter().zip([waits.pace, waits.source]) {
+            past.store(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+        let (before, now) =
+            (self.begun.load(Ordering::Relaxed), gate.waits() * 2 + u64::from(gate.is_waiting()));
+        if before == now {
+            return;
+        }
+        self.begun.store(now, Ordering::Relaxed);
+        // One lasted, and is over or was followed by another.
+        if !before.is_multiple_of(2) {
+            let mut turns = self.turns.lock();
+            let Turns(turns) = &mut **turns.get_or_insert_default();
+            turns.clear();
+            turns.extend(gate.waited().cloned());
+        }
+    }
+
+    /// How long was waited, by cause, until the last wait that is over.
+    pub(super) fn past(&self) -> Vec<(HeldBy, Duration)> {
+        let own = [HeldBy::Pace, HeldBy::Source].into_iter().zip(&self.past);
+        let own = own.map(|(by, past)| (by, Duration::from_nanos(past.load(Ordering::Relaxed))));
+        let turns = self.turns.lock();
+        let turns = turns.iter().flat_map(|turns| turns.0.iter());
+        own.chain(turns.map(|(node, waited)| (HeldBy::Budget(Arc::clone(node)), *waited))).collect()
+    }
+
     /// What is waited for at this moment. Of a turn, asks the tree of budgets.
     pub(super) fn held(&self) -> Option<Held> {
         match self.wait.load(Ordering::Acquire) {
@@ -67,7 +109,6 @@ mod tests {
     use crate::budget::Node;
     use crate::clock::ManualClock;
     use crate::limit::{Budget, Rate};
-    use std::sync::Arc;
     use std::task::{Context, Poll, Waker};
 
     #[test]
@@ -111,5 +152,31 @@ mod tests {
         assert_eq!(wait.held(), due(100));
         drop(flow);
         assert_eq!(wait.held(), None);
+    }
+
+    #[test]
+    fn waits_that_are_over_are_added_up_by_cause() {
+        let clock = Arc::new(ManualClock::new());
+        let root = Node::root("server", Budget::of(Rate::or_unlimited(1_000)), Arc::clone(&clock) as _);
+        let (mut gate, mut cx) = (Gate::new(root, Default::default()), Context::from_waker(Waker::noop()));
+        let wait = PublishedWait::default();
+        let waits = Waits { pace: Duration::from_millis(5), source: Duration::from_millis(7) };
+        let turns =
+            |wait: &PublishedWait| wait.past().get(2).map(|(by, waited)| (by.as_str().to_owned(), *waited));
+        for millis in [200, 400] {
+            assert!(gate.poll_turn(&mut cx, 200).is_ready());
+            wait.set_past(waits, &gate);
+            gate.sent(200);
+            assert!(gate.poll_turn(&mut cx, 200).is_pending());
+            wait.set_past(waits, &gate);
+            // One that lasts is not included.
+            let before = Duration::from_millis(millis - 200);
+            assert_eq!(turns(&wait), (millis > 200).then(|| ("server".to_owned(), before)));
+            clock.advance(Duration::from_millis(200));
+            assert!(gate.poll_turn(&mut cx, 200).is_ready());
+            wait.set_past(waits, &gate);
+            assert_eq!(turns(&wait), Some(("server".to_owned(), Duration::from_millis(millis))));
+        }
+        assert_eq!(wait.past()[..2], [(HeldBy::Pace, waits.pace), (HeldBy::Source, waits.source)]);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
-use crate::budget::{ClientKey, Held};
+use crate::budget::{ClientKey, Held, HeldBy};
 use crate::clock::Instant;
 use crate::http::peer::PeerAddr;
 use crate::limit::Rate;
@@ -97,6 +97,12 @@ pub struct TransferReport {
     pub mean_bytes_per_second: u64,
     /// What holds it; `None` if nothing does at this moment.
     pub held: Option<Held>,
+    /// How long it was held so far, by cause; a cause may occur more than once. A wait for the pace, the source or a shared limit is
+    /// included when it is over.
+    pub waited: Vec<(HeldBy, Duration)>,
+    /// The names of the filters that its content passes beside the route's rate, in order. Those of filters that were added without
+    /// a name are `filter`.
+    pub filters: Vec<Arc<str>>,
     /// The request's content, or what the client sends through the tunnel; `None` without.
     pub upload: Option<UploadReport>,
 }
@@ -131,6 +137,8 @@ pub struct UploadReport {
     pub bytes_per_second: u64,
     /// The average since the request's head, until its end.
     pub mean_bytes_per_second: u64,
+    /// How long it was held so far, by cause, as that of the response.
+    pub waited: Vec<(HeldBy, Duration)>,
     /// What holds it: its pace, a shared limit of uploads, or its source, the client. `None` if nothing does at this moment.
     pub held: Option<Held>,
 }

@@ -212,7 +212,7 @@ fn routed<S: ReadWhole>(
     // The filters decide by what the client asked for; the source sees what they leave of it.
     let asked = route.has_named_filters().then(|| head_of(&head));
     for stage in &route.stages {
-        if let Stage::Named(factory) = stage {
+        if let Stage::Named(_, factory) = stage {
             factory.prepare(&mut head);
         }
     }
@@ -323,20 +323,24 @@ fn filtered(
     let chosen = limit_of(route, met.down, &mut head, &exchange);
     let limit = chosen.limit.clone();
     let at_once = leaves_at_once(route, &limit, &content, &exchange);
-    let mut chain = Chain::new();
+    let (mut chain, mut names) = (Chain::new(), Vec::new());
     for stage in route.stages.iter().filter(|_| !at_once) {
         let filter = match (stage, asked) {
-            (Stage::Named(factory), Some(asked)) => factory.attach(asked, &mut head),
-            (Stage::Named(_), None) => None,
+            (Stage::Named(_, factory), Some(asked)) => factory.attach(asked, &mut head),
+            (Stage::Named(..), None) => None,
             (Stage::Pace(pacing), _) => Some(rate_filter(pacing, &pacing.limit, &exchange)),
             (Stage::RoutePace, _) => Some(rate_filter(&route.pacing, &limit, &exchange)),
         };
         if let Some(filter) = filter {
+            names.extend(stage.name());
             exchange.attached(&*filter);
             chain = chain.then_boxed(filter);
         }
     }
     exchange.attached_all();
+    if !names.is_empty() {
+        exchange.transfer().filtered(names);
+    }
     exchange.answered(&mut head, Some(chosen), !route.has_other_paces());
     let [clients, _] = exchange.budgets();
     let gate = route.gate(clients, exchange.client());

@@ -24,7 +24,7 @@ impl Spread {
         route.is_smooth.then(|| {
             let of_filters = route.stages.iter().filter_map(|stage| match stage {
                 Stage::Pace(pacing) => Some(pacing.limit.clone()),
-                Stage::Named(_) | Stage::RoutePace => None,
+                Stage::Named(..) | Stage::RoutePace => None,
             });
             Box::new(Self { limits: of_filters.chain([limit]).collect() })
         })

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::header::{HOST, REFERER, USER_AGENT};
 use http::{Method, StatusCode, Version};
 
+use super::account::SinkWaits;
 use super::clients::Requester;
 use super::published_wait::PublishedWait;
 use super::report::{PaceBy, TransferReport};
@@ -45,6 +46,10 @@ pub(super) struct Transfer {
     asked: OnceLock<Arc<str>>,
     /// Over HTTP/2, how long the stream waits for its client.
     watch: OnceLock<Arc<StreamWatch>>,
+    /// What the connection had waited for when it began: nanoseconds for its rate, and for its reader.
+    before: [AtomicU64; 2],
+    /// Names of the filters that its content passes beside the route's rate. Behind one pointer, since most have none.
+    filters: OnceLock<Arc<Vec<Arc<str>>>>,
     /// Content passed on.
     passed: Recent,
     /// How many bytes of it the route has counted.
@@ -112,6 +117,8 @@ impl Transfer {
             upload: OnceLock::new(),
             asked: OnceLock::new(),
             watch: OnceLock::new(),
+            before: Default::default(),
+            filters: OnceLock::new(),
             passed: Recent::since(began),
             counted: AtomicU64::new(0),
             wait: PublishedWait::default(),
@@ -134,6 +141,9 @@ impl Transfer {
             upload: OnceLock::new(),
             asked: exchange.asked.clone(),
             watch: OnceLock::new(),
+            before: exchange.before.each_ref().map(|nanos| nanos.load(Ordering::Relaxed).into()),
+            // They are for content, and a tunnel has none.
+            filters: OnceLock::new(),
             passed: Recent::since(now),
             counted: AtomicU64::new(0),
             wait: PublishedWait::default(),
@@ -175,6 +185,18 @@ impl Transfer {
 
     pub(super) fn answer(&self) -> Option<&AnswerHead> {
         self.answer.get()
+    }
+
+    /// Notes what the connection had waited for when this began.
+    pub(super) fn began_behind(&self, before: SinkWaits) {
+        for (kept, waited) in self.before.iter().zip([before.tokens, before.reader]) {
+            kept.store(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
+
+    /// Publishes the names of the filters that its content passes, in order.
+    pub(super) fn filtered(&self, filters: Vec<Arc<str>>) {
+        let _ = self.filters.set(Arc::new(filters));
     }
 
     /// Publishes how long the HTTP/2 stream waits for its client.
@@ -264,8 +286,22 @@ impl Transfer {
             bytes_per_second: self.passed.bytes_per_second(now),
             mean_bytes_per_second: per_second(bytes, age),
             held: self.held(sink, now),
+            waited: self.waited(sink, now),
+            filters: self.filters.get().map_or_else(Vec::new, |filters| filters.to_vec()),
             upload: self.upload().map(|upload| upload.report(now)),
         }
+    }
+
+    /// How long it was held so far, by cause. What waits for the socket is the connection's, since this began.
+    fn waited(&self, sink: &SinkState, now: Instant) -> Vec<(HeldBy, Duration)> {
+        let mut waited = self.wait.past();
+        let [tokens, reader] =
+            self.before.each_ref().map(|nanos| Duration::from_nanos(nanos.load(Ordering::Relaxed)));
+        let sink = SinkWaits::until(now, sink).since(SinkWaits { tokens, reader });
+        let window = self.watch.get().map_or(Duration::ZERO, |watch| watch.waited(now));
+        waited.push((HeldBy::ConnectionRate, sink.tokens));
+        waited.push((HeldBy::Reader, sink.reader.max(window)));
+        waited
     }
 
     /// What holds it. Bytes that wait for the socket come first; but over HTTP/2 those may be another stream's.

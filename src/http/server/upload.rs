@@ -149,6 +149,7 @@ impl<G: Generator + Unpin> Upload<G> {
             let charge = || Charge::new(&self.connection.sink, HeldAs::Request);
             self.charge.get_or_insert_with(charge).set(held);
         }
+        self.record.wait.set_past(self.body.waits(), self.body.gate());
         let held = self.body.held();
         self.is_held = held.as_ref().is_some_and(|held| held.by.is_limit());
         let Some(flow) = self.body.gate().watch() else { return self.record.wait.set(held.as_ref()) };

@@ -159,6 +159,7 @@ impl UploadRecord {
             pace_is_routes: self.is_under_route,
             bytes_per_second: self.passed.bytes_per_second(now),
             mean_bytes_per_second: per_second(bytes, self.lasted(now)),
+            waited: self.wait.past(),
             held: self.wait.held(),
         }
     }

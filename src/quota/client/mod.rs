@@ -20,6 +20,7 @@
 mod allocation;
 mod backoff;
 mod channel;
+mod fleet;
 mod local_bucket;
 mod metrics;
 mod runtime;
@@ -47,6 +48,7 @@ use runtime::Spawner;
 
 pub use allocation::{Acquire, Allocation, Changes, Closed};
 pub use channel::{Calls, Channel, Connector, leader_of};
+pub use fleet::FleetShare;
 pub use local_bucket::Depth;
 pub use metrics::QuotaMetrics;
 pub use runtime::{Connecting, Io, Runtime, Task};

@@ -235,3 +235,34 @@ fn thousands_of_transfers_are_the_largest_ones_and_a_rest() {
     let before = state["rest"]["bytes"].as_u64().unwrap();
     viewer.when("what the rest moves", |state| state["rest"]["bytes"].as_u64() > Some(before));
 }
+
+/// The listener's file has another token: who sent the old one looks on no more.
+#[test]
+fn a_token_that_is_replaced_ends_the_streams_that_it_opened() {
+    const NEXT: &str = "fedcba9876543210fedcba9876543210";
+    let folder = folder();
+    let path = folder.path().join("token");
+    testkit::token_file::write(&path, TOKEN);
+    let clock = std::sync::Arc::new(sluicegate::clock::ManualClock::new());
+    let token =
+        sluicegate::token::Token::from_file(&path).unwrap().run_on(std::sync::Arc::clone(&clock) as _);
+    let watched = Watched::made(Default::default(), vec![files(&folder, 50_000)], |listener, handle| {
+        sluicegate::admin::Admin::new(vec![listener], Some(token), handle).unwrap()
+    });
+    let _stream = watched.served.begin("/large.bin");
+    let [old, new] = [TOKEN, NEXT].map(|token| format!("Authorization: Bearer {token}\r\n"));
+    let mut viewer = Viewer::new(&watched, &old);
+    viewer.when("a state", |state| state["server"].is_object());
+    testkit::token_file::write(&path, NEXT);
+    clock.advance(std::time::Duration::from_secs(1));
+    // Frames that are on their way may still come.
+    while !viewer.answer.ended {
+        let mut bytes = [0; 16 * 1024];
+        let read = viewer.stream.read(&mut bytes).unwrap();
+        assert!(read > 0, "the response ends as such");
+        viewer.answer.push(&bytes[..read]);
+        viewer.answer.by_ref().for_each(drop);
+    }
+    assert_eq!(watched.get("/v1/live", &old).status(), 401);
+    Viewer::new(&watched, &new).when("a state", |state| state["server"].is_object());
+}

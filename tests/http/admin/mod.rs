@@ -4,7 +4,6 @@ mod access;
 mod events;
 mod http2;
 mod live;
-mod live_cost;
 mod metrics;
 mod page;
 mod pages;

@@ -145,3 +145,33 @@ fn closing_is_a_reset_in_mid_transfer_between_requests_and_before_the_first() {
     watched
         .metrics_when(|metrics| metrics.value("sluicegate_http_responses_aborted_total{route=\"/\"}") == 1.0);
 }
+
+#[test]
+fn a_transfer_says_its_filters_and_how_long_it_waited_for_what() {
+    use sluicegate::filter::{Count, Counts, EndOfStream, factory_fn};
+    use sluicegate::limit::{Budget, Interval, Limit, Rate};
+    let folder = folder();
+    let (counts, limit) = (Counts::default(), Limit::new(Rate::or_unlimited(1_000_000)));
+    let route = testkit::served::files(&folder, 20_000)
+        .filter(factory_fn(move || Count::new(counts.clone())))
+        .pace(limit, Interval::DEFAULT, EndOfStream::default());
+    let watched = Watched::new(vec![route]);
+    let server = watched.served.handle.budgets().server();
+    let (_folder, plain) = self::watched(20_000);
+    let streams = [&watched, &plain].map(|watched| watched.served.begin("/large.bin"));
+    let waited = |told: &Value, by: &str| told["waited_ms"][by].as_u64().unwrap_or(0);
+    let told = super::asking::transfer_when(&watched, |told| waited(told, "pace") >= 400);
+    assert_eq!(told["filters"], json!(["filter", "rate"]));
+    assert!(waited(&told, "pace") <= told["age_ms"].as_u64().unwrap(), "{told}");
+    assert_eq!((waited(&told, "server"), waited(&told, "reader")), (0, 0), "{told}");
+    // From now on the server's limit is what it waits for; what was is kept.
+    server.set(Budget::of(Rate::or_unlimited(2_000)));
+    let later = super::asking::transfer_when(&watched, |told| waited(told, "server") >= 400);
+    assert!(waited(&later, "pace") >= waited(&told, "pace"), "{later}");
+    let sum: u64 =
+        later["waited_ms"].as_object().unwrap().values().map(|waited| waited.as_u64().unwrap()).sum();
+    assert!(sum <= later["age_ms"].as_u64().unwrap(), "{later}");
+    let told = super::asking::transfer_when(&plain, |told| waited(told, "pace") > 0);
+    assert_eq!(told["filters"], json!([]));
+    drop(streams);
+}

@@ -125,3 +125,63 @@ fn described_paths_exist_and_their_answers_fit_the_schema() {
     let problem: Value = serde_json::from_slice(&watched.get("/v1/none", "").body).unwrap();
     conforms(&problem, &document["components"]["schemas"]["Problem"], &document);
 }
+
+/// What schemathesis leaves out, since it waits for the end of an answer: each status comes with a content type that is described.
+#[test]
+fn answers_of_the_live_view_are_those_that_are_described() {
+    let folder = folder();
+    let open = Watched::new(vec![testkit::served::files(&folder, 10_000)]);
+    let closed = Watched::with_token(vec![testkit::served::files(&folder, 10_000)]);
+    let document = get(&open, "/v1/openapi.json");
+    let _stream = open.served.begin("/large.bin");
+    // A request, and the status and content type of its answer, if those are described.
+    let answered = |watched: &Watched, path: &str, request: &str| {
+        let mut stream = testkit::served::connect(watched.admin);
+        write!(stream, "{request}\r\n").unwrap();
+        let head = head_of(&mut stream);
+        let status: u16 = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let kind = head.lines().find_map(|line| line.strip_prefix("content-type: ")).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap().to_owned();
+        let mut described = &document["paths"][path]["get"]["responses"][status.to_string()];
+        if let Some(reference) = described["$ref"].as_str() {
+            described = document.pointer(&reference[1..]).unwrap();
+        }
+        assert!(described["content"][&kind].is_object(), "{request}: {kind} of {status} is not described");
+        (status, kind, stream)
+    };
+    let get = |path: &str, fields: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}");
+    for (path, kind) in [("/v1/live", "text/event-stream"), ("/v1/live/poll", "application/json")] {
+        let foreign = format!("GET {path} HTTP/1.1\r\nHost: rebound.example\r\n");
+        let put = format!("PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n");
+        for (watched, request, status) in [
+            (&open, get(path, ""), 200),
+            (&open, get(&format!("{path}?window=1"), ""), 400),
+            (&open, get(&format!("{path}?after=a&after=b"), ""), 400),
+            (&closed, get(path, ""), 401),
+            (&open, put, 405),
+            (&open, foreign, 421),
+        ] {
+            let (is, of, _) = answered(watched, path, &request);
+            let kind = if status == 200 { kind } else { "application/problem+json" };
+            assert_eq!((is, &*of), (status, kind), "{request}");
+        }
+    }
+    // One more than may look on.
+    let viewers: Vec<_> = (0..33).map(|_| answered(&open, "/v1/live", &get("/v1/live", ""))).collect();
+    let refused: Vec<u16> =
+        viewers.iter().map(|(status, ..)| *status).filter(|status| *status != 200).collect();
+    // The one before may be remembered still.
+    assert!((1..=3).contains(&refused.len()) && refused.iter().all(|status| *status == 429), "{refused:?}");
+}
+
+/// The head of a response, whose fields are in lower case.
+fn head_of(stream: &mut std::net::TcpStream) -> String {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let (first, rest) = head.split_once("\r\n").unwrap();
+    format!("{first}\r\n{}", rest.to_lowercase())
+}

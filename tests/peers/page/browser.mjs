@@ -34,11 +34,16 @@ export async function browse(url, scenario, { width = 1440, height = 1000, flags
   const browser = await puppeteer.launch({
     executablePath: process.env.PEERS_CHROMIUM,
     headless: true,
+    // On a busy machine all of it takes longer; only a failing test waits that long.
+    timeout: 120_000,
+    protocolTimeout: 240_000,
     args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--no-proxy-server", "--disable-background-networking", "--disable-component-update", ...flags],
   });
   const faults = [];
   try {
     const page = await browser.newPage();
+    page.setDefaultTimeout(120_000);
+    page.setDefaultNavigationTimeout(120_000);
     page.on("pageerror", (error) => faults.push(`error: ${error.stack ?? error}`));
     page.on("dialog", (dialog) => { faults.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
     page.on("console", (said) => { if (said.type() === "error") faults.push(`console: ${said.text()}`); });

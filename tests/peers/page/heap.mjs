@@ -28,10 +28,17 @@ await browse(admin, async (page) => {
   // Until each row has its two minutes the histories grow, to a size that is known: what is beyond that is a leak.
   await pause(Math.min(10, seconds / 3) * 1000);
   const early = await heap(), nodes = (await page.metrics()).Nodes;
+  // Time that the page's thread works, whatever else the machine does: what is left is for the reader.
+  const client = await page.createCDPSession();
+  await client.send("Performance.enable", { timeDomain: "threadTicks" });
+  const worked = async () => (await client.send("Performance.getMetrics")).metrics.find(({ name }) => name === "TaskDuration").value;
+  const [before, begin] = [await worked(), performance.now()];
   await pause(seconds * 1000);
+  const share = (await worked() - before) * 1000 / (performance.now() - begin);
   const late = await heap(), nodesLate = (await page.metrics()).Nodes;
   wanted = false;
-  console.log(`heap ${early} → ${late}, nodes ${nodes} → ${nodesLate}`);
+  console.log(`heap ${early} → ${late}, nodes ${nodes} → ${nodesLate}, ${Math.round(share * 100)} % of a processor`);
+  assert(share < 0.6, `the page works for ${share} of the time`);
   assert(late - early < 3_000_000, `the heap grew from ${early} to ${late}`);
   // A row has about twenty, and there are at most two hundred rows: those that were removed must go too.
   assert(nodesLate < 8000, `nodes grew from ${nodes} to ${nodesLate}`);

@@ -1,8 +1,9 @@
 // What was selected: the picture with the limit's line to drag, the chain of a transfer, or the shares of a budget.
 
 import { api } from "./api.js";
-import { bytes, duration, kind, most, rate, typed } from "./format.js";
+import { bytes, duration, kind, rate, typed } from "./format.js";
 import { clientHref, encode } from "./river.js";
+import { Shares, budgetOf } from "./shares.js";
 
 const make = (name, className, text) => {
   const made = document.createElement(name);
@@ -10,6 +11,9 @@ const make = (name, className, text) => {
   if (text !== undefined) made.textContent = text;
   return made;
 };
+
+// How long an upload was held, by what.
+const waits = (of) => Object.entries(of ?? {}).map(([by, ms]) => `, ${duration(ms)} by ${by.replace(/_/g, " ")}`).join("");
 
 // The limits that a row is under, the nearest first: words and addresses.
 export function limitsOf(key, state) {
@@ -76,9 +80,9 @@ export class Detail {
       close.addEventListener("click", () => this.#close(Number(key.slice(9).split(".")[0]), title.textContent));
       parts.closing = close;
       this.#panel.append(make("h3", "", "Its way"), parts.chain, close);
-    } else if (!key.startsWith("limit ") && key !== "rest") {
-      parts.shares = make("ul", "shares");
-      this.#panel.append(make("h3", "", "Shares"), make("p", "note", "What each takes now. The mark is an equal share of what flows, for all alike: it knows no weights, so a client or class of weight 2 may take twice as much. Who wants less keeps less, and the others divide the rest."), parts.shares);
+    } else if (budgetOf(key)) {
+      parts.shares = new Shares(budgetOf(key), this.#river, (chosen) => this.show(chosen, this.state));
+      this.#panel.append(...parts.shares.elements);
     }
     this.#parts = parts;
   }
@@ -208,46 +212,8 @@ export class Detail {
       if (hint.textContent !== said) hint.textContent = said;
       set.disabled = reset.disabled = input.disabled = !this.mayChange;
     }
-    if (parts.shares) this.#shares(state);
+    if (parts.shares) parts.shares.update(state);
     if (parts.chain) this.#chain(state, now);
-  }
-
-  #children(state) {
-    const [what, ...rest] = this.#key.split(" "), name = rest.join(" ");
-    const transfers = Object.entries(state.transfers);
-    const rows = (entries) => entries.map(([id, row]) => [`transfer ${id}`, `${row.method} ${row.target}`, row.held_by]);
-    if (what === "server") return Object.entries(state.clients).map(([id, row]) => [`client ${id}`, id, most(row.held_by)]);
-    if (what === "class") return Object.entries(state.clients).filter(([, row]) => row.class === name).map(([id, row]) => [`client ${id}`, id, most(row.held_by)]);
-    if (what === "client") return rows(transfers.filter(([, row]) => row.client === name));
-    return rows(transfers.filter(([, row]) => row.route === name));
-  }
-
-  #shares(state) {
-    const children = this.#children(state).map(([key, name, held]) => ({ key, name, held, pace: this.#river.paceOf(key) }));
-    children.sort((one, other) => other.pace - one.pace || (one.key < other.key ? -1 : 1));
-    const all = children.reduce((sum, child) => sum + child.pace, 0), equal = all / (children.length || 1);
-    const most = Math.max(children[0]?.pace ?? 0, equal, 1), list = this.#parts.shares;
-    const shown = children.slice(0, 30);
-    while (list.children.length > shown.length) list.lastChild.remove();
-    shown.forEach((child, at) => {
-      let item = list.children[at];
-      if (!item) {
-        item = make("li");
-        const button = make("button", "name"), track = make("span", "track"), fill = make("span", "fill"), mark = make("span", "mark");
-        button.type = "button";
-        track.append(fill, mark);
-        item.append(button, track, make("span", "numbers"));
-        button.addEventListener("click", () => item.dataset.key && this.show(item.dataset.key, this.state));
-        list.append(item);
-      }
-      item.dataset.key = child.key;
-      const [button, track, numbers] = item.children;
-      if (button.textContent !== child.name) button.textContent = child.name;
-      track.firstChild.style.width = `${100 * child.pace / most}%`;
-      track.firstChild.dataset.kind = kind(child.held);
-      track.lastChild.style.left = `${100 * equal / most}%`;
-      numbers.textContent = `${rate(child.pace)} · ${all ? Math.round(100 * child.pace / all) : 0} %`;
-    });
   }
 
   // The stages of a transfer, from its source to the socket, and what each holds.
@@ -283,18 +249,21 @@ export class Detail {
       { held: "connection_rate", word: "Sink", text: told ? `${bytes(told.buffered)} wait for the socket` : "…", href: limits["/v1/limits/connection"]?.href },
       { held: "reader", word: "Socket", text: `${bytes(row.bytes)}${row.length ? ` of ${bytes(row.length)}` : ""} sent${told ? `, to ${told.peer} over ${told.protocol ?? "nothing yet"}` : ""}` },
     ];
-    if (row.upload) stages.unshift({ held: row.upload.held_by, word: "Upload", text: `${bytes(row.upload.bytes)}${row.upload.length ? ` of ${bytes(row.upload.length)}` : ""} read, held by ${row.upload.held_by.replace(/_/g, " ")}` });
+    if (row.upload) stages.unshift({ held: "", word: "Upload", text: `${bytes(row.upload.bytes)}${row.upload.length ? ` of ${bytes(row.upload.length)}` : ""} read, held by ${row.upload.held_by.replace(/_/g, " ")}${waits(more?.upload?.waited_ms)}` });
     const list = this.#parts.chain;
     while (list.children.length > stages.length) list.lastChild.remove();
     stages.forEach((stage, at) => {
       let item = list.children[at];
-      if (!item) { item = make("li"); item.append(make("strong"), make("span", "what"), make("span", "holds")); list.append(item); }
+      if (!item) { item = make("li"); item.append(make("strong"), make("span", "what"), make("span", "holds"), make("span", "waited")); list.append(item); }
       const holds = stage.held !== "" && stage.held === row.held_by && row.held_by !== "nothing";
-      const [word, what, held] = item.children;
+      const [word, what, held, waited] = item.children;
       if (word.textContent !== stage.word) word.textContent = stage.word;
       if (what.textContent !== stage.text) what.textContent = stage.text;
       const text = holds ? `holds it${next}` : "";
       if (held.textContent !== text) held.textContent = text;
+      // How long it held the transfer so far, whatever holds it now.
+      const so = stage.held && more?.waited_ms?.[stage.held] ? `held it ${duration(more.waited_ms[stage.held])} in all` : "";
+      if (waited.textContent !== so) waited.textContent = so;
       item.classList.toggle("holding", holds);
       if (holds) item.dataset.kind = kind(stage.held); else delete item.dataset.kind;
     });

@@ -6,7 +6,7 @@ import { KINDS, SAID, bytes, count, rate } from "./format.js";
 import { History } from "./history.js";
 import { River } from "./river.js";
 import { Stream } from "./stream.js";
-import { Alerts, Changes, Limits, Streams } from "./tables.js";
+import { Alerts, Changes, Limits, Quota, Streams } from "./tables.js";
 
 const TICK = 200;
 const $ = (id) => document.getElementById(id);
@@ -16,6 +16,7 @@ const river = new River(history, (key) => select(key));
 const detail = new Detail(river, { edit, close });
 const limits = new Limits((key) => select(key));
 const streams = new Streams();
+const quota = new Quota();
 const alerts = new Alerts();
 const changes = new Changes(undo);
 let stream = null;
@@ -146,6 +147,7 @@ setInterval(() => {
     taken = state.at;
     const time = sampledAt(state, now);
     // Samples in which nothing had changed were not sent.
+    history.repeat(time - state.elapsed - 1000);
     history.repeat(time - state.elapsed);
     history.step(time);
     step(state, now);
@@ -162,6 +164,7 @@ function step(state, now) {
   river.update(state, now);
   limits.update(state);
   streams.update(state);
+  quota.update(state);
   alerts.update(state);
   const server = state.server;
   const write = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };

@@ -80,6 +80,32 @@ export class Limits {
   }
 }
 
+// The shares of a fleet's limit: this server's and the others'.
+export class Quota {
+  #section = document.getElementById("quota");
+  update({ quota }) {
+    this.#section.hidden = !quota;
+    if (!quota) return;
+    write(this.#section.querySelector(".count"), `${quota.resource}: this server, ${quota.client}, may send ${rate(quota.share)}${quota.connected ? "" : "; the quota server does not answer it"}`);
+    const trouble = this.#section.querySelector(".trouble");
+    trouble.hidden = !quota.trouble && !quota.clients_left_out;
+    write(trouble, quota.trouble ? `The others' shares are not known: ${quota.trouble}` : `${count(quota.clients_left_out)} more servers are not listed here: sluicegate quota clients has all.`);
+    const items = Object.entries(quota.clients).sort(([one, a], [other, b]) => b.share - a.share || (one < other ? -1 : 1));
+    const all = items.reduce((sum, [, of]) => sum + of.share, 0);
+    keep(this.#section.querySelector("tbody"), items, (client) => {
+      const row = document.createElement("tr"), head = document.createElement("th");
+      head.scope = "row";
+      head.textContent = client;
+      row.append(head, ...Array.from({ length: 5 }, () => cell("", "number")));
+      return row;
+    }, (row, of) => {
+      const values = [rate(of.share), `${all ? Math.round(100 * of.share / all) : 0} %`, rate(of.fair), of.wants === undefined ? "all there is" : rate(of.wants), of.weight];
+      values.forEach((value, at) => write(row.children[at + 1], value));
+      row.classList.toggle("own", row.dataset.key === quota.client);
+    });
+  }
+}
+
 export class Streams {
   #section = document.getElementById("streams");
   update(state) {

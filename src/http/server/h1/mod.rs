@@ -364,7 +364,7 @@ mod tests {
             ("connection", size_of::<Connection>(), 560),
             ("response", size_of::<ResponseBody>(), 208),
             ("its content", size_of::<AnswerContent>(), 880),
-            ("exchange", size_of::<Transfer>(), 384),
+            ("exchange", size_of::<Transfer>(), 456),
             ("gate", size_of::<Gate>(), 152),
         ] {
             assert!(bytes <= most, "{part}: {bytes} bytes, at most {most}");

@@ -1,0 +1,179 @@
+//! The live view's stream: events to states, and again from the beginning when the server has gone away.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use sluicegate::clock::Sleep;
+use sluicegate::rt;
+
+use super::live::Live;
+use super::state::Link;
+use crate::cli::CliError;
+use crate::cli::admin_args::Top;
+
+/// The time between two attempts.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Heartbeats come every five seconds: after a longer silence the connection is dead.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// What came, until it is taken.
+#[derive(Default)]
+pub(super) struct Inbox(Mutex<(Option<Live>, Option<Link>)>);
+
+impl Inbox {
+    /// The newest state since the last call, and whether states come, if that changed.
+    pub(super) fn take(&self) -> (Option<Live>, Option<Link>) {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn put(&self, change: impl FnOnce(&mut (Option<Live>, Option<Link>))) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Follows the stream of the listener that was typed, without end.
+pub(super) async fn run(typed: Arc<Top>, inbox: Arc<Inbox>) {
+    let mut feed = Feed::default();
+    loop {
+        // Made anew each time: the token's file may have another token by now.
+        let why = match typed.client() {
+            Ok(client) => {
+                let last = feed.last.clone();
+                let take = |piece: &[u8]| {
+                    feed.push(piece, |live| {
+                        inbox.put(|(newest, link)| (*newest, *link) = (Some(live), Some(Link::Live)))
+                    })
+                };
+                client.follow("/v1/live", last.as_deref(), SILENCE, take).await
+            }
+            Err(error) => error,
+        };
+        inbox.put(|(_, link)| *link = Some(Link::Lost(reason(&why))));
+        feed.text.clear();
+        Sleep::lasting(rt::clock(), RETRY).await;
+    }
+}
+
+/// Why no states come, in a few words.
+fn reason(why: &CliError) -> String {
+    let (CliError::Usage(text) | CliError::Failed(text)) = why;
+    let text = text
+        .split_once(": ")
+        .filter(|(who, _)| who.starts_with("the admin listener at "))
+        .map_or(&**text, |(_, why)| why);
+    let text = text.split(';').next().unwrap_or(text).trim_end_matches('.');
+    format!("no states ({text}), trying again")
+}
+
+/// The stream, as far as it has come.
+#[derive(Default)]
+struct Feed {
+    /// Bytes of lines that are no whole event yet.
+    text: Vec<u8>,
+    state: Option<Value>,
+    /// The id of the last frame.
+    last: Option<String>,
+}
+
+impl Feed {
+    /// Takes what came; `then` is called with each state.
+    fn push(&mut self, piece: &[u8], mut then: impl FnMut(Live)) {
+        self.text.extend_from_slice(piece);
+        while let Some(end) = memchr::memmem::find(&self.text, b"\n\n") {
+            let event: Vec<u8> = self.text.drain(..end + 2).collect();
+            if let Some(live) = self.event(&String::from_utf8_lossy(&event)) {
+                then(live);
+            }
+        }
+    }
+
+    /// The state that an event makes, if it is a frame.
+    fn event(&mut self, event: &str) -> Option<Live> {
+        let (mut kind, mut id, mut data) = ("message", None, String::new());
+        for line in event.lines() {
+            match line.split_once(": ") {
+                Some(("event", value)) => kind = value,
+                Some(("id", value)) => id = Some(value.to_owned()),
+                Some(("data", value)) => data.push_str(value),
+                _ => {}
+            }
+        }
+        match kind {
+            "full" => self.state = serde_json::from_str(&data).ok(),
+            "change" => merge(self.state.as_mut()?, serde_json::from_str(&data).ok()?),
+            // What was missed is not known: a whole state comes next.
+            "sluicegate.gap" => {
+                (self.state, self.last) = (None, None);
+                return None;
+            }
+            _ => return None,
+        }
+        self.last = id.or(self.last.take());
+        Live::deserialize(self.state.as_ref()?).ok()
+    }
+}
+
+/// Makes the next state of `state`, by a merge patch (RFC 7396).
+fn merge(state: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else {
+        *state = patch;
+        return;
+    };
+    if !state.is_object() {
+        *state = Value::Object(Map::new());
+    }
+    let Some(members) = state.as_object_mut() else { return };
+    for (key, value) in patch {
+        if value.is_null() {
+            members.remove(&key);
+        } else {
+            merge(members.entry(key).or_insert(Value::Null), value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states(feed: &mut Feed, text: &str) -> Vec<(u64, Vec<String>)> {
+        let mut states = Vec::new();
+        // Byte by byte: pieces end anywhere.
+        for byte in text.as_bytes() {
+            feed.push(&[*byte], |live| states.push((live.at, live.transfers.into_keys().collect())));
+        }
+        states
+    }
+
+    #[test]
+    fn frames_become_states() {
+        let mut feed = Feed::default();
+        let text = "retry: 1000\nevent: sluicegate.open\ndata: {}\n\n:\n\n\
+                    event: full\nid: a-1\ndata: {\"at\": 1, \"transfers\": {\"1.1\": {}, \"2.1\": {}}}\n\n\
+                    event: change\nid: a-2\ndata: {\"at\": 2, \"transfers\": {\"1.1\": null, \"3.1\": {\"bytes\": 5}}}\n\n";
+        let both = vec!["1.1".to_owned(), "2.1".to_owned()];
+        assert_eq!(states(&mut feed, text), [(1, both), (2, vec!["2.1".to_owned(), "3.1".to_owned()])]);
+        assert_eq!(feed.last.as_deref(), Some("a-2"));
+        // After a gap changes are of something that is not known.
+        let text = "event: sluicegate.gap\ndata: {}\n\nevent: change\nid: a-9\ndata: {\"at\": 9}\n\n";
+        assert_eq!(states(&mut feed, text), []);
+        assert_eq!(states(&mut feed, "event: full\nid: b-1\ndata: {\"at\": 10}\n\n"), [(10, Vec::new())]);
+        assert_eq!(feed.last.as_deref(), Some("b-1"));
+    }
+
+    #[test]
+    fn why_nothing_comes_is_said_in_a_few_words() {
+        for (text, expected) in [
+            (
+                "the admin listener at [::1]:9: refused (os error 111); start it",
+                "no states (refused (os error 111)), trying again",
+            ),
+            ("32 look on already.", "no states (32 look on already), trying again"),
+        ] {
+            assert_eq!(reason(&CliError::Failed(text.to_owned())), expected);
+        }
+    }
+}

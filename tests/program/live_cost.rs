@@ -1,0 +1,69 @@
+//! What the live view costs: an ignored test, since it takes two minutes and wants an optimised build.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use testkit::program::{Program, text};
+use testkit::served::connect;
+use testkit::wait::until;
+
+const TRANSFERS: u64 = 1000;
+
+/// With and without a viewer, in turn: what else the machine does changes both.
+const ROUNDS: usize = 3;
+const MEASURED: Duration = Duration::from_secs(10);
+
+/// How long a view outlasts its last viewer, and a little more.
+const GONE: Duration = Duration::from_secs(12);
+
+/// Processor time of a process so far, in hundredths of a second.
+fn ticks(process: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+/// The share of one processor that a process uses for a while, in percent.
+fn share(process: u32) -> f64 {
+    let (before, begin) = (ticks(process), Instant::now());
+    std::thread::sleep(MEASURED);
+    (ticks(process) - before) as f64 / begin.elapsed().as_secs_f64()
+}
+
+/// Looks on, and reads all that comes on a thread of its own.
+fn viewer(program: &Program) -> TcpStream {
+    let mut stream = connect(program.admin());
+    stream.write_all(b"GET /v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let viewer = stream.try_clone().unwrap();
+    std::thread::spawn(move || while stream.read(&mut [0; 64 * 1024]).is_ok_and(|read| read > 0) {});
+    viewer
+}
+
+#[test]
+#[ignore = "measures processor time: run it alone, with --release and --nocapture"]
+fn a_viewer_of_a_thousand_transfers_costs_at_most_two_percent() {
+    sluicegate::rt::raise_descriptor_limit();
+    let folder = testkit::folder::folder(&[("large.bin", &vec![b'y'; 1_000_000])]);
+    let args = ["serve", text(folder.path()), "--rate", "1000B", "--admin", "127.0.0.1:0"];
+    let program = Program::start(&args);
+    // Nobody reads them: what the kernel holds is enough for the whole time.
+    let _streams: Vec<_> = (0..TRANSFERS).map(|_| program.begin("/large.bin")).collect();
+    until("all of them", || program.metric("sluicegate_connections") >= TRANSFERS);
+    std::thread::sleep(Duration::from_secs(2));
+    let mut costs = Vec::new();
+    for _ in 0..ROUNDS {
+        let alone = share(program.id());
+        let viewer = viewer(&program);
+        std::thread::sleep(Duration::from_secs(2));
+        let watched = share(program.id());
+        viewer.shutdown(std::net::Shutdown::Both).unwrap();
+        println!("alone {alone:.2} %, with a viewer {watched:.2} %");
+        costs.push(watched - alone);
+        std::thread::sleep(GONE);
+    }
+    costs.sort_by(f64::total_cmp);
+    let cost = costs[ROUNDS / 2];
+    println!("a viewer costs {cost:.2} % of a processor (of {ROUNDS}: {costs:.2?})");
+    assert!(cost <= 2.0, "{cost:.2} % of a processor");
+}
