@@ -41,8 +41,7 @@ pub(super) use limits::limit_reports;
 
 use std::sync::Arc;
 
-use http::header::RETRY_AFTER;
-use http::{HeaderValue, Method, Response, StatusCode, request::Parts};
+use http::{Method, Response, StatusCode, request::Parts};
 use http_body::Body;
 
 use self::changes::{Changes, What};
@@ -191,7 +190,7 @@ impl Api {
         }
         let detail = "Another process has taken over the listeners, and this one only ends what is under way: send the \
                       request again on a new connection. Nothing was changed.";
-        Err(try_again(detail))
+        Err(request::try_again(detail))
     }
 
     async fn change(
@@ -279,26 +278,6 @@ impl Api {
             }
             _ => return Err(nothing()),
         })
-    }
-}
-
-/// 503: a new program takes over. `sluicegate limits` sends its request again.
-fn try_again(detail: &str) -> Problem {
-    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_code("taking_over");
-    problem.with_field(RETRY_AFTER, HeaderValue::from_static("1"))
-}
-
-impl Resource {
-    fn check(&self, method: &Method) -> Result<(), Problem> {
-        let allow = match self {
-            Self::OpenApi | Self::OwnLimits(_) | Self::Connections | Self::Changes | Self::Upstreams => {
-                "GET, HEAD"
-            }
-            Self::Limit(_) => "GET, HEAD, PUT, PATCH, DELETE",
-            Self::Limits | Self::Connection(_) => "GET, HEAD, DELETE",
-        };
-        let allowed = allow.split(", ").any(|allowed| allowed == method.as_str());
-        if allowed { Ok(()) } else { Err(Problem::method_not_allowed(allow)) }
     }
 }
 

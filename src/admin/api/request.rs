@@ -8,13 +8,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN};
-use http::{StatusCode, request};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER};
+use http::{HeaderValue, Method, StatusCode, request};
 use http_body::Body;
 use percent_encoding::percent_decode_str;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::Resource;
 use crate::clock::Clock;
 use crate::http::api::{Problem, read_content};
 use crate::rt;
@@ -117,6 +118,27 @@ pub(super) fn segments(path: &str) -> Option<Vec<String>> {
     path.split('/')
         .map(|segment| Some(percent_decode_str(segment).decode_utf8().ok()?.into_owned()))
         .collect()
+}
+
+/// 503: a new program takes over. `sluicegate limits` sends its request again.
+pub(super) fn try_again(detail: &str) -> Problem {
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_code("taking_over");
+    problem.with_field(RETRY_AFTER, HeaderValue::from_static("1"))
+}
+
+impl Resource {
+    /// Whether it has this method.
+    pub(super) fn check(&self, method: &Method) -> Result<(), Problem> {
+        let allow = match self {
+            Self::OpenApi | Self::OwnLimits(_) | Self::Connections | Self::Changes | Self::Upstreams => {
+                "GET, HEAD"
+            }
+            Self::Limit(_) => "GET, HEAD, PUT, PATCH, DELETE",
+            Self::Limits | Self::Connection(_) => "GET, HEAD, DELETE",
+        };
+        let allowed = allow.split(", ").any(|allowed| allowed == method.as_str());
+        if allowed { Ok(()) } else { Err(Problem::method_not_allowed(allow)) }
+    }
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ fn with_overlay<T>(
 fn taking_over() -> Problem {
     let detail = "A new program is taking over from this one (SIGUSR2), and has read the saved limits: send the request \
                   again in a second. Nothing was changed.";
-    super::try_again(detail)
+    super::request::try_again(detail)
 }
 
 fn replace(saved: &Saved, text: &str, path: &Path) -> Result<Overlay, Problem> {
