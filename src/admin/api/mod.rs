@@ -285,6 +285,7 @@ impl Api {
 mod tests {
     use std::time::Duration;
 
+    use http::header::RETRY_AFTER;
     use serde_json::json as value;
 
     use super::*;
