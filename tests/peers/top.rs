@@ -9,6 +9,7 @@ use std::time::Instant;
 use sluicegate::limit::{Budget, Rate};
 use testkit::program::{Program, site, text};
 use testkit::served::files;
+use testkit::wait::until;
 use testkit::watched::{TOKEN, Watched};
 
 use crate::program::{PATIENCE, Running, program};
@@ -218,6 +219,18 @@ fn it_gives_the_terminal_back_however_it_ends() {
     terminal.has("nothing is under way");
     terminal.types("q");
     terminal.ends_with("0");
+}
+
+#[test]
+fn it_ends_with_its_terminal() {
+    let folder = folder();
+    let watched = watched(&folder);
+    let mut terminal = Terminal::start(&format!("--admin {}", watched.admin), &[]);
+    terminal.has("? help");
+    let stat = format!("/proc/{}/stat", terminal.said("pid "));
+    drop(terminal);
+    // Gone, or ended and not yet waited for by whoever adopted it.
+    until("its end", || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z ")));
 }
 
 #[test]

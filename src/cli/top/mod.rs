@@ -49,6 +49,7 @@ pub(super) fn run(typed: admin_args::Top) -> Result<(), CliError> {
     let (mut top, inbox) = (Top::new(client.place(), sort), Arc::<Inbox>::default());
     let is_over = heard_end()?;
     rt::spawn(feed::run(Arc::new(typed), Arc::clone(&inbox)));
+    terminal::end_when_gone().map_err(odd)?;
     let mut screen = Screen::open().map_err(odd)?;
     let result = follow(&mut screen, &mut top, &inbox, &is_over);
     drop(screen);

@@ -14,6 +14,8 @@ use ratatui::crossterm::terminal::{
 };
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_process};
 
 use super::columns::{Sort, View};
@@ -103,6 +105,25 @@ fn give_back() {
         let _ = stdout().flush();
         let _ = disable_raw_mode();
     }
+}
+
+/// Ends the process as soon as the terminal is gone, from a thread of its own: there is nothing to give back, and crossterm
+/// reads such a terminal for ever.
+pub(super) fn end_when_gone() -> io::Result<()> {
+    let waiting = || {
+        let stdin = io::stdin();
+        loop {
+            // A hang-up is told without being asked for.
+            let mut terminal = [PollFd::new(&stdin, PollFlags::empty())];
+            match poll(&mut terminal, None) {
+                Ok(_) if !terminal[0].revents().is_empty() => std::process::exit(0),
+                Ok(_) | Err(Errno::INTR) => {}
+                // It cannot be watched: then the signal of the hang-up has to do.
+                Err(_) => return,
+            }
+        }
+    };
+    std::thread::Builder::new().name("hang-up".to_owned()).spawn(waiting).map(drop)
 }
 
 /// What is typed within `patience`, if anything is. A terminal of another size is drawn anew.
