@@ -18,6 +18,7 @@ use std::env::var_os;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use sluicegate::clock::Clock;
@@ -28,7 +29,7 @@ use super::admin_args;
 use columns::Sort;
 use feed::Inbox;
 use pen::Look;
-use state::{Then, Top};
+use state::{Input, Then, Top};
 use terminal::Screen;
 
 /// How soon a state that came is shown, and a signal heard.
@@ -49,9 +50,8 @@ pub(super) fn run(typed: admin_args::Top) -> Result<(), CliError> {
     let (mut top, inbox) = (Top::new(client.place(), sort), Arc::<Inbox>::default());
     let is_over = heard_end()?;
     rt::spawn(feed::run(Arc::new(typed), Arc::clone(&inbox)));
-    terminal::end_when_gone().map_err(odd)?;
     let mut screen = Screen::open().map_err(odd)?;
-    let result = follow(&mut screen, &mut top, &inbox, &is_over);
+    let result = terminal::keys().and_then(|keys| follow(&mut screen, &mut top, &inbox, &keys, &is_over));
     drop(screen);
     if terminal::has_panicked() {
         return Err(CliError::Failed("top has ended: this is a bug".to_owned()));
@@ -88,7 +88,13 @@ fn heard_end() -> Result<Arc<AtomicBool>, CliError> {
 }
 
 /// Draws whatever comes, until it is over.
-fn follow(screen: &mut Screen, top: &mut Top, inbox: &Inbox, is_over: &AtomicBool) -> io::Result<()> {
+fn follow(
+    screen: &mut Screen,
+    top: &mut Top,
+    inbox: &Inbox,
+    keys: &Receiver<io::Result<Input>>,
+    is_over: &AtomicBool,
+) -> io::Result<()> {
     let (clock, look) = (rt::clock(), look());
     let begin = clock.now();
     let mut seconds = 0;
@@ -107,6 +113,9 @@ fn follow(screen: &mut Screen, top: &mut Top, inbox: &Inbox, is_over: &AtomicBoo
             seconds = now / SECOND;
             top.tick(now);
             is_due = true;
+            if terminal::is_gone() {
+                return Ok(());
+            }
             // A change that no signal told of, while the process was stopped.
             if !screen.fits()? {
                 screen.redraw()?;
@@ -115,7 +124,11 @@ fn follow(screen: &mut Screen, top: &mut Top, inbox: &Inbox, is_over: &AtomicBoo
         if is_due {
             screen.terminal.draw(|frame| screen::draw(frame, top, look, now))?;
         }
-        let typed = terminal::typed(SOON)?;
+        let typed = match keys.recv_timeout(SOON) {
+            Ok(typed) => Some(typed?),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        };
         is_due = typed.is_some();
         match typed.map_or(Then::Stay, |input| top.press(input, now)) {
             Then::Stay => {}

@@ -3,6 +3,7 @@
 use std::io::{self, Stdout, Write, stdout};
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use ratatui::backend::CrosstermBackend;
@@ -14,12 +15,15 @@ use ratatui::crossterm::terminal::{
 };
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, getpid, kill_process};
+use sluicegate::rt;
 
 use super::columns::{Sort, View};
 use super::state::Input;
+
+/// The most keys that are typed ahead.
+const KEYS: usize = 64;
 
 /// Whether the terminal is ours now.
 static IS_OURS: AtomicBool = AtomicBool::new(false);
@@ -107,35 +111,32 @@ fn give_back() {
     }
 }
 
-/// Ends the process as soon as the terminal is gone, from a thread of its own: there is nothing to give back, and crossterm
-/// reads such a terminal for ever.
-pub(super) fn end_when_gone() -> io::Result<()> {
-    let waiting = || {
-        let stdin = io::stdin();
+/// Whether the terminal was closed.
+pub(super) fn is_gone() -> bool {
+    let stdin = io::stdin();
+    // A hang-up is told without being asked for.
+    let mut terminal = [PollFd::new(&stdin, PollFlags::empty())];
+    poll(&mut terminal, Some(&Timespec::default())).is_ok() && !terminal[0].revents().is_empty()
+}
+
+/// What is typed, from a thread of its own: crossterm reads a terminal that is gone for ever, until the process ends. One of
+/// another size is to be drawn anew.
+pub(super) fn keys() -> io::Result<Receiver<io::Result<Input>>> {
+    let (sender, keys) = sync_channel(KEYS);
+    let reading = move || {
         loop {
-            // A hang-up is told without being asked for.
-            let mut terminal = [PollFd::new(&stdin, PollFlags::empty())];
-            match poll(&mut terminal, None) {
-                Ok(_) if !terminal[0].revents().is_empty() => std::process::exit(0),
-                Ok(_) | Err(Errno::INTR) => {}
-                // It cannot be watched: then the signal of the hang-up has to do.
-                Err(_) => return,
+            let typed = match event::read() {
+                Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => input(key),
+                Ok(Event::Resize(..)) => Some(Input::Redraw),
+                Ok(_) => None,
+                Err(error) => return drop(sender.send(Err(error))),
+            };
+            if typed.is_some_and(|typed| sender.send(Ok(typed)).is_err()) {
+                return;
             }
         }
     };
-    std::thread::Builder::new().name("hang-up".to_owned()).spawn(waiting).map(drop)
-}
-
-/// What is typed within `patience`, if anything is. A terminal of another size is drawn anew.
-pub(super) fn typed(patience: Duration) -> io::Result<Option<Input>> {
-    if !event::poll(patience)? {
-        return Ok(None);
-    }
-    Ok(match event::read()? {
-        Event::Key(key) if key.kind != KeyEventKind::Release => input(key),
-        Event::Resize(..) => Some(Input::Redraw),
-        _ => None,
-    })
+    rt::thread("keys", reading).map(|()| keys)
 }
 
 /// What a key means; `None` if nothing.

@@ -84,7 +84,10 @@ async fn spend(url: &str) -> Result<(), Box<dyn Error>> {
     // 99 of them and those of the time since were there.
     assert!(begin.elapsed() > Duration::from_millis(250), "{:?}", begin.elapsed());
     client.close().await;
-    assert_eq!(api.acquire(1).await.map_err(|closed| closed.to_string()), Err("the quota client was closed".into()));
+    assert_eq!(
+        api.acquire(1).await.map_err(|closed| closed.to_string()),
+        Err("the quota client was closed".into())
+    );
     paced_tokio::assert_no_other_runtime()
 }
 
