@@ -177,7 +177,7 @@ fn a_day(others: Others) -> Result<(), &'static str> {
     let mut said = log_until(&mut program, "access log opened anew");
     assert_eq!(get(connect(at.plain), "/small?rotated", "").1, b"small");
     // The line of the subscriber that left above may come here too.
-    let has_line = || fs::read_to_string(&log).is_ok_and(|text| text.contains("/small?rotated "));
+    let has_line = || fs::read_to_string(&log).is_ok_and(|text| text.contains("/small?rotated\""));
     until("its line in the new log", has_line);
 
     configure(&made, &at, &application, "3m");
