@@ -165,7 +165,10 @@ fn a_bad_value_names_its_flag_and_is_a_usage_error() {
         (". --stall-timeout 0s", "--stall-timeout: \"0s\" is not a duration"),
         (". --min-drain-rate 0", "--min-drain-rate: \"0\" is not a rate"),
         (". --log-level loud", "--log-level: \"loud\" is not a log level"),
-        (". --follow-links up", "--follow-links: \"up\" is neither"),
+        (
+            ". --follow-links up",
+            "--follow-links: \"up\" is not a way to follow links; known here: inside, anywhere",
+        ),
         (
             ". --media-type ts",
             "--media-type: \"ts\" gives no type: write EXTENSION=TYPE, as in ts=video/mp2t",
