@@ -3,6 +3,7 @@
 mod book;
 mod calls;
 mod client;
+mod directions;
 mod egress;
 mod fixture;
 mod fleet;

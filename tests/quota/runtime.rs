@@ -50,12 +50,13 @@ fn all_tasks_and_sockets_of_a_client_are_those_of_the_runtime_it_was_given() {
         }
     };
     until("it has all", || leased(100)(&api));
-    assert_eq!(runtime.connected.load(Ordering::SeqCst), 1);
+    // More often on a machine so busy that the first calls were late.
+    assert!(runtime.connected.load(Ordering::SeqCst) >= 1);
     // Its own task, and that of the connection at least.
     assert!(runtime.spawned.load(Ordering::SeqCst) >= 2);
     smol::block_on(client.close());
     until("all tasks ended", || Arc::strong_count(&runtime.living) == 1);
-    assert_eq!(served.handle.clients(), 0);
+    until("farewell was heard", || served.handle.clients() == 0);
 }
 
 #[test]

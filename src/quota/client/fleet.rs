@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use futures_lite::FutureExt;
 use tonic::{Request, Status};
 
 use super::channel::leader_of;
-use super::{Calls, Connector, QuotaClient};
+use super::{Calls, Connector, Hops, QuotaClient};
+use crate::clock::Sleep;
 use crate::quota::Endpoint;
 use crate::quota::id::Id;
 use crate::quota::wire::{self, Client};
+use crate::rt;
 
-/// Timeout of a call.
+/// How long a server may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Servers that are asked at most: each may name another that leads.
@@ -41,7 +44,7 @@ impl QuotaClient {
         let settings = &self.0.0.settings;
         let mut servers: Vec<Endpoint> = settings.others.iter().rev().cloned().collect();
         servers.push(settings.connector.endpoint.clone());
-        let mut error = String::new();
+        let (mut error, mut hops) = (String::new(), Hops::default());
         for _ in 0..MOST_ASKED {
             let Some(endpoint) = servers.pop() else { break };
             let connector = Connector { endpoint, ..settings.connector.clone() };
@@ -52,10 +55,14 @@ impl QuotaClient {
                     continue;
                 }
             };
-            match clients(&mut calls).await {
+            let late = async {
+                Sleep::lasting(rt::clock(), PATIENCE).await;
+                Err(Status::deadline_exceeded("it does not answer in time"))
+            };
+            match clients(&mut calls).or(late).await {
                 Ok(clients) => return Ok(shares(clients, resource)),
                 Err(status) => {
-                    servers.extend(leader_of(&status).flatten());
+                    servers.extend(hops.follow(&connector.endpoint, leader_of(&status).flatten()));
                     error = format!("{:?}: {}", status.code(), status.message());
                 }
             }
