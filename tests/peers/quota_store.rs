@@ -85,6 +85,29 @@ fn a_new_leader_knows_what_is_leased_and_learns_only_where_the_store_may_have_lo
     until("learning", || learns(&quotas));
 }
 
+/// What names the process of the store, and since when it takes writes, in a record.
+fn run(redis: &Redis) -> String {
+    let info = ["server", "replication"].map(|section| redis.says(&["INFO", section])).concat();
+    let word = |name: &str| {
+        let (_, rest) = info.split_once(name).unwrap();
+        rest.split_whitespace().next().unwrap().to_owned()
+    };
+    format!("1 {} {}", word("run_id:"), word("master_replid:"))
+}
+
+#[test]
+fn a_record_is_read_whatever_its_clients_are_called_and_one_of_longer_leases_is_taken_out() {
+    for (longest, is_used) in [("20000", true), ("60000", false)] {
+        // Hashes of this size are answered in the order they were written.
+        let redis = Redis::with(&["--hash-max-ziplist-value", "1000"]);
+        redis.says(&["HSET", LEASES, "stale", "r=1000000\n", "#", &run(&redis)]);
+        redis.says(&["SET", "{sluicegate:quota}:longest", longest]);
+        let quotas = [Quota::start(&redis)];
+        leader(&redis, &quotas, None);
+        assert_eq!((learns(&quotas), redis.says(&["EXISTS", LEASES]) == "1"), (!is_used, is_used));
+    }
+}
+
 /// Sends connections on to one of two servers, as a virtual address does.
 struct Relay {
     addr: SocketAddr,

@@ -9,6 +9,9 @@ use testkit::wait::until;
 
 use crate::program::{Running, program, succeeded};
 
+/// Ports that are tried; each may be taken before the server has it.
+const TRIES: u32 = 5;
+
 pub struct Redis {
     folder: TempDir,
     server: Option<Running>,
@@ -30,13 +33,16 @@ impl Redis {
 
     /// One that also listens on a TCP port, for which `args` are made.
     pub fn on_port(args: impl Fn(u16) -> Vec<String>) -> (u16, Self) {
-        loop {
+        for _ in 0..TRIES {
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
             let mut redis = Self { folder: tempfile::tempdir().unwrap(), server: None, args: args(free) };
             if redis.tried() {
                 return (free, redis);
             }
         }
+        panic!(
+            "redis-server ended {TRIES} times, each with another port: what it says is above; has it TLS?"
+        );
     }
 
     /// Starts it again with what is in its folder.

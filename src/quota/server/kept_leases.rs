@@ -140,14 +140,19 @@ impl SharedBook {
     /// Goes on without a record, if the store has none any more, and waits until it may be tried again.
     async fn do_without(&self, shared: &SharedLimits, batch: &Batch, lease: Duration) {
         let forgotten = shared.forget_leases(batch.term, lease / 2).await;
+        let is_forgotten = forgotten == Ok(Answered::Kept);
         self.with_held_quietly(|held, _| {
             if held.book.epoch() == batch.epoch {
                 held.keeping.is_complete = false;
-                held.keeping.is_on &= forgotten.is_err();
+                held.keeping.is_on &= !is_forgotten;
             }
         });
+        if forgotten == Ok(Answered::Stale) {
+            // There may be a record, another leader's: whoever waits is not told.
+            self.note(batch, Answered::Stale);
+        }
         self.wake_kept();
-        let pause = if forgotten.is_ok() { lease } else { lease / 8 };
+        let pause = if is_forgotten { lease } else { lease / 8 };
         Sleep::lasting(std::sync::Arc::clone(self.clock()), pause).await;
     }
 }

@@ -4,7 +4,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::kept_leases::Keeping;
+use super::kept_leases::{Answered, Keeping};
+use super::lease_record::Leases;
 use super::shared_book::SharedBook;
 use super::shared_limits::SharedLimits;
 use super::store::{QuotaStore, QuotaStoreError};
@@ -122,15 +123,14 @@ impl SharedBook {
         timeout: Duration,
     ) -> Result<(), QuotaStoreError> {
         let by_hand = shared.read(timeout).await?;
-        let leases = shared.read_leases(term.term, timeout).await?;
+        let leases = self.usable_leases(shared, term, timeout).await?;
         self.with_held(|held, now| {
             let at = term.from.max(now);
             let before = held.book.settings();
-            // Leases that last longer than its own are not renewed to their end.
-            let leases = leases.filter(|_| term.longest <= before.heartbeat_timeout);
             let learning = match leases {
                 Some(_) => Duration::ZERO,
-                None => before.learning.max(before.heartbeat_timeout).max(term.longest),
+                // As configured: that of a book that was restored is zero.
+                None => self.learning.max(before.heartbeat_timeout).max(term.longest),
             };
             let settings = BookSettings { learning, ..before.clone() };
             let mut book = Book::new(settings, RandomState::new().build_hasher().finish(), at);
@@ -154,11 +154,33 @@ impl SharedBook {
         })
     }
 
+    /// What the store has of clients' shares, if a term can begin with that; else nothing is left of it there. The next leader
+    /// would believe it, also without what this one grants until it has learned.
+    async fn usable_leases(
+        &self,
+        shared: &SharedLimits,
+        term: NewTerm,
+        timeout: Duration,
+    ) -> Result<Option<Leases>, QuotaStoreError> {
+        let leases = shared.read_leases(term.term, timeout).await?;
+        // Leases that last longer than its own are not renewed to their end.
+        let is_usable = term.longest <= self.with(|book, _| book.settings().heartbeat_timeout);
+        if leases.is_none() || is_usable {
+            return Ok(leases);
+        }
+        match shared.forget_leases(term.term, timeout).await? {
+            Answered::Kept => Ok(None),
+            _ => Err(QuotaStoreError("another server leads now".to_owned())),
+        }
+    }
+
     /// Leads no longer, and has the store give the lease to another at once.
     pub(super) async fn give_up_the_lead(&self) {
         let Some(shared) = &self.limits.shared else { return };
         // First: whoever holds the lease next must be the only one that leads.
         self.lead_state(|lead, _| lead.step_down());
+        // Calls that wait for what the store keeps: nobody writes it any more.
+        self.wake();
         if let Err(error) = shared.release(FAREWELL).await {
             log::warn!(error:%; "the lease is not given back: another quota server leads when it has run out");
         }

@@ -38,18 +38,22 @@ end
 return {'kept'}
 ";
 
-/// Reads that, unless some of it may be lost: then nothing is left of it.
+/// Reads that, unless some of it may be lost: then nothing is left of it. Earlier writes of the same term come too late from
+/// then on: what is read stays as it is.
 const READ: &str = "
+if held[4] and tonumber(held[4]) >= tonumber(ARGV[4]) then return {'late'} end
+redis.call('HSET', KEYS[1], 'kept', ARGV[4])
 local now = run()
 if now and redis.call('HGET', KEYS[2], '#') == now then return redis.call('HGETALL', KEYS[2]) end
 redis.call('DEL', KEYS[2])
 return {}
 ";
 
+/// Takes it out, also where the store is full: that refuses what needs memory, unless something was deleted before.
 const FORGET: &str = "
 if held[4] and tonumber(held[4]) >= tonumber(ARGV[4]) then return {'late'} end
-redis.call('HSET', KEYS[1], 'kept', ARGV[4])
 redis.call('DEL', KEYS[2])
+redis.call('HSET', KEYS[1], 'kept', ARGV[4])
 return {'kept'}
 ";
 
@@ -57,7 +61,7 @@ return {'kept'}
 pub(super) type Leases = Vec<(Id, StoredShares)>;
 
 /// Its key, and what is done with it. Each script is passed the keys of the leader and of the record, and the leader's id, term
-/// and question.
+/// and question, and the number of the call.
 pub(super) struct LeaseRecord {
     pub(super) key: String,
     pub(super) keep: Script,

@@ -1,6 +1,8 @@
 //! The book behind a lock, with an event for tasks that wait for changes.
 
 use std::sync::Arc;
+#[cfg(feature = "redis")]
+use std::time::Duration;
 
 use event_listener::{Event, EventListener};
 use futures_lite::FutureExt;
@@ -18,6 +20,9 @@ pub(super) struct SharedBook {
     clock: Arc<dyn Clock>,
     pub(super) limits: Limits,
     pub(super) schedules: Schedules,
+    /// How long it is configured to learn; a book that was filled from a store does not.
+    #[cfg(feature = "redis")]
+    pub(super) learning: Duration,
     /// Notified when a client may get another share.
     freed: Event,
     /// Notified when there is something for the store to keep.
@@ -47,9 +52,22 @@ pub(super) struct NotLeader {
 impl SharedBook {
     pub(super) fn new(book: Book, clock: Arc<dyn Clock>) -> Self {
         let (limits, schedules) = (Limits::default(), Schedules::default());
+        #[cfg(feature = "redis")]
+        let learning = book.settings().learning;
         let held = Mutex::new(Held { book, lead: None, keeping: Keeping::default() });
         let [freed, unkept, kept, ending] = std::array::from_fn(|_| Event::new());
-        Self { held, clock, limits, schedules, freed, unkept, kept, ending }
+        Self {
+            held,
+            clock,
+            limits,
+            schedules,
+            #[cfg(feature = "redis")]
+            learning,
+            freed,
+            unkept,
+            kept,
+            ending,
+        }
     }
 
     /// Has its limits come from `limits`, which have filled the book.

@@ -201,20 +201,36 @@ impl SharedLimits {
         term: Term,
         timeout: Duration,
     ) -> Result<Option<Leases>, QuotaStoreError> {
-        let answer = self.of_leases(&self.leases.read, term, &[], timeout).await?;
-        match answer.first().map(String::as_str) {
-            None => Ok(None),
-            Some("stale") => Err(QuotaStoreError("another server leads now".to_owned())),
-            Some(_) => lease_record::parse(&answer)
+        let number = next(&self.puts);
+        let answer = self.of_leases(&self.leases.read, term, &[&number], timeout).await?;
+        match &answer[..] {
+            [] => Ok(None),
+            // A record has two words for each client, whose name may be one of these.
+            [only] if only == "stale" => Err(QuotaStoreError("another server leads now".to_owned())),
+            [only] if only == "late" => Err(self.failed(&"a later write of what is leased came first")),
+            _ => lease_record::parse(&answer)
                 .map(Some)
                 .map_err(|error| self.failed(&format_args!("{}: {error}; delete it (DEL)", self.leases.key))),
         }
     }
 
-    /// Takes out what is kept of leases: the next leader learns them.
-    pub(super) async fn forget_leases(&self, term: Term, timeout: Duration) -> Result<(), QuotaStoreError> {
+    /// Takes out what is kept of leases: the next leader learns them. `Kept` says that it is so.
+    ///
+    /// # Errors
+    /// The store cannot be reached, or cannot do it. It may be done all the same.
+    pub(super) async fn forget_leases(
+        &self,
+        term: Term,
+        timeout: Duration,
+    ) -> Result<Answered, QuotaStoreError> {
         let number = next(&self.puts);
-        self.of_leases(&self.leases.forget, term, &[&number], timeout).await.map(drop)
+        let answer = self.of_leases(&self.leases.forget, term, &[&number], timeout).await?;
+        match answer.first().map(String::as_str) {
+            Some("kept") => Ok(Answered::Kept),
+            Some("stale") => Ok(Answered::Stale),
+            Some("late") => Err(self.failed(&"a later write of what is leased came first")),
+            _ => Err(self.failed(&"its answer is not valid")),
+        }
     }
 
     async fn of_leases(
