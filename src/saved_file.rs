@@ -9,6 +9,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -20,6 +22,12 @@ pub(crate) const MAX_FILE: u64 = 1 << 20;
 
 /// Mode of a new file: it may name clients.
 const MODE: u32 = 0o640;
+
+/// How long a save waits for others in its folder.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often it tries meanwhile.
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 /// What a user can do about a file of this kind.
 #[derive(Debug)]
@@ -126,7 +134,7 @@ impl Saved {
         }
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
-        let _lock = lock(folder).map_err(failed)?;
+        let _lock = lock(folder, LOCK_PATIENCE).map_err(failed)?;
         let mut name = std::ffi::OsString::from(".");
         name.push(self.path.file_name().unwrap_or_default());
         name.push(".new");
@@ -183,20 +191,38 @@ impl Saved {
     }
 }
 
-/// Locks `folder` against other processes that write such files there, until the result is dropped. A file system without locks, or
-/// a folder that cannot be read, is not locked.
+/// A folder that is locked until this is dropped.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A child that was started meanwhile may share the descriptor until it runs its program.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+/// Locks `folder` against others that write such files there, until the result is dropped; waits for them at most `patience`. A file
+/// system without locks, or a folder that cannot be read, is not locked. Blocks.
 ///
 /// # Errors
-/// It is locked.
-fn lock(folder: &Path) -> io::Result<Option<File>> {
+/// It is still locked.
+fn lock(folder: &Path, patience: Duration) -> io::Result<Option<Lock>> {
     let Ok(folder) = File::open(folder) else { return Ok(None) };
-    match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(folder)),
-        Err(Errno::WOULDBLOCK) => {
-            let text = "another process is writing in its folder just now; try again";
-            Err(io::Error::new(ErrorKind::ResourceBusy, text))
+    let mut waited = Duration::ZERO;
+    loop {
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Some(Lock(folder))),
+            Err(Errno::WOULDBLOCK) if waited < patience => {
+                thread::sleep(LOCK_RETRY);
+                waited += LOCK_RETRY;
+            }
+            Err(Errno::WOULDBLOCK) => {
+                let text = "another process is writing in its folder just now; try again";
+                return Err(io::Error::new(ErrorKind::ResourceBusy, text));
+            }
+            Err(_) => return Ok(None),
         }
-        Err(_) => Ok(None),
     }
 }
 
@@ -276,7 +302,7 @@ mod tests {
         let half = folder.path().join(".a.toml.new");
         fs::write(&half, "a = ").unwrap();
         // Another opening of the folder, as of another process.
-        let other = lock(folder.path()).unwrap();
+        let other = lock(folder.path(), Duration::ZERO).unwrap();
         assert!(other.is_some());
         let error = Saved::open(&path, &REMEDIES).unwrap().replace("a = 2\n").unwrap_err().to_string();
         assert!(error.contains("another process is writing in its folder just now; try again"), "{error}");

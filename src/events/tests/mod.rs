@@ -1,5 +1,6 @@
 //! Streams and their subscribers, without a runtime, on instants that tests name.
 
+mod broken_files;
 mod interleavings;
 mod kept;
 mod parser;

@@ -13,6 +13,9 @@ use crate::sync::Mutex;
 /// Mode of a new file: it has all that was published.
 const MODE: u32 = 0o600;
 
+/// How many bytes say that a file is one of the engine.
+const MAGIC: usize = 9;
+
 /// The files that this process has open, by device and number.
 static OPEN: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
 
@@ -50,7 +53,40 @@ impl LockedFile {
             Err(Errno::WOULDBLOCK) => return Err(LockError::Taken { here: open.contains(&number) }),
             Err(error) => return Err(LockError::Io(error.into())),
         }
-        Ok(Self { file, number })
+        drop(open);
+        let locked = Self { file, number };
+        locked.begin(path).map_err(LockError::Io)?;
+        Ok(locked)
+    }
+}
+
+impl LockedFile {
+    /// Has the name of a new file on the disk. The engine writes how its files begin last: one that begins with zeros was being made
+    /// when its server or the machine crashed, and has nothing.
+    fn begin(&self, path: &Path) -> io::Result<()> {
+        let len = self.file.metadata()?.len();
+        let mut first = [0; MAGIC];
+        if len >= MAGIC as u64 {
+            self.file.read_exact_at(&mut first, 0)?;
+            if first != [0; MAGIC] {
+                return Ok(());
+            }
+            self.file.set_len(0)?;
+        } else if len > 0 {
+            return Ok(());
+        }
+        sync_folder(path)
+    }
+}
+
+/// Has the names of the folder of `path` on the disk. A folder that cannot be read, or whose file system cannot do so, keeps them as
+/// it keeps all names.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) else { return Ok(()) };
+    match folder.sync_all() {
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        synced => synced,
     }
 }
 
@@ -82,7 +118,12 @@ impl redb::StorageBackend for LockedFile {
         }
         match fallocate(&self.file, FallocateFlags::empty(), now, len - now) {
             Err(Errno::OPNOTSUPP) => self.file.set_len(len),
-            taken => Ok(taken?),
+            Err(error) => {
+                // Some of it may be taken already.
+                let _ = self.file.set_len(now);
+                Err(error.into())
+            }
+            Ok(()) => Ok(()),
         }
     }
 

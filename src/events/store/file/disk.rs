@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -192,7 +193,7 @@ impl Disk {
             builder.set_cache_size(CACHE).create_with_file_format_v3(true);
             Self::of(builder.create_with_backend(file)?)
         };
-        open().map_err(|kind| DiskError { path: path.to_owned(), kind })
+        unpanicked(open).map_err(|kind| DiskError { path: path.to_owned(), kind })
     }
 
     fn of(database: Database) -> Result<Self, Kind> {
@@ -264,7 +265,7 @@ impl Disk {
             })
             .collect()
         };
-        read().map_err(|kind| DiskError { path: path.to_owned(), kind })
+        unpanicked(read).map_err(|kind| DiskError { path: path.to_owned(), kind })
     }
 
     /// Whether the file has `stream` with its events from `first` on, and nothing before.
@@ -296,16 +297,13 @@ impl Disk {
             let mut streams = writing.open_table(STREAMS)?;
             let mut events = writing.open_table(EVENTS)?;
             // A stream that began anew has another number.
-            let begun_anew = |name: &str, held: &OnDisk| {
-                let of = changes.iter().find(|change| change.stream.name == name);
-                of.is_some_and(|change| change.stream.incarnation != held.kept.incarnation)
-            };
-            let leaving: Vec<String> = (self.streams.iter())
-                .filter(|(name, held)| gone.contains(name) || begun_anew(name, held))
-                .map(|(name, _)| name.clone())
-                .collect();
+            let begun_anew = changes.iter().map(|change| &change.stream).filter(|stream| {
+                let held = self.streams.get(&stream.name);
+                held.is_some_and(|held| held.kept.incarnation != stream.incarnation)
+            });
+            let leaving: Vec<&String> = gone.iter().chain(begun_anew.map(|stream| &stream.name)).collect();
             for name in leaving {
-                if let Some(held) = self.streams.remove(&name) {
+                if let Some(held) = self.streams.remove(name) {
                     streams.remove(held.number)?;
                     leave(&mut events, held.number, 0, u64::MAX)?;
                 }
@@ -332,6 +330,12 @@ impl Disk {
         }
         Ok(writing.commit()?)
     }
+}
+
+/// What `reads` returns. The engine asserts what a damaged file does not hold to: a panic is that.
+fn unpanicked<T>(reads: impl FnOnce() -> Result<T, Kind>) -> Result<T, Kind> {
+    let read = catch_unwind(AssertUnwindSafe(reads));
+    read.unwrap_or_else(|_| Err(Kind::Damaged("the engine cannot read it".to_owned())))
 }
 
 type Events<'a> = redb::Table<'a, (u64, u64), Row>;

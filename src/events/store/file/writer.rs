@@ -1,5 +1,6 @@
 //! The task that writes the file: batches as they come, and what changed in memory besides.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -24,6 +25,9 @@ const MAX_GROUP: usize = 512;
 /// How often a file that another process has is tried.
 const HAND_OVER: Duration = Duration::from_millis(20);
 
+/// After how long it is told that the other one still has it.
+const LONG_HAND_OVER: Duration = Duration::from_secs(5);
+
 /// How often a file that failed is opened anew.
 const RECOVERY: Duration = Duration::from_secs(1);
 
@@ -40,6 +44,10 @@ pub(super) struct Writer {
     disk: Option<Disk>,
     /// When what is in memory must be on the disk, if it may not be.
     due: Option<Instant>,
+    /// Events that were answered, and may not be on the disk.
+    unwritten: usize,
+    /// Whether the file is opened no more: it was, once, while closing.
+    is_last_try: bool,
 }
 
 /// What there is to do.
@@ -59,7 +67,17 @@ pub(super) fn read(disk: &Disk, path: &Path, wanted: &[(KeptStream, u64)]) -> Re
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, path: &Path, hub: &Arc<Hub>, clock: Arc<dyn Clock>) -> Self {
         let (hub, route) = (Arc::downgrade(hub), hub.route().to_owned());
-        Self { shared, path: path.to_owned(), hub, route, clock, disk: None, due: None }
+        Self {
+            shared,
+            path: path.to_owned(),
+            hub,
+            route,
+            clock,
+            disk: None,
+            due: None,
+            unwritten: 0,
+            is_last_try: false,
+        }
     }
 
     /// Has the hub go on with what was read of `disk`.
@@ -88,6 +106,9 @@ impl Writer {
                 break;
             }
         }
+        if self.unwritten > 0 {
+            log::error!(route = self.route.as_str(), events = self.unwritten; "the streams are closed, and events that were answered are not in their store");
+        }
         // Closing writes, too.
         let disk = self.disk.take();
         rt::blocking(move || drop(disk)).await;
@@ -97,12 +118,19 @@ impl Writer {
         drop(last);
     }
 
-    /// Opens the file, as often as it takes. Returns false if nobody needs it any more.
+    /// Opens the file, as often as it takes; while closing once, if something is to be written. Returns false if nobody needs it any
+    /// more.
     async fn reopen(&mut self) -> bool {
+        let begun = self.clock.now();
+        let mut is_told = false;
         loop {
-            let Some(wanted) = self.hub.upgrade().filter(|_| !self.shared.state.lock().closing) else {
-                return false;
-            };
+            let Some(wanted) = self.hub.upgrade() else { return false };
+            if self.shared.state.lock().closing {
+                if self.due.is_none() || self.is_last_try {
+                    return false;
+                }
+                self.is_last_try = true;
+            }
             let path = self.path.clone();
             let opened = rt::blocking(move || {
                 let disk = Disk::open(&path)?;
@@ -115,7 +143,13 @@ impl Writer {
                     self.begin(disk, kept);
                     return true;
                 }
-                Err(error) if error.is_taken().is_some() => HAND_OVER,
+                Err(error) if error.is_taken().is_some() => {
+                    if !is_told && self.clock.now() - begun >= LONG_HAND_OVER {
+                        is_told = true;
+                        log::warn!(route = self.route.as_str(), error = error.to_string().as_str(); "the streams still wait for their store");
+                    }
+                    HAND_OVER
+                }
                 Err(error) => {
                     self.fail(&error);
                     RECOVERY
@@ -144,10 +178,11 @@ impl Writer {
         loop {
             let more = self.shared.work.listen();
             let now = self.clock.now();
+            // Not below the lock: this may be the hub's last owner, and its store takes the lock when it is dropped.
+            let sync = self.hub.upgrade().map_or(Duration::ZERO, |hub| hub.settings().store_sync);
             {
                 let mut state = self.shared.state.lock();
                 if std::mem::take(&mut state.follow) && self.due.is_none() {
-                    let sync = self.hub.upgrade().map_or(Duration::ZERO, |hub| hub.settings().store_sync);
                     self.due = Some(now + sync);
                 }
                 let is_due = self.due.is_some_and(|due| due <= now);
@@ -175,6 +210,7 @@ impl Writer {
             self.due.get_or_insert(self.clock.now() + sync);
             for job in jobs {
                 let ids = hub.publish_in_memory(&job.channel, job.batch);
+                self.unwritten += ids.as_ref().map_or(0, Vec::len);
                 let _ = job.answer.send(ids);
             }
             if !is_due {
@@ -235,10 +271,10 @@ impl Writer {
     /// Writes what the file does not have of what is in memory, and takes out what has left there.
     async fn settle(&mut self, hub: &Arc<Hub>) -> Result<(), DiskError> {
         let Some(disk) = &self.disk else { return Ok(()) };
-        let (mut changes, mut names) = (Vec::new(), Vec::new());
+        let (mut changes, mut names) = (Vec::new(), HashSet::new());
         for channel in hub.channels() {
             let (stream, first) = channel.with(|stream| stream.kept());
-            names.push(stream.name.clone());
+            names.insert(stream.name.clone());
             if !disk.has(&stream, first) {
                 let after = disk.head_of(&stream);
                 // Between these two events may have come and gone.
@@ -255,11 +291,12 @@ impl Writer {
             .map(|stream| stream.name)
             .filter(|name| !names.contains(name))
             .collect();
-        self.due = None;
-        if changes.is_empty() && gone.is_empty() {
-            return Ok(());
+        if !changes.is_empty() || !gone.is_empty() {
+            self.on_disk(changes, gone).await?;
         }
-        self.on_disk(changes, gone).await.map(drop)
+        // Only now: what failed is still due when the file is open again, or closes.
+        (self.due, self.unwritten) = (None, 0);
+        Ok(())
     }
 
     /// Has `changes` on the disk, and returns them. After an error the file must be opened anew.
