@@ -12,6 +12,7 @@ use super::admin_args::{Limits, LimitsCommand, ListLimits, ResetLimit, SetLimit}
 use super::{CliError, value};
 use rows::{is_used, table};
 
+/// What the API leaves as it is in a segment of its addresses.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
 
 /// A page of limits; other fields are kept for `--json`.
@@ -133,13 +134,13 @@ fn path(command: &str, limit: &str, of: Option<&str>) -> Result<String, CliError
     let usage = |text: String| Err(CliError::Usage(text));
     let flags = if command == "set" { " --rate 20m" } else { "" };
     let of_route = |part: &str| match of {
-        Some(path) => Ok(format!("/v1/limits/routes/{}/{part}", utf8_percent_encode(path, SEGMENT))),
+        Some(path) => Ok(of_route_at(path, part)),
         None => usage(format!(
             "the path of the route is missing after {limit}: write limits {command} {limit} /logs/{flags}"
         )),
     };
     let of_class = |part: &str| match of {
-        Some(name) => Ok(format!("/v1/limits/classes/{}/{part}", utf8_percent_encode(name, SEGMENT))),
+        Some(name) => Ok(of_class_named(name, part)),
         None => usage(format!(
             "the name of the class is missing after {limit}: write limits {command} {limit} vip{flags}"
         )),
@@ -151,7 +152,7 @@ fn path(command: &str, limit: &str, of: Option<&str>) -> Result<String, CliError
             usage(format!("{limit} is a single limit: leave out {of:?}"))
         }
         ("client", None) => Ok("/v1/limits/client".to_owned()),
-        ("client", Some(key)) => Ok(format!("/v1/limits/clients/{}", utf8_percent_encode(key, SEGMENT))),
+        ("client", Some(key)) => Ok(of_one_client(key)),
         ("upload-client", None) => Ok("/v1/limits/uploads/client".to_owned()),
         ("upload-client", Some(key)) => {
             Ok(format!("/v1/limits/uploads/clients/{}", utf8_percent_encode(key, SEGMENT)))
@@ -172,6 +173,21 @@ fn path(command: &str, limit: &str, of: Option<&str>) -> Result<String, CliError
              upload-route-client"
         )),
     }
+}
+
+/// The API's path of the limit of one client.
+pub(super) fn of_one_client(key: &str) -> String {
+    format!("/v1/limits/clients/{}", utf8_percent_encode(key, SEGMENT))
+}
+
+/// The API's path of a limit of a route.
+pub(super) fn of_route_at(path: &str, part: &str) -> String {
+    format!("/v1/limits/routes/{}/{part}", utf8_percent_encode(path, SEGMENT))
+}
+
+/// The API's path of a limit of a class of clients.
+pub(super) fn of_class_named(name: &str, part: &str) -> String {
+    format!("/v1/limits/classes/{}/{part}", utf8_percent_encode(name, SEGMENT))
 }
 
 /// The arguments of `limits set` for the limit at this path.

@@ -72,13 +72,16 @@ impl Paces {
 
     /// The pace of a row at `now`, in bytes per second.
     pub(super) fn of(&self, key: &str, now: u64) -> u64 {
-        let is_still = self.came.is_none_or(|came| now.saturating_sub(came) > STILL);
-        self.tracks.get(key).filter(|_| !is_still).map_or(0, Track::pace)
+        self.tracks.get(key).filter(|_| !self.is_still(now)).map_or(0, Track::pace)
+    }
+
+    fn is_still(&self, now: u64) -> bool {
+        self.came.is_none_or(|came| now.saturating_sub(came) > STILL)
     }
 
     /// Adds a second to all graphs.
     pub(super) fn tick(&mut self, now: u64) {
-        let is_still = self.came.is_none_or(|came| now.saturating_sub(came) > STILL);
+        let is_still = self.is_still(now);
         for track in self.tracks.values_mut() {
             if track.graph.len() == SECONDS {
                 track.graph.pop_front();

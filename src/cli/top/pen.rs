@@ -75,6 +75,12 @@ impl Pen<'_> {
         self.put((x + width - len, y), len, text, style);
     }
 
+    /// Has the whole line `y` look like a heading.
+    pub(super) fn highlight(&mut self, y: u16) {
+        let line = Rect { x: self.area.x, y, width: self.area.width, height: 1 }.intersection(self.area);
+        self.buffer.set_style(line, HEADING);
+    }
+
     /// Writes parts of a line, one behind the other.
     pub(super) fn line(&mut self, parts: &[(&str, Style)]) {
         let mut x = self.area.x;

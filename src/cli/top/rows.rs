@@ -2,17 +2,12 @@
 
 use std::cmp::Ordering;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
 use super::columns::{Sort, View};
 use super::kind::{Kind, most};
 use super::live::{Group, Limit, Live, Streams, Transfer};
 use super::paces::Paces;
-use crate::cli::limits::words;
+use crate::cli::limits::{of_class_named, of_one_client, of_route_at, words};
 use crate::cli::table::size;
-
-/// What the API leaves as it is in its addresses.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
 
 /// One line.
 #[derive(Debug)]
@@ -58,13 +53,15 @@ pub(super) fn of(
             let shown = live.transfers.iter().filter(|(_, row)| only.is_none_or(|only| is_below(row, only)));
             shown.map(|(id, row)| transfer(id, row, pace(&transfer_key(id)))).collect()
         }
-        View::Clients => groups("client", &live.clients, &pace, |name, row| client_rate(live, name, row)),
-        View::Routes => {
-            groups("route", &live.routes, &pace, |name, _| of_all(live, &route_href(name, "total")))
+        View::Clients => {
+            groups("client", &live.clients, &pace, |name, row| client_rate(live, name, row.class.as_deref()))
         }
-        View::Classes => groups("class", &live.classes, &pace, |name, _| {
-            of_all(live, &format!("/v1/limits/classes/{name}/total"))
-        }),
+        View::Routes => {
+            groups("route", &live.routes, &pace, |name, _| of_all(live, &of_route_at(name, "total")))
+        }
+        View::Classes => {
+            groups("class", &live.classes, &pace, |name, _| of_all(live, &of_class_named(name, "total")))
+        }
         View::Limits => {
             let used = live.limits.iter().filter(|(_, limit)| is_used(limit));
             used.map(|(href, of)| limit(href, of, pace(&limit_key(href)))).collect()
@@ -127,23 +124,12 @@ pub(super) fn of_all(live: &Live, href: &str) -> Option<u64> {
     live.limits.get(href)?.in_force()
 }
 
-/// The rate that a client has, its own or that of each.
-pub(super) fn client_rate(live: &Live, name: &str, row: &Group) -> Option<u64> {
-    let own = live.limits.get(&format!("/v1/limits/clients/{}", encoded(name)));
-    let of_each = match &row.class {
-        Some(class) => format!("/v1/limits/classes/{class}/client"),
-        None => "/v1/limits/client".to_owned(),
-    };
+/// The rate that a client of `class` has, its own or that of each.
+pub(super) fn client_rate(live: &Live, name: &str, class: Option<&str>) -> Option<u64> {
+    let own = live.limits.get(&of_one_client(name));
+    let of_each =
+        class.map_or_else(|| "/v1/limits/client".to_owned(), |class| of_class_named(class, "client"));
     own.or_else(|| live.limits.get(&of_each))?.rate
-}
-
-pub(super) fn route_href(path: &str, part: &str) -> String {
-    format!("/v1/limits/routes/{}/{part}", encoded(path))
-}
-
-/// A segment of the API's addresses.
-fn encoded(segment: &str) -> impl std::fmt::Display {
-    utf8_percent_encode(segment, SEGMENT)
 }
 
 fn transfer(id: &str, row: &Transfer, now: u64) -> Row {

@@ -1,7 +1,6 @@
 //! The screen: what is known, drawn into as many lines and columns as there are.
 
 use ratatui::Frame;
-use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
 use super::columns::{Column, View};
@@ -167,8 +166,7 @@ impl Pen<'_> {
 
     fn headings(&mut self, top: &Top, graph: u16) {
         let (view, y) = (top.view, self.next);
-        let line = Rect { x: self.area.x, y, width: self.area.width, height: 1 }.intersection(self.area);
-        self.buffer.set_style(line, HEADING);
+        self.highlight(y);
         let sorted = top.sort.heading(view);
         let mark = match (top.is_reversed, self.look.has_unicode) {
             (false, true) => "↓",
@@ -181,14 +179,8 @@ impl Pen<'_> {
             false => title.to_owned(),
         };
         let mut x = self.area.x;
-        for Column { title: text, width, is_right } in view.columns() {
-            let text = title(text);
-            if *is_right {
-                self.right((x, y), *width, &text, HEADING)
-            } else {
-                self.put((x, y), *width, &text, HEADING);
-            }
-            x += width + 1;
+        for column in view.columns() {
+            x = self.cell((x, y), column, &title(column.title), HEADING);
         }
         if graph > 0 {
             self.put((x, y), graph, &format!("LAST {graph} s"), HEADING);
@@ -196,6 +188,16 @@ impl Pen<'_> {
         }
         self.put((x, y), u16::MAX, &title(view.name()), HEADING);
         self.next += 1;
+    }
+
+    /// Writes into a column that begins at `x`. Returns where the next one begins.
+    fn cell(&mut self, (x, y): (u16, u16), column: &Column, text: &str, style: Style) -> u16 {
+        if column.is_right {
+            self.right((x, y), column.width, text, style);
+        } else {
+            self.put((x, y), column.width, text, style);
+        }
+        x + column.width + 1
     }
 
     fn graph_width(&self, view: View) -> u16 {
@@ -207,14 +209,9 @@ impl Pen<'_> {
     fn row(&mut self, top: &Top, row: &Row, (view, graph): (View, u16), is_chosen: bool) {
         let (mut x, y) = (self.area.x, self.next);
         let name = if is_chosen { BOLD } else { Style::new() };
-        for (Column { width, is_right, title }, cell) in view.columns().iter().zip(&row.cells) {
-            let style = if *title == "HELD BY" { self.look.kind(row.kind) } else { Style::new() };
-            if *is_right {
-                self.right((x, y), *width, cell, style)
-            } else {
-                self.put((x, y), *width, cell, style);
-            }
-            x += width + 1;
+        for (column, cell) in view.columns().iter().zip(&row.cells) {
+            let style = if column.title == "HELD BY" { self.look.kind(row.kind) } else { Style::new() };
+            x = self.cell((x, y), column, cell, style);
         }
         if graph > 0 {
             self.bars(top, (&row.key, row.set), (x, y), (graph, 1));
@@ -222,8 +219,7 @@ impl Pen<'_> {
         }
         self.put((x, y), u16::MAX, &row.name, name);
         if is_chosen {
-            let line = Rect { x: self.area.x, y, width: self.area.width, height: 1 }.intersection(self.area);
-            self.buffer.set_style(line, HEADING);
+            self.highlight(y);
         }
         self.next += 1;
     }
@@ -232,8 +228,7 @@ impl Pen<'_> {
     fn way(&mut self, top: &Top, id: &str, y: u16) {
         self.next = y;
         let name = top.live.transfers.get(id).map(|row| format!("{} {}", row.method, row.target));
-        let line = Rect { x: self.area.x, y, width: self.area.width, height: 1 }.intersection(self.area);
-        self.buffer.set_style(line, HEADING);
+        self.highlight(y);
         let heading = format!("Its way: {}", name.as_deref().unwrap_or("it has ended"));
         self.line(&[(&heading, HEADING)]);
         for stage in way::of(&top.live, id).unwrap_or_default() {

@@ -1,7 +1,8 @@
 //! The way of a transfer: what its bytes pass from the source to the socket, and what holds them.
 
 use super::live::{Live, Transfer};
-use super::rows::{of_all, route_href};
+use super::rows::{client_rate, of_all};
+use crate::cli::limits::{of_class_named, of_route_at};
 use crate::cli::table::size;
 
 /// A stage of the way.
@@ -41,22 +42,18 @@ pub(super) fn of(live: &Live, id: &str) -> Option<Vec<Stage>> {
 
 /// The shared limits of its response: the word that it is held by, what it is called, and its rate.
 fn budgets(live: &Live, row: &Transfer) -> Vec<(&'static str, &'static str, Option<u64>)> {
-    let client = super::rows::client_rate(
-        live,
-        &row.client,
-        &super::live::Group { class: row.class.clone(), ..Default::default() },
-    );
+    let client = client_rate(live, &row.client, row.class.as_deref());
     let mut budgets = match &row.class {
         Some(class) => {
-            let total = of_all(live, &format!("/v1/limits/classes/{class}/total"));
+            let total = of_all(live, &of_class_named(class, "total"));
             vec![("class_client", "client", client), ("class", "class", total)]
         }
         None => vec![("client", "client", client)],
     };
     budgets.push(("server", "server", of_all(live, "/v1/limits/server")));
     if let Some(route) = &row.route {
-        budgets.push(("route_client", "on route", of_all(live, &route_href(route, "client"))));
-        budgets.push(("route", "route", of_all(live, &route_href(route, "total"))));
+        budgets.push(("route_client", "on route", of_all(live, &of_route_at(route, "client"))));
+        budgets.push(("route", "route", of_all(live, &of_route_at(route, "total"))));
     }
     budgets
 }
