@@ -16,6 +16,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::named_file;
+use crate::rt::folder;
 
 /// The largest file: 1 MiB, as of a configuration.
 pub(crate) const MAX_FILE: u64 = 1 << 20;
@@ -132,15 +133,14 @@ impl Saved {
             let text = "it would have more than 1 MiB";
             return Err(failed(io::Error::new(ErrorKind::FileTooLarge, text)));
         }
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
+        let folder = folder::of(&self.path);
         let _lock = lock(folder, LOCK_PATIENCE).map_err(failed)?;
         let mut name = std::ffi::OsString::from(".");
         name.push(self.path.file_name().unwrap_or_default());
         name.push(".new");
         let new = folder.join(name);
         self.put(&new, text).map_err(failed)?;
-        if let Err(error) = sync_names(folder) {
+        if let Err(error) = folder::sync(folder) {
             // The old text may be back after a crash: nobody is told that the new one holds.
             let _ = match self.owned {
                 Some(_) => self.put(&new, &self.text),
@@ -223,16 +223,6 @@ fn lock(folder: &Path, patience: Duration) -> io::Result<Option<Lock>> {
             }
             Err(_) => return Ok(None),
         }
-    }
-}
-
-/// Has the names of `folder` on the disk. A file system that cannot do so, or a folder that cannot be read, keeps them as it keeps
-/// all names.
-fn sync_names(folder: &Path) -> io::Result<()> {
-    let Ok(folder) = File::open(folder) else { return Ok(()) };
-    match folder.sync_all() {
-        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
-        synced => synced,
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use super::Listener;
+use super::folder;
 use super::listener::Bound;
 use super::unix_path::UnixPath;
 
@@ -152,10 +153,7 @@ fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
 
 /// Whether they name the same file: as they are written, or with links in their folders followed.
 fn is_same_path(one: &Path, other: &Path) -> bool {
-    let real = |path: &Path| {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Some((folder.canonicalize().ok()?, path.file_name()?.to_owned()))
-    };
+    let real = |path: &Path| Some((folder::of(path).canonicalize().ok()?, path.file_name()?.to_owned()));
     one == other || real(one).is_some_and(|one| real(other) == Some(one))
 }
 

@@ -9,6 +9,7 @@ mod busyness;
 mod connect;
 mod disk;
 mod file_read;
+pub(crate) mod folder;
 mod fresh;
 #[cfg(feature = "service")]
 mod handed;

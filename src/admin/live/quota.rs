@@ -57,7 +57,7 @@ pub(in crate::admin) fn look_at(fleet: crate::quota::egress::Fleet) -> Look {
 
 #[cfg(feature = "quota")]
 async fn of(fleet: &crate::quota::egress::Fleet) -> QuotaRow {
-    const MICRO: u64 = 1_000_000;
+    use crate::quota::MICRO;
     let (mut shares, trouble) = match fleet.shares().await {
         Ok(shares) => (shares, None),
         Err(error) => (Vec::new(), Some(error)),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 use sluicegate::clock::Sleep;
-use sluicegate::quota::client::{Calls, Connector, Hops, leader_of};
+use sluicegate::quota::client::{Calls, Connector, Hops, all_clients, leader_of};
 use sluicegate::quota::wire;
 use sluicegate::quota::{LimitError, NamedLimit};
 use sluicegate::rt;
@@ -98,17 +98,8 @@ fn tell(text: &str, json: bool) -> Result<(), CliError> {
 
 pub(super) fn clients(typed: &Clients) -> Result<(), CliError> {
     asking(&typed.connector()?, async |calls: &mut Calls| {
-        let mut clients = Vec::new();
-        let mut page_token = String::new();
-        loop {
-            let message = wire::ListClientsRequest { page_size: 0, page_token };
-            let page = calls.list_clients(within(message)).await?.into_inner();
-            clients.extend(page.clients);
-            page_token = page.next_page_token;
-            if page_token.is_empty() {
-                return Ok(show::clients(&clients, typed.json));
-            }
-        }
+        let clients = all_clients(calls, TIMEOUT).await?;
+        Ok(show::clients(&clients, typed.json))
     })
 }
 

@@ -59,7 +59,7 @@ impl QuotaClient {
                 Sleep::lasting(rt::clock(), PATIENCE).await;
                 Err(Status::deadline_exceeded("it does not answer in time"))
             };
-            match clients(&mut calls).or(late).await {
+            match all_clients(&mut calls, PATIENCE).or(late).await {
                 Ok(clients) => return Ok(shares(clients, resource)),
                 Err(status) => {
                     servers.extend(hops.follow(&connector.endpoint, leader_of(&status).flatten()));
@@ -71,11 +71,15 @@ impl QuotaClient {
     }
 }
 
-async fn clients(calls: &mut Calls) -> Result<Vec<Client>, Status> {
+/// All live clients of the quota server, page by page; each page is asked for with `timeout`.
+///
+/// # Errors
+/// The server refuses, or the connection is lost.
+pub async fn all_clients(calls: &mut Calls, timeout: Duration) -> Result<Vec<Client>, Status> {
     let (mut clients, mut page_token) = (Vec::new(), String::new());
     loop {
         let mut request = Request::new(wire::ListClientsRequest { page_size: 0, page_token });
-        request.set_timeout(PATIENCE);
+        request.set_timeout(timeout);
         let page = calls.list_clients(request).await?.into_inner();
         clients.extend(page.clients);
         page_token = page.next_page_token;

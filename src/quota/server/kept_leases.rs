@@ -6,48 +6,16 @@
 //! The store has either no record or one with all that may be spent. A server that learns has none; nor has one whose store
 //! cannot keep it, which then grants as if there were no record, and tries again.
 
-#[cfg(feature = "redis")]
 use std::time::Duration;
 
-#[cfg(feature = "redis")]
 use super::shared_book::SharedBook;
-#[cfg(feature = "redis")]
 use super::shared_limits::SharedLimits;
-#[cfg(feature = "redis")]
 use crate::clock::Sleep;
-#[cfg(feature = "redis")]
 use crate::quota::book::StoredShares;
-#[cfg(feature = "redis")]
 use crate::quota::id::Id;
-#[cfg(feature = "redis")]
 use crate::quota::lead::{Lead, Term};
 
-/// What the store keeps of the book.
-#[derive(Debug, Default)]
-pub(super) struct Keeping {
-    /// The store may have a record that the next leader reads.
-    is_on: bool,
-    /// That has all but the changes of clients that the book names.
-    is_complete: bool,
-    /// How often shares had grown when it was written.
-    raised: u64,
-}
-
-impl Keeping {
-    /// The record is what the book was filled with.
-    #[cfg(feature = "redis")]
-    pub(super) fn restored(raised: u64) -> Self {
-        Self { is_on: true, is_complete: true, raised }
-    }
-
-    /// Whether clients may be told of what was granted by then.
-    pub(super) fn covers(&self, raised: u64) -> bool {
-        !self.is_on || self.raised >= raised
-    }
-}
-
 /// What the store is to keep.
-#[cfg(feature = "redis")]
 pub(super) struct Batch {
     pub(super) term: Term,
     /// In the place of all that is kept.
@@ -59,7 +27,6 @@ pub(super) struct Batch {
 }
 
 /// What the store said to that.
-#[cfg(feature = "redis")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answered {
     Kept,
@@ -69,7 +36,6 @@ pub(super) enum Answered {
     Stale,
 }
 
-#[cfg(feature = "redis")]
 impl SharedBook {
     /// Has the store keep what clients may be spending, if it is shared; never completes.
     pub(super) async fn keep_leases(&self) {

@@ -4,7 +4,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::kept_leases::{Answered, Keeping};
+use super::keeping::Keeping;
+use super::kept_leases::Answered;
 use super::lease_record::Leases;
 use super::shared_book::SharedBook;
 use super::shared_limits::SharedLimits;

@@ -13,6 +13,8 @@
 
 mod connection;
 mod deadline;
+mod keeping;
+#[cfg(feature = "redis")]
 mod kept_leases;
 #[cfg(feature = "redis")]
 mod leading;

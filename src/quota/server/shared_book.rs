@@ -7,7 +7,7 @@ use std::time::Duration;
 use event_listener::{Event, EventListener};
 use futures_lite::FutureExt;
 
-use super::kept_leases::Keeping;
+use super::keeping::Keeping;
 use super::limits::Limits;
 use super::schedules::{QuotaSchedule, Schedules};
 use crate::clock::{Clock, Instant, Sleep};
@@ -97,11 +97,19 @@ impl SharedBook {
         &self,
         act: impl FnOnce(&mut Book, Instant) -> T,
     ) -> Result<(Option<Term>, T), NotLeader> {
+        self.leading_held(|held, now| act(&mut held.book, now))
+    }
+
+    /// The same, with all that is changed together.
+    fn leading_held<T>(
+        &self,
+        act: impl FnOnce(&mut Held, Instant) -> T,
+    ) -> Result<(Option<Term>, T), NotLeader> {
         self.with_held(|held, now| {
             // By the time that `act` decides by, too: a process may be stopped between the two.
             let term = held.lead.as_ref().map(|lead| lead.leads(now)).transpose();
             let term = term.map_err(|leader| NotLeader { leader: leader.map(str::to_owned) })?;
-            Ok((term, act(&mut held.book, now)))
+            Ok((term, act(held, now)))
         })
     }
 
@@ -121,9 +129,8 @@ impl SharedBook {
         let (term, (epoch, raised, result)) = self.leading_in_term(granted)?;
         while term.is_some() {
             let listener = self.kept.listen();
-            let is_kept = self.leading_in_keeping(|book, keeping| {
-                (book.epoch() == epoch).then(|| keeping.covers(raised))
-            })?;
+            let (_, is_kept) = self
+                .leading_held(|held, _| (held.book.epoch() == epoch).then(|| held.keeping.covers(raised)))?;
             match is_kept {
                 Some(true) => break,
                 Some(false) => listener.await,
@@ -131,14 +138,6 @@ impl SharedBook {
             }
         }
         Ok(result)
-    }
-
-    fn leading_in_keeping<T>(&self, act: impl FnOnce(&Book, &Keeping) -> T) -> Result<T, NotLeader> {
-        self.with_held(|held, now| {
-            let led = held.lead.as_ref().map(|lead| lead.leads(now)).transpose();
-            led.map_err(|leader| NotLeader { leader: leader.map(str::to_owned) })?;
-            Ok(act(&held.book, &held.keeping))
-        })
     }
 
     /// Calls `act` with the book and the time, whether this server leads or not. It must grant nothing.

@@ -183,13 +183,7 @@ impl SharedLimits {
         let mut args = vec![number.as_str(), extent];
         args.extend(records.iter().flat_map(|(client, record)| [client.as_str(), record]));
         let answer = self.of_leases(&self.leases.keep, batch.term, &args, timeout).await?;
-        match answer.first().map(String::as_str) {
-            Some("kept") => Ok(Answered::Kept),
-            Some("lost") => Ok(Answered::Lost),
-            Some("stale") => Ok(Answered::Stale),
-            Some("late") => Err(self.failed(&"a later write of what is leased came first")),
-            _ => Err(self.failed(&"its answer is not valid")),
-        }
+        self.answered(&answer)
     }
 
     /// What clients may be spending, if nothing of that can be lost; `None` if it has to be learned.
@@ -225,8 +219,14 @@ impl SharedLimits {
     ) -> Result<Answered, QuotaStoreError> {
         let number = next(&self.puts);
         let answer = self.of_leases(&self.leases.forget, term, &[&number], timeout).await?;
+        self.answered(&answer)
+    }
+
+    /// What the store said to a write of leases.
+    fn answered(&self, answer: &[String]) -> Result<Answered, QuotaStoreError> {
         match answer.first().map(String::as_str) {
             Some("kept") => Ok(Answered::Kept),
+            Some("lost") => Ok(Answered::Lost),
             Some("stale") => Ok(Answered::Stale),
             Some("late") => Err(self.failed(&"a later write of what is leased came first")),
             _ => Err(self.failed(&"its answer is not valid")),

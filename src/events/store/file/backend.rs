@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
 use rustix::io::Errno;
 
+use crate::rt::folder;
 use crate::sync::Mutex;
 
 /// Mode of a new file: it has all that was published.
@@ -75,18 +76,7 @@ impl LockedFile {
         } else if len > 0 {
             return Ok(());
         }
-        sync_folder(path)
-    }
-}
-
-/// Has the names of the folder of `path` on the disk. A folder that cannot be read, or whose file system cannot do so, keeps them as
-/// it keeps all names.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) else { return Ok(()) };
-    match folder.sync_all() {
-        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
-        synced => synced,
+        folder::sync(folder::of(path))
     }
 }
 

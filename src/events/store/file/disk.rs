@@ -37,6 +37,7 @@ const CACHE: usize = 8 << 20;
 /// A file of streams.
 #[derive(Debug)]
 pub(super) struct Disk {
+    path: PathBuf,
     database: Database,
     /// By name.
     streams: HashMap<String, OnDisk>,
@@ -191,12 +192,12 @@ impl Disk {
             let file = LockedFile::open(path)?;
             let mut builder = Builder::new();
             builder.set_cache_size(CACHE).create_with_file_format_v3(true);
-            Self::of(builder.create_with_backend(file)?)
+            Self::of(path, builder.create_with_backend(file)?)
         };
         unpanicked(open).map_err(|kind| DiskError { path: path.to_owned(), kind })
     }
 
-    fn of(database: Database) -> Result<Self, Kind> {
+    fn of(path: &Path, database: Database) -> Result<Self, Kind> {
         let reading = database.begin_read()?;
         let ours = [ABOUT.name(), STREAMS.name(), EVENTS.name()];
         if reading.list_tables()?.any(|table| !ours.contains(&table.name())) {
@@ -237,7 +238,7 @@ impl Disk {
             };
         }
         drop((events, reading));
-        Ok(Self { database, streams: disk.0, next: disk.1 })
+        Ok(Self { path: path.to_owned(), database, streams: disk.0, next: disk.1 })
     }
 
     /// The streams that the file has.
@@ -246,7 +247,7 @@ impl Disk {
     }
 
     /// The events of the stream `name` behind the number `after`.
-    pub(super) fn events(&self, path: &Path, name: &str, after: u64) -> Result<Vec<KeptEvent>, DiskError> {
+    pub(super) fn events(&self, name: &str, after: u64) -> Result<Vec<KeptEvent>, DiskError> {
         let read = || -> Result<Vec<KeptEvent>, Kind> {
             let Some(stream) = self.streams.get(name) else { return Ok(Vec::new()) };
             let events = self.database.begin_read()?.open_table(EVENTS)?;
@@ -265,7 +266,7 @@ impl Disk {
             })
             .collect()
         };
-        unpanicked(read).map_err(|kind| DiskError { path: path.to_owned(), kind })
+        unpanicked(read).map_err(|kind| self.failed(kind))
     }
 
     /// Whether the file has `stream` with its events from `first` on, and nothing before.
@@ -283,12 +284,15 @@ impl Disk {
     /// the file must be opened anew.
     pub(super) fn write(
         &mut self,
-        path: &Path,
         changes: &[Change],
         gone: &[String],
         times: &Times,
     ) -> Result<(), DiskError> {
-        self.written(changes, gone, times).map_err(|kind| DiskError { path: path.to_owned(), kind })
+        self.written(changes, gone, times).map_err(|kind| self.failed(kind))
+    }
+
+    fn failed(&self, kind: Kind) -> DiskError {
+        DiskError { path: self.path.clone(), kind }
     }
 
     fn written(&mut self, changes: &[Change], gone: &[String], times: &Times) -> Result<(), Kind> {

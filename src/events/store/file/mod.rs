@@ -99,7 +99,7 @@ impl FileStore {
         };
         let mut writer = Writer::new(Arc::clone(&self.shared), path, hub, Arc::clone(&self.clock));
         if let Some(disk) = disk {
-            let kept = writer::read(&disk, path, &hub.wanted(disk.streams()));
+            let kept = writer::read(&disk, &hub.wanted(disk.streams()));
             writer.begin(disk, kept.map_err(|error| StoreError(error.to_string()))?);
         }
         rt::spawn(writer.run());

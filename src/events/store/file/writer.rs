@@ -58,9 +58,9 @@ struct Work {
 }
 
 /// Reads the events of `wanted`: streams of `disk`, and behind which number.
-pub(super) fn read(disk: &Disk, path: &Path, wanted: &[(KeptStream, u64)]) -> Result<Read, DiskError> {
+pub(super) fn read(disk: &Disk, wanted: &[(KeptStream, u64)]) -> Result<Read, DiskError> {
     let events =
-        |(stream, after): &(KeptStream, u64)| Ok((stream.clone(), disk.events(path, &stream.name, *after)?));
+        |(stream, after): &(KeptStream, u64)| Ok((stream.clone(), disk.events(&stream.name, *after)?));
     wanted.iter().map(events).collect()
 }
 
@@ -134,7 +134,7 @@ impl Writer {
             let path = self.path.clone();
             let opened = rt::blocking(move || {
                 let disk = Disk::open(&path)?;
-                let kept = read(&disk, &path, &wanted.wanted(disk.streams()))?;
+                let kept = read(&disk, &wanted.wanted(disk.streams()))?;
                 Ok::<_, DiskError>((disk, kept))
             });
             let wait = match opened.await {
@@ -304,7 +304,7 @@ impl Writer {
         let Some(mut disk) = self.disk.take() else { return Err(DiskError::closed(&self.path)) };
         let (path, times) = (self.path.clone(), Times::of(&*self.clock));
         let (written, changes) = rt::blocking(move || {
-            let write = || disk.write(&path, &changes, &gone, &times).map(|()| disk);
+            let write = || disk.write(&changes, &gone, &times).map(|()| disk);
             let written = catch_unwind(AssertUnwindSafe(write));
             (written.unwrap_or_else(|_| Err(DiskError::closed(&path))), changes)
         })
