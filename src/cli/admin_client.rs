@@ -192,14 +192,14 @@ impl AdminClient {
         path: &str,
         last: Option<&str>,
         silence: Duration,
-        mut take: impl FnMut(&[u8]),
+        mut take: impl FnMut(&[u8]) -> Result<(), CliError>,
     ) -> CliError {
         let mut problem = Vec::new();
         let heard = AtomicBool::new(true);
         let came = self.pieces((Method::GET, path, last), None, |status, piece| {
             heard.store(true, Ordering::Relaxed);
             match status {
-                StatusCode::OK => take(&piece),
+                StatusCode::OK => return take(&piece),
                 _ if problem.len() < MAX_ANSWER => problem.extend_from_slice(&piece),
                 _ => return Err(self.failed("it answers without end")),
             }

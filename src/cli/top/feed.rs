@@ -43,9 +43,12 @@ pub(super) async fn run(typed: Arc<Top>, inbox: Arc<Inbox>) {
             Ok(client) => {
                 let last = feed.last.clone();
                 let take = |piece: &[u8]| {
-                    feed.push(piece, |live| {
-                        inbox.put(|(newest, link)| (*newest, *link) = (Some(live), Some(Link::Live)))
-                    })
+                    let told = feed.push(piece, |live| inbox.put(|(newest, _)| *newest = Some(live)));
+                    // Of a stream that resumed nothing comes but heartbeats until something changes.
+                    if told.is_ok() && feed.state.is_some() {
+                        inbox.put(|(_, link)| *link = Some(Link::Live));
+                    }
+                    told
                 };
                 client.follow("/v1/live", last.as_deref(), SILENCE, take).await
             }
@@ -80,18 +83,22 @@ struct Feed {
 
 impl Feed {
     /// Takes what came; `then` is called with each state.
-    fn push(&mut self, piece: &[u8], mut then: impl FnMut(Live)) {
+    ///
+    /// # Errors
+    /// Events were missed in mid-stream: the next stream begins with the whole state.
+    fn push(&mut self, piece: &[u8], mut then: impl FnMut(Live)) -> Result<(), CliError> {
         self.text.extend_from_slice(piece);
         while let Some(end) = memchr::memmem::find(&self.text, b"\n\n") {
             let event: Vec<u8> = self.text.drain(..end + 2).collect();
-            if let Some(live) = self.event(&String::from_utf8_lossy(&event)) {
+            if let Some(live) = self.event(&String::from_utf8_lossy(&event))? {
                 then(live);
             }
         }
+        Ok(())
     }
 
     /// The state that an event makes, if it is a frame.
-    fn event(&mut self, event: &str) -> Option<Live> {
+    fn event(&mut self, event: &str) -> Result<Option<Live>, CliError> {
         let (mut kind, mut id, mut data) = ("message", None, String::new());
         for line in event.lines() {
             match line.split_once(": ") {
@@ -101,18 +108,23 @@ impl Feed {
                 _ => {}
             }
         }
-        match kind {
-            "full" => self.state = serde_json::from_str(&data).ok(),
-            "change" => merge(self.state.as_mut()?, serde_json::from_str(&data).ok()?),
-            // What was missed is not known: a whole state comes next.
-            "sluicegate.gap" => {
-                (self.state, self.last) = (None, None);
-                return None;
+        match (kind, &mut self.state) {
+            ("full", state) => *state = serde_json::from_str(&data).ok(),
+            ("change", Some(state)) => {
+                if let Ok(patch) = serde_json::from_str(&data) {
+                    merge(state, patch);
+                }
             }
-            _ => return None,
+            ("change", None) => return Err(CliError::Failed("events were missed".to_owned())),
+            // What was missed is not known: if this is the answer's first event, the whole state comes next.
+            ("sluicegate.gap", _) => {
+                (self.state, self.last) = (None, None);
+                return Ok(None);
+            }
+            _ => return Ok(None),
         }
         self.last = id.or(self.last.take());
-        Live::deserialize(self.state.as_ref()?).ok()
+        Ok(self.state.as_ref().and_then(|state| Live::deserialize(state).ok()))
     }
 }
 
@@ -139,13 +151,19 @@ fn merge(state: &mut Value, patch: Value) {
 mod tests {
     use super::*;
 
-    fn states(feed: &mut Feed, text: &str) -> Vec<(u64, Vec<String>)> {
+    type States = Vec<(u64, Vec<String>)>;
+
+    /// When each state was sampled, and its transfers; as an error those before events were missed.
+    fn states(feed: &mut Feed, text: &str) -> Result<States, States> {
         let mut states = Vec::new();
         // Byte by byte: pieces end anywhere.
         for byte in text.as_bytes() {
-            feed.push(&[*byte], |live| states.push((live.at, live.transfers.into_keys().collect())));
+            let then = |live: Live| states.push((live.at, live.transfers.into_keys().collect()));
+            if feed.push(&[*byte], then).is_err() {
+                return Err(states);
+            }
         }
-        states
+        Ok(states)
     }
 
     #[test]
@@ -155,13 +173,17 @@ mod tests {
                     event: full\nid: a-1\ndata: {\"at\": 1, \"transfers\": {\"1.1\": {}, \"2.1\": {}}}\n\n\
                     event: change\nid: a-2\ndata: {\"at\": 2, \"transfers\": {\"1.1\": null, \"3.1\": {\"bytes\": 5}}}\n\n";
         let both = vec!["1.1".to_owned(), "2.1".to_owned()];
-        assert_eq!(states(&mut feed, text), [(1, both), (2, vec!["2.1".to_owned(), "3.1".to_owned()])]);
+        let next = vec!["2.1".to_owned(), "3.1".to_owned()];
+        assert_eq!(states(&mut feed, text), Ok(vec![(1, both), (2, next)]));
         assert_eq!(feed.last.as_deref(), Some("a-2"));
-        // After a gap changes are of something that is not known.
-        let text = "event: sluicegate.gap\ndata: {}\n\nevent: change\nid: a-9\ndata: {\"at\": 9}\n\n";
-        assert_eq!(states(&mut feed, text), []);
-        assert_eq!(states(&mut feed, "event: full\nid: b-1\ndata: {\"at\": 10}\n\n"), [(10, Vec::new())]);
+        // The server began anew.
+        let text = "event: sluicegate.gap\ndata: {}\n\nevent: full\nid: b-1\ndata: {\"at\": 10}\n\n";
+        assert_eq!(states(&mut feed, text), Ok(vec![(10, Vec::new())]));
         assert_eq!(feed.last.as_deref(), Some("b-1"));
+        // After a gap in mid-stream changes are of something that is not known.
+        let text = "event: sluicegate.gap\ndata: {}\n\nevent: change\nid: b-9\ndata: {\"at\": 19}\n\n";
+        assert_eq!(states(&mut feed, text), Err(Vec::new()));
+        assert_eq!(feed.last, None);
     }
 
     #[test]

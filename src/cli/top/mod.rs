@@ -106,8 +106,8 @@ fn follow(
         if let Some(live) = live {
             top.take(live, now);
         }
-        if let Some(state::Link::Lost(why)) = link {
-            top.lose(why);
+        if let Some(link) = link {
+            top.link = link;
         }
         if now / SECOND > seconds {
             seconds = now / SECOND;

@@ -100,7 +100,6 @@ impl Top {
 
     /// Takes a state that came at `now`, in milliseconds of our own clock. While it is paused, the last one waits.
     pub(super) fn take(&mut self, live: Live, now: u64) {
-        self.link = Link::Live;
         if self.is_paused {
             self.waiting = Some((live, now));
             return;
@@ -109,11 +108,6 @@ impl Top {
         let counters = counters.iter().map(|(key, bytes, kind)| (&**key, *bytes, *kind));
         self.paces.take((live.at, live.elapsed, now), counters);
         self.live = live;
-    }
-
-    /// Notes that no states come.
-    pub(super) fn lose(&mut self, why: String) {
-        self.link = Link::Lost(why);
     }
 
     /// Adds a second to the graphs.

@@ -61,6 +61,10 @@ export async function browse(url, scenario, { width = 1440, height = 1000, flags
 export const text = (page, selector) => page.$eval(selector, (element) => element.innerText.trim());
 
 // Until the page shows a state.
-export const live = (page) => soon("a live page", async () => (await text(page, "#link")).startsWith("live") && page.$("#river [data-group=server] .row"));
+export const live = (page) => soon("a live page", async () => {
+  const link = await text(page, "#link");
+  if (!link.startsWith("live")) throw new Error(`the page says: ${link}`);
+  return page.$("#river [data-group=server] .row");
+});
 
 export const click = (page, selector) => page.$eval(selector, (element) => element.click());

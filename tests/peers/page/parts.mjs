@@ -1,4 +1,4 @@
-// Parts of the page that need no browser: how rates are written for typing, and what the stream says when it is refused.
+// Parts of the page that need no browser: how rates are written for typing, what the stream says when it is refused, and how it goes on.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -30,4 +30,53 @@ for (const [failure, expected] of [
   });
   assert(told[0] === expected[0] && told[1] === expected[1], `${failure.status}: ${told}`);
 }
+
+// What is told, and after which ids is asked, of answers that bring these events and then stay open, or end.
+async function followed(answers, until) {
+  // Retries at once: the silence that counts as an end is not awaited.
+  const timer = globalThis.setTimeout;
+  globalThis.setTimeout = (then, ms) => timer(then, ms < 2000 ? 0 : ms);
+  const told = [], after = [];
+  const fetch = async (path, { headers, signal }) => {
+    after.push(headers["Last-Event-ID"] ?? null);
+    const { events, open } = answers[after.length - 1];
+    const body = new ReadableStream({
+      start(stream) {
+        for (const event of events) stream.enqueue(new TextEncoder().encode(event));
+        if (!open) stream.close();
+        else signal.addEventListener("abort", () => stream.error(signal.reason));
+      },
+    });
+    return new Response(body);
+  };
+  let stream;
+  await new Promise((then) => {
+    stream = new Stream({ fetch }, (what) => { if (told.at(-1) !== what) told.push(what); if (until(told, stream.state)) then(); });
+    stream.run();
+  });
+  stream.stop();
+  globalThis.setTimeout = timer;
+  return { told, after, state: stream.state };
+}
+const event = (kind, id, data) => `event: ${kind}\nid: ${id}\ndata: ${JSON.stringify(data)}\n\n`;
+const gap = "event: sluicegate.gap\ndata: {}\n\n";
+
+// It resumes while nothing changes: the server answers all the same.
+assert.deepEqual(
+  await followed([{ events: [event("full", "a-1", { at: 1 })] }, { events: ["id: a-1\n\n"], open: true }], (told) => told.length === 3),
+  { told: ["live", "lost", "live"], after: [null, "a-1"], state: { at: 1 } },
+);
+// The server begins anew: a gap, and the whole state in the same answer.
+assert.deepEqual(
+  await followed([{ events: [event("full", "a-1", { at: 1 })] }, { events: [gap + event("full", "b-0", { at: 2 })], open: true }], (told) => told.length === 3),
+  { told: ["live", "lost", "live"], after: [null, "a-1"], state: { at: 2 } },
+);
+// Events were missed in mid-stream: what follows changes nothing that is known, so all of it is asked for.
+assert.deepEqual(
+  await followed(
+    [{ events: [event("full", "a-1", { at: 1 }), gap, event("change", "a-9", { at: 9 })], open: true }, { events: [event("full", "a-9", { at: 9 })], open: true }],
+    (told, state) => state?.at === 9 && told.at(-1) === "live",
+  ),
+  { told: ["live", "lost", "live"], after: [null, null], state: { at: 9 } },
+);
 process.exit(0);

@@ -39,10 +39,16 @@ function told(what, why) {
   if (what === "lost") { isLive = false; offset = Infinity; status(`${why ? `refused: ${String(why).replace(/\.$/, "")}` : "the server does not answer"}; trying again`, "lost"); return; }
   if (what === "live" && !isLive) {
     isLive = true;
-    status("live", "live");
+    linked(stream.state.server);
     show("main");
     listChanges();
   }
+}
+
+function linked(server) {
+  if (server.draining) status("live: the server drains", "lost");
+  else if (server.shedding) status("live: the server sheds load", "lost");
+  else status("live", "live");
 }
 
 function status(text, kind) {
@@ -173,7 +179,7 @@ function step(state, now) {
   write("total-transfers", count(server.transfers));
   write("total-connections", count(server.connections));
   write("total-held", bytes(server.held_bytes));
-  if (isLive) status(server.draining ? "live: the server drains" : server.shedding ? "live: the server sheds load" : "live", server.draining || server.shedding ? "lost" : "live");
+  if (isLive) linked(server);
 }
 
 follow();

@@ -40,7 +40,7 @@ export class Stream {
   #api; #told; #last = null; #abort = null; #stopped = false;
   state = null;
 
-  // `told` is called with `live`, `lost` and why if an answer says so, `sign-in`, and after each frame with `frame`.
+  // `told` is called with `live` for all that comes while there is a state, `lost` and why if an answer says so, and `sign-in`.
   constructor(api, told) { this.#api = api; this.#told = told; }
 
   stop() { this.#stopped = true; this.#abort?.abort(); }
@@ -64,18 +64,22 @@ export class Stream {
   async #once() {
     this.#abort = new AbortController();
     const fields = this.#last ? { "Last-Event-ID": this.#last } : {};
-    const answer = await this.#api.fetch("v1/live", { headers: fields, signal: this.#abort.signal });
-    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-    const events = new Events();
-    // Heartbeats come every five seconds: a longer silence is a connection that is dead.
+    // Heartbeats come every five seconds: a longer silence is a connection that is dead, before its answer too.
     let silence = 0;
     const watch = () => { clearTimeout(silence); silence = setTimeout(() => this.#abort.abort(), 15000); };
     try {
+      watch();
+      const answer = await this.#api.fetch("v1/live", { headers: fields, signal: this.#abort.signal });
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      const events = new Events();
       for (;;) {
         watch();
         const { value, done } = await reader.read();
         if (done) return;
         events.push(value, (event) => this.#take(event));
+        if (this.#abort.signal.aborted) return;
+        // Of a stream that resumed nothing comes but heartbeats until something changes.
+        if (this.state) this.#told("live");
       }
     } finally {
       clearTimeout(silence);
@@ -86,11 +90,16 @@ export class Stream {
   #take(event) {
     switch (event.kind) {
       case "full": this.state = JSON.parse(event.data); break;
-      case "change": if (this.state) merge(this.state, JSON.parse(event.data)); break;
-      case "sluicegate.gap": case "sluicegate.pause": this.#last = null; this.#abort.abort(); return;
+      case "change":
+        // After a gap: with no id to resume after, the whole state comes.
+        if (!this.state) { this.#abort.abort(); return; }
+        merge(this.state, JSON.parse(event.data));
+        break;
+      // What was missed is not known: if this is the answer's first event, the whole state comes next.
+      case "sluicegate.gap": this.#last = this.state = null; return;
+      case "sluicegate.pause": this.#last = null; this.#abort.abort(); return;
       default: return;
     }
     if (event.id) this.#last = event.id;
-    if (this.state) { this.#told("live"); this.#told("frame"); }
   }
 }
