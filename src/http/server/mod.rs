@@ -20,6 +20,7 @@ mod h1;
 mod h2;
 #[cfg(feature = "tls")]
 mod handshake;
+mod lingering;
 mod observer;
 mod pacing;
 mod port;

@@ -1,27 +1,19 @@
 //! What follows a response: the rest of the request's content, the next request, or the close of the connection.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_lite::io::AsyncWrite;
 
 use super::upload::Next;
 use super::{CONTENT_PIECE, Http1, State};
-use crate::clock::Sleep;
+use crate::http::server::lingering::Lingering;
 use crate::sink::Wire;
 
 /// The most unread content that is discarded to keep a connection alive.
 pub(super) const MAX_DISCARDED: usize = 64 * 1024;
-
-/// Bounds of the lingering close (RFC 9112, section 9.6): closing while the client sends would make the kernel reset the
-/// connection, and the client could lose the response.
-const LINGER: Duration = Duration::from_secs(5);
-const MAX_LINGERED: usize = 16 * 1024 * 1024;
 
 /// What was discarded of a request.
 #[derive(Clone, Copy, Default)]
@@ -99,8 +91,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
             && !self.connection.sink.is_aborted();
         self.upload = None;
         self.state = if lingers {
-            let clock = Arc::clone(&self.connection.server.clock);
-            State::Lingering(0, Box::new(Sleep::lasting(clock, LINGER)))
+            State::Lingering(Box::new(Lingering::new(&self.connection.server.clock)))
         } else {
             State::Done
         };
@@ -108,17 +99,11 @@ impl<W: Wire + Send + 'static> Http1<W> {
     }
 
     pub(super) fn poll_lingering(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let (State::Lingering(lingered, patience), Some(sink)) = (&mut self.state, &mut self.sink) else {
+        let (State::Lingering(lingering), Some(sink)) = (&mut self.state, &mut self.sink) else {
             return Poll::Ready(Ok(()));
         };
-        if Pin::new(&mut **patience).poll(cx).is_pending() && *lingered < MAX_LINGERED {
-            self.input.clear();
-            // A reset is fine: the client has the response.
-            if let Ok(len @ 1..) = ready!(self.input.poll_more(cx, sink, CONTENT_PIECE)) {
-                *lingered += len;
-                return Poll::Ready(Ok(()));
-            }
-        }
+        self.input.clear();
+        ready!(lingering.poll(cx, sink));
         self.state = State::Done;
         Poll::Ready(Ok(()))
     }

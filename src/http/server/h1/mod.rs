@@ -23,7 +23,7 @@ use super::driver::Serving;
 use super::respond::{self, Asking, Responding, respond};
 use super::response::ResponseBody;
 use crate::body::BodyError;
-use crate::clock::Sleep;
+use crate::http::server::lingering::Lingering;
 use crate::http::upgrade::{Handover, Upgrade};
 use crate::http1::{
     self, Asked, Framing, FramingFields, Outgoing, Refused, client_keeps_connection, read_request,
@@ -84,8 +84,8 @@ enum State {
     Skipping(Skipped),
     /// Shutting down the write half.
     Closing,
-    /// Discarding what the client still sends: bytes so far, and the deadline (lingering close).
-    Lingering(usize, Box<Sleep>),
+    /// Discarding what the client still sends.
+    Lingering(Box<Lingering>),
     Done,
 }
 

@@ -10,6 +10,7 @@ use futures_lite::io as futures;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::http::server::connection::Connection;
+use crate::http::server::lingering::Lingering;
 use crate::sink::{Sink, Wire};
 
 /// The most bytes of one read: a frame of the size that peers begin with, and its head.
@@ -17,12 +18,14 @@ const MAX_READ: usize = 16 * 1024 + 9;
 
 pub(super) struct Io<W: Wire> {
     sink: Sink<W>,
+    /// Once the write half is shut down.
+    lingering: Option<Box<Lingering>>,
     connection: Arc<Connection>,
 }
 
 impl<W: Wire> Io<W> {
     pub(super) fn new(sink: Sink<W>, connection: Arc<Connection>) -> Self {
-        Self { sink, connection }
+        Self { sink, lingering: None, connection }
     }
 
     fn is_giving(&self) -> bool {
@@ -76,8 +79,14 @@ impl<W: Wire> AsyncWrite for Io<W> {
         }
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        futures::AsyncWrite::poll_close(Pin::new(&mut self.sink), cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.lingering.is_none() {
+            ready!(futures::AsyncWrite::poll_close(Pin::new(&mut this.sink), cx))?;
+        }
+        // A client that reads a response sends updates of its window, whatever it was told.
+        let begin = || Box::new(Lingering::new(&this.connection.server.clock));
+        this.lingering.get_or_insert_with(begin).poll(cx, &mut this.sink).map(Ok)
     }
 }
 

@@ -6,7 +6,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 
 use super::pipe::{Client, End, Road};
-use super::{From, GET, Page, World, content};
+use super::{From, GET, GET_2, Page, World, content};
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http::interim::Interim;
@@ -328,4 +328,30 @@ fn a_kept_connection_ends_with_the_drain_and_one_under_way_behind_its_answer() {
     assert!(busy.read(usize::MAX).ends_with(&content(30_000)));
     assert_eq!(busy.end(), Some(End::Clean), "the second is not answered");
     world.cut(2);
+}
+
+#[test]
+fn a_closed_connection_of_either_version_takes_what_its_client_still_sends() {
+    // Then a frame of content for no stream; and a request with more content than is discarded for the next one.
+    let of_no_stream = [0; 9];
+    let large = b"POST /page HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\n";
+    for (version, request, closing) in [(2, GET_2, &of_no_stream[..]), (1, large, b"")] {
+        let mut world = World::of(logged(), page(10), 0);
+        let client = world.connect(Road::WIDE);
+        client.send(request);
+        let came = std::cell::RefCell::new(Vec::new());
+        world.until("the page", |_| {
+            came.borrow_mut().extend(client.read(usize::MAX));
+            came.borrow().windows(10).any(|bytes| bytes == content(10))
+        });
+        client.send(closing);
+        world.until("the end", |_| client.end() == Some(End::Clean));
+        // A close now would reset the connection, and what the client has not read yet would be gone.
+        assert!(world.lives(1), "HTTP/{version}");
+        client.send(&[0; 100_000]);
+        world.settle();
+        assert_eq!((client.untaken(), world.lives(1)), (0, true), "HTTP/{version}");
+        client.half_close();
+        world.until("its end", |world| (world.lives(1), world.handle.connections()) == (false, 0));
+    }
 }
