@@ -67,7 +67,11 @@ mod tests {
     }
 
     impl AsyncRead for Sending {
-        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
             let len = self.bytes.min(buf.len());
             self.bytes -= len;
             match self.ended.take() {
