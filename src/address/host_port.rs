@@ -99,28 +99,46 @@ pub struct HostPort {
     pub port: u16,
 }
 
+caused_error! {
+    /// Why a text is no host with a port. Says what to write.
+    HostPortError {
+        /// Whether the host is missing.
+        needs_host: no_host,
+        /// Whether the port is missing.
+        needs_port: no_port,
+        /// Whether it is an IPv6 address without brackets.
+        needs_brackets: no_brackets,
+    }
+}
+
 impl FromStr for HostPort {
-    type Err = String;
+    type Err = HostPortError;
 
     /// Reads a host and a port. The error says what is wrong and what to write.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, HostPortError> {
         // Narrower than a registered name: what the resolver can look up.
         let is_looked_up = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
-        let why = match AuthorityParts::numbered(text) {
+        let (make, why): (fn(String) -> HostPortError, _) = match AuthorityParts::numbered(text) {
             Ok((parts, Some(port))) if parts.bare_host().chars().all(is_looked_up) => {
                 return Ok(Self { host: parts.bare_host().to_owned(), port });
             }
-            Ok((_, None)) => "the port is missing",
-            Err(AuthorityError::NoHost) => "the host is missing",
-            Err(AuthorityError::BadPort) => "the port is not a number from 1 to 65535",
-            Err(AuthorityError::BadHost) if text.starts_with('[') => "no IPv6 address is in the brackets",
-            Err(AuthorityError::BadHost) if is_bare_ipv6(text) => "an IPv6 address is written in brackets",
+            Ok((_, None)) => (HostPortError::no_port, "the port is missing"),
+            Err(AuthorityError::NoHost) => (HostPortError::no_host, "the host is missing"),
+            Err(AuthorityError::BadPort) => {
+                (HostPortError::other, "the port is not a number from 1 to 65535")
+            }
+            Err(AuthorityError::BadHost) if text.starts_with('[') => {
+                (HostPortError::other, "no IPv6 address is in the brackets")
+            }
+            Err(AuthorityError::BadHost) if is_bare_ipv6(text) => {
+                (HostPortError::no_brackets, "an IPv6 address is written in brackets")
+            }
             Ok(_) | Err(AuthorityError::BadHost | AuthorityError::User) => {
-                "the host has a character that no name has"
+                (HostPortError::other, "the host has a character that no name has")
             }
         };
         let shown = excerpt(text, SHOWN);
-        Err(format!("{shown:?} is not a host with a port: {why}; write 127.0.0.1:5432 or [::1]:5432"))
+        Err(make(format!("{shown:?} is not a host with a port: {why}; write 127.0.0.1:5432 or [::1]:5432")))
     }
 }
 
@@ -226,7 +244,9 @@ mod tests {
             ("d b:22", "no name has"),
         ] {
             let error = bad.parse::<HostPort>().unwrap_err();
-            assert!(error.contains(expected), "{bad}: {error}");
+            assert!(error.to_string().contains(expected), "{bad}: {error}");
+            let needs = (error.needs_host(), error.needs_port(), error.needs_brackets());
+            assert_eq!(needs, (bad == ":22", bad == "db", bad == "::1:22"), "{bad}");
         }
     }
 }

@@ -8,8 +8,8 @@ mod listen;
 mod network;
 mod url;
 
-pub use host_port::HostPort;
 pub(crate) use host_port::{AuthorityError, AuthorityParts};
+pub use host_port::{HostPort, HostPortError};
 pub(crate) use listen::MAX_UNIX_PATH_LEN;
 pub use listen::{ListenAddr, ListenError};
 pub use network::{Network, NetworkError};

@@ -115,105 +115,42 @@ impl Config {
         let reading = Reading::new(draft, absent);
         let keys = Keys::top(&reading);
         let named = filters::read(&keys.table("filter", " [filter.NAME] for each filter"), custom_kinds);
-        let mut kinds: BTreeMap<String, FilterKind> =
-            named.iter().map(|(name, (_, kind))| (name.clone(), kind.clone())).collect();
-        for kind in custom_kinds {
-            let options = toml::Table::new();
-            kinds.entry(kind.clone()).or_insert_with(|| FilterKind::Custom { kind: kind.clone(), options });
-        }
         let server = Settings::read(&keys);
         let log_level = keys.parse_with("log_level", words::parse_log_level);
         let log_format = keys.parse("log_format");
         let access_log = AccessLogSettings::read(&keys);
-        let is_http = keys.has("route");
         let mut tls = TlsTables::read(&keys.table("tls", " [tls.NAME] for each set of certificates"));
-        let listen = listen::read(&keys, !is_http && keys.has("tcp"), &mut tls);
+        let listen = listen::read(&keys, !keys.has("route") && keys.has("tcp"), &mut tls);
         let http_redirect = listen::read_redirect(&keys, &listen);
         let tables = keys.tables("route");
         let has_events = tables.iter().any(|route| route.has("events")) || keys.failed(&["route"]);
         let time_zone: Zone = keys.parse("time_zone").unwrap_or_default();
-        let mut above = route::Above::default();
-        above.zone.clone_from(&time_zone);
         let class_tables = keys.tables("class");
         let classes = ClassSettings::read_all(&keys, &server.limits);
-        above.classes = classes.iter().map(|class| class.name.clone()).collect();
-        above.are_classes_bad = keys.failed(&["class"]);
         let mut schedules = shared_schedules(&keys, &server, (&class_tables, &classes), &time_zone);
-        let mut routes = Vec::new();
-        for table in tables {
-            let route = Route::read(table.clone(), &kinds, &mut above);
-            check_store(&table, route.as_ref(), &routes);
-            // Also of a route that could not be read: its keys are known.
-            let of_route = Schedules::of_route(&table.table("limits", ROUTE_LIMITS), &time_zone);
-            if let Some(route) = route {
-                schedules.extend(of_route.named(&LimitOf::Route(route.name()), route.limits.in_order()));
-                routes.push(route);
-            }
-        }
+        let mut above = above_routes(&keys, &classes, &time_zone);
+        let routes = read_routes(tables, &filter_kinds(&named, custom_kinds), &mut above, &mut schedules);
         let listeners = route::Listeners { listen: &listen, http_redirect: &http_redirect };
         above.check_redirects(&keys, &routes, &listeners);
-        let taken = listen.iter().chain(&http_redirect).map(|listen| &listen.address);
-        let (mut taken, mut tcp) = (taken.cloned().collect::<Vec<_>>(), Vec::new());
-        for port in keys.tables("tcp") {
-            let read = Tcp::read(port.clone(), &taken, &mut tls);
-            let of_port = Schedules::of_route(&port.table("limits", ROUTE_LIMITS), &time_zone);
-            if let Some(port) = read {
-                let of = LimitOf::Port(tcp.len(), format!("tcp:{}", port.listen));
-                schedules.extend(of_port.named(&of, port.limits.in_order()));
-                taken.push(ListenAddr::Tcp(port.listen));
-                tcp.push(port);
-            }
-        }
+        let http = listen.iter().chain(&http_redirect);
+        let mut taken: Vec<ListenAddr> = http.clone().map(|listen| listen.address.clone()).collect();
+        let tcp = read_ports(&keys, (&mut taken, &mut tls), &time_zone, &mut schedules);
         check_sink(&keys, &server, &routes, &tcp);
-        let announced = listen.iter().chain(&http_redirect).filter_map(Listen::announced_at);
-        let announced =
-            announced.chain(tcp.iter().filter(|port| port.proxy_protocol).map(|port| port.listen));
-        listen::check_trusted(&keys, &server, announced);
-        let served = listen.iter().map(|listen| (listen.address.to_string(), listen.tls.as_deref()));
-        let ports = tcp.iter().map(|port| (format!("[[tcp]] {}", port.listen), port.tls.as_deref()));
-        let of_tls = served.clone().chain(ports.clone()).filter_map(|(_, tls)| tls);
-        listen::check_class_certificates(&keys, &reading, &classes, of_tls, &tls);
-        listen::check_client_key(&keys, &reading, &server, served.chain(ports), &tls);
+        check_trusted(&keys, &server, http, &tcp);
+        check_certificates(&keys, &reading, (&server, &classes), (&listen, &tcp), &tls);
         check_smooth(&keys, &server, &routes);
         let overlay = Self::read_overlay(&keys, draft.path.as_deref());
-        let admin = AdminSource::read(&keys, &taken);
-        let admin_tls = tls.choose_by(Some(&keys), "admin_tls", None);
-        let admin = admin.map(|admin| admin.with_tls(admin_tls.clone()));
-        if admin.is_none() && admin_tls.is_some() && !keys.has("admin") {
-            let text = format!(
-                "there is nothing to secure; give {} too, or leave it out",
-                keys.flag_or("admin", "admin")
-            );
-            keys.fault("admin_tls", text);
-        }
-        let quota = keys.table("quota", "");
-        let tracing = keys.table("tracing", " such as { otlp = \"http://127.0.0.1:4318\" }");
-        if keys.has("tracing") && !has_events {
-            let text = "[tracing] is for streams of events, and no [[route]] has any; leave it out";
-            tracing.table_fault(None, text);
-        }
-        let class_names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
-        let quota = keys.has("quota").then(|| QuotaSource::read(&quota, &class_names)).flatten();
-        let tracing = keys.has("tracing").then(|| TracingSettings::read(&tracing));
-        if routes.is_empty() && tcp.is_empty() && reading.is_good() {
-            let text = "nothing to serve; add a [[route]] with a path and files, proxy or events";
-            keys.table_fault(Place::Whole, text);
-        }
-        let used: BTreeSet<&str> =
-            routes.iter().flat_map(|route| &route.filters).map(|filter| filter.name.as_str()).collect();
-        for (name, (at, _)) in named.iter().filter(|(name, _)| !used.contains(name.as_str())) {
-            let text = format!("[filter.{name}] is not used; name it in the filters of a [[route]]");
-            reading.note(FaultKind::Warning, at.clone(), text);
-        }
-        let tls = tls.finish(&reading);
-        let warnings = reading.finish()?;
-        let log_level = log_level.unwrap_or(LevelFilter::Info);
-        let limit_sources = sources::of(draft, &classes, &routes);
+        let admin = read_admin(&keys, &taken, &mut tls);
+        let tracing = read_tracing(&keys, has_events);
+        let quota = read_quota(&keys, &classes);
+        check_is_something(&keys, &reading, routes.len() + tcp.len());
+        warn_of_unused(&reading, &named, &routes);
         Ok(Self {
+            limit_sources: sources::of(draft, &classes, &routes),
             listen,
-            tls,
+            tls: tls.finish(&reading),
             http_redirect,
-            log_level,
+            log_level: log_level.unwrap_or(LevelFilter::Info),
             log_format: log_format.unwrap_or_default(),
             access_log,
             time_zone,
@@ -226,10 +163,147 @@ impl Config {
             routes,
             tcp,
             overlay,
-            limit_sources,
-            warnings,
+            warnings: reading.finish()?,
         })
     }
+}
+
+/// All that a route's `filters` may name: the tables, and the kinds that a program adds, without options.
+fn filter_kinds(named: &filters::Named, custom_kinds: &BTreeSet<String>) -> BTreeMap<String, FilterKind> {
+    let mut kinds: BTreeMap<String, FilterKind> =
+        named.iter().map(|(name, (_, kind))| (name.clone(), kind.clone())).collect();
+    for kind in custom_kinds {
+        let options = toml::Table::new();
+        kinds.entry(kind.clone()).or_insert_with(|| FilterKind::Custom { kind: kind.clone(), options });
+    }
+    kinds
+}
+
+/// Tells that nothing is served, if nothing else is wrong.
+fn check_is_something(keys: &Keys<'_>, reading: &Reading<'_>, served: usize) {
+    if served == 0 && reading.is_good() {
+        let text = "nothing to serve; add a [[route]] with a path and files, proxy or events";
+        keys.table_fault(Place::Whole, text);
+    }
+}
+
+/// Warns of tables of filters that no route names.
+fn warn_of_unused(reading: &Reading<'_>, named: &filters::Named, routes: &[Route]) {
+    let used: BTreeSet<&str> =
+        routes.iter().flat_map(|route| &route.filters).map(|filter| filter.name.as_str()).collect();
+    for (name, (at, _)) in named.iter().filter(|(name, _)| !used.contains(name.as_str())) {
+        let text = format!("[filter.{name}] is not used; name it in the filters of a [[route]]");
+        reading.note(FaultKind::Warning, at.clone(), text);
+    }
+}
+
+/// What routes are read below: the classes that they may name, and the time zone of rules that name none.
+fn above_routes(keys: &Keys<'_>, classes: &[ClassSettings], zone: &Zone) -> route::Above {
+    let mut above = route::Above::default();
+    above.zone.clone_from(zone);
+    above.classes = classes.iter().map(|class| class.name.clone()).collect();
+    above.are_classes_bad = keys.failed(&["class"]);
+    above
+}
+
+/// Reads all `[[route]]`, and adds the schedules of their limits.
+fn read_routes(
+    tables: Vec<Keys<'_>>,
+    kinds: &BTreeMap<String, FilterKind>,
+    above: &mut route::Above,
+    schedules: &mut Vec<LimitSchedule>,
+) -> Vec<Route> {
+    let mut routes = Vec::new();
+    for table in tables {
+        let route = Route::read(table.clone(), kinds, above);
+        check_store(&table, route.as_ref(), &routes);
+        // Also of a route that could not be read: its keys are known.
+        let of_route = Schedules::of_route(&table.table("limits", ROUTE_LIMITS), &above.zone);
+        if let Some(route) = route {
+            schedules.extend(of_route.named(&LimitOf::Route(route.name()), route.limits.in_order()));
+            routes.push(route);
+        }
+    }
+    routes
+}
+
+/// Reads all `[[tcp]]`, and adds their addresses to those taken and the schedules of their limits.
+fn read_ports(
+    keys: &Keys<'_>,
+    (taken, tls): (&mut Vec<ListenAddr>, &mut TlsTables),
+    zone: &Zone,
+    schedules: &mut Vec<LimitSchedule>,
+) -> Vec<Tcp> {
+    let mut ports = Vec::new();
+    for table in keys.tables("tcp") {
+        let port = Tcp::read(table.clone(), taken, tls);
+        let of_port = Schedules::of_route(&table.table("limits", ROUTE_LIMITS), zone);
+        if let Some(port) = port {
+            let of = LimitOf::Port(ports.len(), format!("tcp:{}", port.listen));
+            schedules.extend(of_port.named(&of, port.limits.in_order()));
+            taken.push(ListenAddr::Tcp(port.listen));
+            ports.push(port);
+        }
+    }
+    ports
+}
+
+/// Checks that the proxies are named that announce clients to listeners.
+fn check_trusted<'a>(
+    keys: &Keys<'_>,
+    server: &Settings,
+    http: impl Iterator<Item = &'a Listen>,
+    tcp: &[Tcp],
+) {
+    let announced = tcp.iter().filter(|port| port.proxy_protocol).map(|port| port.listen);
+    listen::check_trusted(keys, server, http.filter_map(Listen::announced_at).chain(announced));
+}
+
+/// Checks that clients are asked for certificates where classes or the limit of each client go by them.
+fn check_certificates(
+    keys: &Keys<'_>,
+    reading: &Reading<'_>,
+    (server, classes): (&Settings, &[ClassSettings]),
+    (listen, tcp): (&[Listen], &[Tcp]),
+    tls: &TlsTables,
+) {
+    let ports = tcp.iter().map(|port| (format!("[[tcp]] {}", port.listen), port.tls.as_deref()));
+    let served = listen.iter().map(|listen| (listen.address.to_string(), listen.tls.as_deref()));
+    let served = served.chain(ports);
+    listen::check_class_certificates(keys, reading, classes, served.clone().filter_map(|(_, tls)| tls), tls);
+    listen::check_client_key(keys, reading, server, served, tls);
+}
+
+/// Reads the admin listener with its TLS.
+fn read_admin(keys: &Keys<'_>, taken: &[ListenAddr], tls: &mut TlsTables) -> Option<AdminSource> {
+    let admin = AdminSource::read(keys, taken);
+    let admin_tls = tls.choose_by(Some(keys), "admin_tls", None);
+    if admin.is_none() && admin_tls.is_some() && !keys.has("admin") {
+        let text = format!(
+            "there is nothing to secure; give {} too, or leave it out",
+            keys.flag_or("admin", "admin")
+        );
+        keys.fault("admin_tls", text);
+    }
+    admin.map(|admin| admin.with_tls(admin_tls))
+}
+
+/// Reads `[tracing]`, which is of use with streams of events.
+fn read_tracing(keys: &Keys<'_>, has_events: bool) -> Option<TracingSettings> {
+    let tracing = keys.table("tracing", " such as { otlp = \"http://127.0.0.1:4318\" }");
+    let is_given = keys.has("tracing");
+    if is_given && !has_events {
+        let text = "[tracing] is for streams of events, and no [[route]] has any; leave it out";
+        tracing.table_fault(None, text);
+    }
+    is_given.then(|| TracingSettings::read(&tracing))
+}
+
+/// Reads `[quota]`.
+fn read_quota(keys: &Keys<'_>, classes: &[ClassSettings]) -> Option<QuotaSource> {
+    let quota = keys.table("quota", "");
+    let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+    keys.has("quota").then(|| QuotaSource::read(&quota, &names)).flatten()
 }
 
 /// Completes "expected a table" for the limits of a route.

@@ -56,7 +56,7 @@ impl TcpSource {
     ///
     /// # Errors
     /// The text says what it is instead, and what to do.
-    pub fn check_file(&self) -> Result<(), String> {
+    pub(super) fn check_file(&self) -> Result<(), String> {
         match self {
             Self::File { path, .. } => check_file(path),
             Self::Relay { .. } => Ok(()),

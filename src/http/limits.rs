@@ -115,10 +115,18 @@ impl KeySource {
     }
 }
 
-impl FromStr for KeySource {
-    type Err = String;
+caused_error! {
+    /// Why a text says nothing that identifies a client. Says what to write.
+    KeySourceError {
+        /// Whether it is `header:` and what cannot name a header.
+        is_header: header,
+    }
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for KeySource {
+    type Err = KeySourceError;
+
+    fn from_str(text: &str) -> Result<Self, KeySourceError> {
         match text {
             "address" => return Ok(Self::Address),
             "certificate" => return Ok(Self::Certificate),
@@ -127,10 +135,14 @@ impl FromStr for KeySource {
         }
         let known = "known here: address, header:NAME (header:x-api-key), certificate, certificate_name";
         let Some(name) = text.strip_prefix("header:") else {
-            return Err(format!("{:?} does not identify a client; {known}", shorten(text)));
+            let text = shorten(text);
+            return Err(KeySourceError::other(format!("{text:?} does not identify a client; {known}")));
         };
         let name = HeaderName::from_bytes(name.as_bytes());
-        name.map(Self::Header).map_err(|_| format!("{:?} does not name a header; {known}", shorten(text)))
+        name.map(Self::Header).map_err(|_| {
+            let text = shorten(text);
+            KeySourceError::header(format!("{text:?} does not name a header; {known}"))
+        })
     }
 }
 
@@ -185,7 +197,8 @@ mod tests {
             ("header:a b", "does not name a header"),
         ] {
             let error = bad.parse::<KeySource>().unwrap_err();
-            assert!(error.contains(expected), "{bad}: {error}");
+            assert!(error.to_string().contains(expected), "{bad}: {error}");
+            assert_eq!(error.is_header(), bad.starts_with("header:"), "{bad}");
         }
     }
 }

@@ -29,14 +29,14 @@ pub mod upgrade;
 
 pub use budgets::Budgets;
 pub use classes::{
-    CertificateId, Class, ClassError, ClassLimits, ClassMatch, ClassName, ClassSettings, HeaderKeys, KeySet,
-    SecretKey, SecretKeyError, TextPattern,
+    CertificateId, Class, ClassError, ClassLimits, ClassMatch, ClassMatchError, ClassName, ClassNameError,
+    ClassSettings, HeaderKeys, KeySet, SecretKey, SecretKeyError, TextPattern,
 };
 pub use error_pages::ErrorPagesSource;
 pub use field_changes::FieldChanges;
 pub use host_pattern::{HostPattern, HostPatternError};
 pub use limit_schedules::{LimitHeld, LimitName, LimitOf, LimitPart, LimitSchedule};
-pub use limits::{KeySource, MaxBody, SharedLimits, UploadLimits};
+pub use limits::{KeySource, KeySourceError, MaxBody, SharedLimits, UploadLimits};
 pub use redirect::{RedirectSource, RedirectTarget, RedirectTargetError};
 
 /// Largest head of a request, start line and end included. A larger one is answered with 431. For responses of

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::QuotaSource;
 use super::client::{
-    Allocation, Connector, FleetShare, QuotaClient, QuotaClientSettings, QuotaMetrics, ResourceUse, Share,
+    Allocation, Connector, FleetError, FleetShare, QuotaClient, QuotaClientSettings, QuotaMetrics,
+    ResourceUse, Share,
 };
 use super::id::Id;
 use super::limit::{MICRO, Unit};
@@ -80,7 +81,7 @@ impl Fleet {
     ///
     /// # Errors
     /// As [`QuotaClient::fleet`].
-    pub async fn shares(&self) -> Result<Vec<FleetShare>, String> {
+    pub async fn shares(&self) -> Result<Vec<FleetShare>, FleetError> {
         self.client.fleet(self.share.resource()).await
     }
 }

@@ -17,7 +17,7 @@ use jiff::tz::AmbiguousOffset;
 
 use crate::words::shorten;
 pub use timetable::{Held, Timetable};
-pub use zone::Zone;
+pub use zone::{MomentError, Zone, ZoneError};
 
 /// Minutes of a day.
 const DAY: u16 = 24 * 60;
@@ -49,6 +49,16 @@ struct Span {
     to: u16,
 }
 
+caused_error! {
+    /// Why texts are no times of the week. Says what to write.
+    DuringError {
+        /// Whether there is no time.
+        is_empty: empty,
+        /// Whether there are more than [`During::MAX`].
+        is_too_long: too_long,
+    }
+}
+
 impl During {
     /// The most times.
     pub const MAX: usize = 64;
@@ -57,12 +67,13 @@ impl During {
     ///
     /// # Errors
     /// There is none or there are more than [`MAX`](Self::MAX), or one is not days and a time.
-    pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>, zone: Zone) -> Result<Self, String> {
-        let spans = texts.into_iter().map(Span::parse).collect::<Result<Vec<_>, _>>()?;
+    pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>, zone: Zone) -> Result<Self, DuringError> {
+        let spans = texts.into_iter().map(Span::parse).collect::<Result<Vec<_>, _>>();
+        let spans = spans.map_err(DuringError::other)?;
         match spans.len() {
-            0 => Err("it has no time; write such as \"Mon-Fri 08:00-18:00\"".to_owned()),
+            0 => Err(DuringError::empty("it has no time; write such as \"Mon-Fri 08:00-18:00\"")),
             1..=Self::MAX => Ok(Self { spans, zone }),
-            _ => Err(format!("it has more than {} times; leave some out", Self::MAX)),
+            _ => Err(DuringError::too_long(format!("it has more than {} times; leave some out", Self::MAX))),
         }
     }
 

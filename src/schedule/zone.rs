@@ -16,19 +16,30 @@ use crate::words::shorten;
 #[derive(Clone, PartialEq)]
 pub struct Zone(TimeZone);
 
+text_error! {
+    /// Why a text names no time zone. Says what to write.
+    ZoneError
+}
+
+text_error! {
+    /// Why a text is no point in time. Says what to write.
+    MomentError
+}
+
 impl Zone {
     /// Returns the point in time that `text` names: `2026-12-24 23:30` by the clock of this zone, or with an offset,
     /// `2026-12-24T23:30:00Z`. A time that the clock shows twice is the first, one that it jumps over is as much later.
     ///
     /// # Errors
     /// It is not one.
-    pub fn moment(&self, text: &str) -> Result<SystemTime, String> {
+    pub fn moment(&self, text: &str) -> Result<SystemTime, MomentError> {
         if let Ok(at) = text.parse::<Timestamp>() {
             return Ok(at.into());
         }
         let at = text.parse::<DateTime>().ok().and_then(|local| self.0.to_timestamp(local).ok());
         at.map(SystemTime::from).ok_or_else(|| {
-            format!("{:?} is not a point in time; write such as \"2026-12-24 23:30\"", shorten(text))
+            let text = shorten(text);
+            MomentError(format!("{text:?} is not a point in time; write such as \"2026-12-24 23:30\""))
         })
     }
 
@@ -67,14 +78,14 @@ impl Default for Zone {
 }
 
 impl FromStr for Zone {
-    type Err = String;
+    type Err = ZoneError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ZoneError> {
         TimeZone::get(text).map(Self).map_err(|_| {
             let text = shorten(text);
-            format!(
+            ZoneError(format!(
                 "no time zone is called {text:?}; write a name of the IANA database, such as Europe/Berlin"
-            )
+            ))
         })
     }
 }

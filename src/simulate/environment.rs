@@ -18,15 +18,21 @@ pub struct Environment {
 
 opaque!(Environment);
 
+text_error! {
+    /// Why a simulation cannot begin then. Says what to do.
+    EnvironmentError
+}
+
 impl Environment {
     /// Starts the clock at `at`.
     ///
     /// # Errors
     /// `at` is before 1970 or after 2499, outside of what the server's clock can show. Choose another time.
-    pub fn at(at: SystemTime) -> Result<Self, String> {
+    pub fn at(at: SystemTime) -> Result<Self, EnvironmentError> {
         const LAST: Duration = Duration::from_secs(530 * 365 * 24 * 3_600);
         let since = at.duration_since(UNIX_EPOCH).ok().filter(|since| *since < LAST);
-        let since = since.ok_or("it is not between 1970 and 2500; choose another time")?;
+        let wrong = || EnvironmentError("it is not between 1970 and 2500; choose another time".to_owned());
+        let since = since.ok_or_else(wrong)?;
         let clock = Arc::new(ManualClock::new());
         clock.advance(since);
         Ok(Self {

@@ -40,5 +40,5 @@ mod totals;
 mod wire;
 
 pub use engine::Simulation;
-pub use environment::Environment;
+pub use environment::{Environment, EnvironmentError};
 pub use source::SimulatedSource;

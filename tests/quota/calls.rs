@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sluicegate::quota::client::Connector;
+use sluicegate::quota::client::{Connector, QuotaClient, QuotaClientSettings};
 use sluicegate::quota::server::QuotaServer;
 use sluicegate::quota::wire::{self, Unit};
 use sluicegate::rt::{self, Listener};
@@ -248,6 +248,16 @@ fn a_token_is_asked_for_and_off_loopback_there_must_be_one() {
         assert_eq!(refusal(register(&mut wrong, "a").await), (Code::Unauthenticated, "NO_TOKEN".into()));
         connector.token = Some(token.clone());
         register(&mut connector.connect().await.unwrap(), "a").await.unwrap();
+
+        // One asks for the shares of all before it has registered.
+        let mut client = QuotaClientSettings::new(served.endpoint(), "b".parse().unwrap());
+        let stranger = QuotaClient::start(client.clone()).unwrap();
+        assert!(stranger.fleet(&"api".parse().unwrap()).await.unwrap_err().is_refused());
+        stranger.close().await;
+        client.connector.token = Some(token.clone());
+        let known = QuotaClient::start(client).unwrap();
+        assert!(known.fleet(&"api".parse().unwrap()).await.is_ok());
+        known.close().await;
     });
 }
 

@@ -60,7 +60,7 @@ async fn of(fleet: &crate::quota::egress::Fleet) -> QuotaRow {
     use crate::quota::MICRO;
     let (mut shares, trouble) = match fleet.shares().await {
         Ok(shares) => (shares, None),
-        Err(error) => (Vec::new(), Some(error)),
+        Err(error) => (Vec::new(), Some(error.to_string())),
     };
     shares.sort_by(|one, other| {
         other.rate_micros.cmp(&one.rate_micros).then_with(|| one.client.cmp(&other.client))

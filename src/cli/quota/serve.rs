@@ -122,7 +122,12 @@ fn admin(
     let listener = bind(&addr, &mut upgrade.listeners).map_err(CliError::failed)?;
     let figures = Figures::new(vec![listener], token).map_err(CliError::failed)?;
     let ready = handle.clone();
-    Ok(Some((figures.with_metrics(handle.metrics()).ready_when(move || ready.readiness()), addr)))
+    Ok(Some((
+        figures
+            .with_metrics(handle.metrics())
+            .ready_when(move || ready.readiness().map_err(|error| error.to_string())),
+        addr,
+    )))
 }
 
 fn listen(typed: &Serve) -> Result<Vec<ListenAddr>, CliError> {
@@ -235,7 +240,7 @@ fn schedules(typed: &Serve, limits: &[NamedLimit]) -> Result<Vec<QuotaSchedule>,
             return Err(wrong(format!("{text:?} has no time; write egress=40m during Mon-Fri 08:00-18:00")));
         };
         let named: NamedLimit = limit.trim().parse().map_err(|error| CliError::flag("--schedule", error))?;
-        let during = During::parse([during], zone.clone()).map_err(wrong)?;
+        let during = During::parse([during], zone.clone()).map_err(|error| wrong(error.to_string()))?;
         let Some(own) = limits.iter().find(|own| own.resource == named.resource) else {
             let resource = &named.resource;
             return Err(wrong(format!(

@@ -34,7 +34,8 @@ pub(super) fn run(typed: &Simulate) -> Result<(), CliError> {
     let draft = Loader::open(&typed.clients).map_err(CliError::failed)?;
     let spec = Spec::read(&draft).map_err(CliError::failed)?;
     let at = config.time_zone.moment(typed.at.as_deref().unwrap_or(DEFAULT_START));
-    let environment = at.and_then(Environment::at).map_err(|error| CliError::flag("--at", error))?;
+    let at = at.map_err(|error| CliError::flag("--at", error))?;
+    let environment = Environment::at(at).map_err(|error| CliError::flag("--at", error))?;
     // Before the run: a missing folder should not take minutes to notice.
     if let Some(path) = &typed.svg {
         let opened = File::options().write(true).create(true).truncate(false).open(path);

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use sluicegate::config::{Config, LimitOf, LimitPart, LimitSchedule};
 use sluicegate::http::route::PaceRule;
 use sluicegate::limit::{Burst, RateOrOff, Weight};
-use sluicegate::schedule::{During, Zone};
+use sluicegate::schedule::{During, MomentError, Zone};
 
 /// Changes of a schedule that are looked through for a time that holds.
 const MAX_TURNS: usize = 256;
@@ -21,7 +21,11 @@ pub(in crate::cli) struct Moment {
 
 impl Moment {
     /// Now, or the time that was typed.
-    pub(in crate::cli) fn new(config: &Config, typed: Option<&str>, now: SystemTime) -> Result<Self, String> {
+    pub(in crate::cli) fn new(
+        config: &Config,
+        typed: Option<&str>,
+        now: SystemTime,
+    ) -> Result<Self, MomentError> {
         let zone = config.time_zone.clone();
         let at = typed.map_or(Ok(now), |text| zone.moment(text))?;
         Ok(Self { at, zone, is_given: typed.is_some() })

@@ -127,5 +127,7 @@ pub(in crate::config) fn during(keys: &Keys<'_>, zone: &Zone) -> Option<During> 
     }
     let texts = texts.filter(|_| !keys.failed(&["during"]))?;
     let zone = own.unwrap_or_else(|| zone.clone());
-    During::parse(texts.iter().map(String::as_str), zone).map_err(|text| keys.fault("during", text)).ok()
+    During::parse(texts.iter().map(String::as_str), zone)
+        .map_err(|error| keys.fault("during", error.to_string()))
+        .ok()
 }

@@ -24,7 +24,8 @@ pub use known_keys::{SecretKey, SecretKeyError};
 use matching::Conditions;
 pub(in crate::http) use matching::{Asked, Asker};
 pub use settings::{
-    CertificateId, ClassLimits, ClassMatch, ClassName, ClassSettings, HeaderKeys, KeySet, TextPattern,
+    CertificateId, ClassLimits, ClassMatch, ClassMatchError, ClassName, ClassNameError, ClassSettings,
+    HeaderKeys, KeySet, TextPattern,
 };
 
 text_error! {

@@ -115,12 +115,22 @@ impl fmt::Display for TextPattern {
     }
 }
 
-impl FromStr for CertificateId {
-    type Err = String;
+caused_error! {
+    /// Why a text is no certificate or pattern of a class. Says what to write.
+    ClassMatchError {
+        /// Whether it is empty.
+        is_empty: empty,
+        /// Whether it has more than 256 bytes.
+        is_too_long: too_long,
+    }
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for CertificateId {
+    type Err = ClassMatchError;
+
+    fn from_str(text: &str) -> Result<Self, ClassMatchError> {
         match text {
-            "" => Err("it is empty; write a name, a SHA-256 in hex, or *".to_owned()),
+            "" => Err(ClassMatchError::empty("it is empty; write a name, a SHA-256 in hex, or *")),
             "*" => Ok(Self::Any),
             text => {
                 Ok(ClientKey::certificate(text)
@@ -142,13 +152,15 @@ impl TextPattern {
 }
 
 impl FromStr for TextPattern {
-    type Err = String;
+    type Err = ClassMatchError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.is_empty() || text.len() > 256 {
-            return Err(format!("{:?} is not a text of 1 to 256 bytes", shorten(text)));
+    fn from_str(text: &str) -> Result<Self, ClassMatchError> {
+        let wrong = || format!("{:?} is not a text of 1 to 256 bytes", shorten(text));
+        match text.len() {
+            0 => Err(ClassMatchError::empty(wrong())),
+            1..=256 => Ok(Self(text.to_ascii_lowercase())),
+            _ => Err(ClassMatchError::too_long(wrong())),
         }
-        Ok(Self(text.to_ascii_lowercase()))
     }
 }
 
@@ -163,13 +175,21 @@ impl ClassName {
     }
 }
 
-impl FromStr for ClassName {
-    type Err = String;
+text_error! {
+    /// Why a text is no name of a class. Says what to write.
+    ClassNameError
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for ClassName {
+    type Err = ClassNameError;
+
+    fn from_str(text: &str) -> Result<Self, ClassNameError> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if text.is_empty() || text.len() > 64 || !text.bytes().all(is_plain) {
-            return Err(format!("{:?} is not a name of 1 to 64 letters, digits, - and _", shorten(text)));
+            let text = shorten(text);
+            return Err(ClassNameError(format!(
+                "{text:?} is not a name of 1 to 64 letters, digits, - and _"
+            )));
         }
         Ok(Self(text.to_owned()))
     }

@@ -67,7 +67,7 @@ pub use settings::ProxySource;
 pub(super) use tunnel::relay_both;
 pub use tunnel::{Tunnel, TunnelEnd, relay};
 pub use upstream::UpstreamStatus;
-pub use url::{HostPolicy, UpstreamUrl};
+pub use url::{HostPolicy, HostPolicyError, UpstreamUrl, UpstreamUrlError};
 
 use failure::{Failure, Refusal};
 use request::Outgoing;

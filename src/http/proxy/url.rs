@@ -100,48 +100,91 @@ impl UpstreamUrl {
         }
     }
 
-    fn parse_unix(text: &str) -> Result<Self, &'static str> {
+    fn parse_unix(text: &str) -> Result<Self, Fault> {
         let (socket, base) = match text.find(":/") {
             Some(at) => (&text[..at], Some(&text[at + 1..])),
             None => (text, None),
         };
         match socket.len() {
-            0 => return Err("the path of its socket is missing"),
-            _ if socket.contains('\0') => return Err("the path of its socket has a NUL in it"),
-            len if len > MAX_UNIX_PATH_LEN => return Err("the path of its socket is longer than 107 bytes"),
+            0 => return Err(Fault::Socket("the path of its socket is missing")),
+            _ if socket.contains('\0') => {
+                return Err(Fault::Socket("the path of its socket has a NUL in it"));
+            }
+            len if len > MAX_UNIX_PATH_LEN => {
+                return Err(Fault::Socket("the path of its socket is longer than 107 bytes"));
+            }
             _ => {}
         }
         if let Some(base) = base {
             if base.contains(['?', '#']) {
-                return Err(QUERY);
+                return Err(Fault::Query);
             }
-            HttpUrl::parse(&format!("http://localhost{base}")).map_err(UrlError::text)?;
+            HttpUrl::parse(&format!("http://localhost{base}")).map_err(Fault::Url)?;
             if climbs(base) {
-                return Err(CLIMBS);
+                return Err(Fault::Climbs);
             }
         }
         let (socket, base) = (PathBuf::from(socket), base.map(str::to_owned));
         Ok(Self(Place::Unix { socket, base, authority: Authority::from_static("localhost") }))
     }
 
-    fn parse_url(text: &str) -> Result<Self, &'static str> {
-        let url = HttpUrl::parse(text).map_err(|error| match error {
-            UrlError::NoScheme => "http://, https:// or unix: is missing",
-            UrlError::Scheme => "it begins with none of http://, https:// and unix:",
-            error => error.text(),
-        })?;
+    fn parse_url(text: &str) -> Result<Self, Fault> {
+        let url = HttpUrl::parse(text).map_err(Fault::Url)?;
         if text.contains(['?', '#']) {
-            return Err(QUERY);
+            return Err(Fault::Query);
         }
         if url.path_and_query().is_some_and(climbs) {
-            return Err(CLIMBS);
+            return Err(Fault::Climbs);
         }
         Ok(Self(Place::Url(url)))
     }
 }
 
-const QUERY: &str = "it has a query or a fragment";
-const CLIMBS: &str = "its path has a `..`";
+caused_error! {
+    /// Why a text is no backend. Says what to write.
+    UpstreamUrlError {
+        /// Whether it begins with none of `http://`, `https://` and `unix:`.
+        is_scheme: scheme,
+        /// Whether it has a user or a password: a header can be set for these.
+        has_credentials: credentials,
+        /// Whether it has a query or a fragment: the request's query is passed on.
+        has_query: query,
+        /// Whether its path has a `..`.
+        climbs: climbing,
+        /// Whether it is a Unix socket that cannot be connected to.
+        is_socket: socket,
+    }
+}
+
+/// What is wrong with a backend, without its text.
+enum Fault {
+    Url(UrlError),
+    Query,
+    Climbs,
+    /// What is wrong with the path of a socket.
+    Socket(&'static str),
+}
+
+impl Fault {
+    fn of(self, text: &str) -> UpstreamUrlError {
+        let (make, why): (fn(String) -> UpstreamUrlError, _) = match self {
+            Self::Url(UrlError::NoScheme) => {
+                (UpstreamUrlError::scheme, "http://, https:// or unix: is missing")
+            }
+            Self::Url(UrlError::Scheme) => {
+                (UpstreamUrlError::scheme, "it begins with none of http://, https:// and unix:")
+            }
+            Self::Url(error @ UrlError::Authority(AuthorityError::User)) => {
+                (UpstreamUrlError::credentials, error.text())
+            }
+            Self::Url(error) => (UpstreamUrlError::other, error.text()),
+            Self::Query => (UpstreamUrlError::query, "it has a query or a fragment"),
+            Self::Climbs => (UpstreamUrlError::climbing, "its path has a `..`"),
+            Self::Socket(why) => (UpstreamUrlError::socket, why),
+        };
+        make(format!("{:?} is not a backend: {why}; write http://127.0.0.1:9000", excerpt(text, SHOWN)))
+    }
+}
 
 impl fmt::Display for UpstreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -154,17 +197,15 @@ impl fmt::Display for UpstreamUrl {
 }
 
 impl FromStr for UpstreamUrl {
-    type Err = String;
+    type Err = UpstreamUrlError;
 
     /// Reads a URL. The error says what is wrong with it and what to write.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, UpstreamUrlError> {
         let read = match text.strip_prefix("unix:") {
             Some(rest) => Self::parse_unix(rest),
             None => Self::parse_url(text),
         };
-        read.map_err(|why| {
-            format!("{:?} is not a backend: {why}; write http://127.0.0.1:9000", excerpt(text, SHOWN))
-        })
+        read.map_err(|fault| fault.of(text))
     }
 }
 
@@ -192,10 +233,15 @@ pub enum HostPolicy {
     Literal(Authority),
 }
 
-impl FromStr for HostPolicy {
-    type Err = String;
+text_error! {
+    /// Why a text says no `Host` that is sent to a backend. Says what to write.
+    HostPolicyError
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for HostPolicy {
+    type Err = HostPolicyError;
+
+    fn from_str(text: &str) -> Result<Self, HostPolicyError> {
         match text {
             "upstream" => Ok(Self::Upstream),
             "client" => Ok(Self::Client),
@@ -203,10 +249,10 @@ impl FromStr for HostPolicy {
                 let host = AuthorityParts::numbered(name)
                     .and_then(|_| name.parse().map_err(|_| AuthorityError::BadHost));
                 host.map(Self::Literal).map_err(|_| {
-                    format!(
+                    HostPolicyError(format!(
                         "{:?} is not a host; write \"upstream\", \"client\" or a name such as \"www.example.org\"",
                         excerpt(name, SHOWN)
-                    )
+                    ))
                 })
             }
         }
@@ -299,8 +345,35 @@ mod tests {
             ("http://b/a b", "its path has a character"),
         ] {
             let error = bad.parse::<UpstreamUrl>().expect_err(bad);
-            assert!(error.contains(expected), "{bad}: {error}");
-            assert!(error.ends_with("; write http://127.0.0.1:9000"), "{error}");
+            let text = error.to_string();
+            assert!(text.contains(expected), "{bad}: {text}");
+            assert!(text.ends_with("; write http://127.0.0.1:9000"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_tells_the_causes_apart() {
+        let causes: [fn(&UpstreamUrlError) -> bool; 5] = [
+            UpstreamUrlError::is_scheme,
+            UpstreamUrlError::has_credentials,
+            UpstreamUrlError::has_query,
+            UpstreamUrlError::climbs,
+            UpstreamUrlError::is_socket,
+        ];
+        for (bad, expected) in [
+            ("b:9000", Some(0)),
+            ("ftp://b", Some(0)),
+            ("http://user:word@b", Some(1)),
+            ("http://b/?q", Some(2)),
+            ("unix:/a:/b?c", Some(2)),
+            ("http://b/../x", Some(3)),
+            ("unix:/a:/b/../c", Some(3)),
+            ("unix:", Some(4)),
+            ("unix:a\0", Some(4)),
+            ("http://b:0", None),
+        ] {
+            let error = bad.parse::<UpstreamUrl>().expect_err(bad);
+            assert_eq!(causes.iter().position(|is| is(&error)), expected, "{bad}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_lite::FutureExt;
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use super::channel::leader_of;
 use super::{Calls, Connector, Hops, QuotaClient};
@@ -34,24 +34,42 @@ pub struct FleetShare {
     pub weight: u32,
 }
 
+caused_error! {
+    /// Why the shares of a fleet are not known: no server that leads answers.
+    FleetError {
+        /// Whether the server refuses this client: its token is missing or wrong.
+        is_refused: refused,
+    }
+}
+
+impl FleetError {
+    fn of(status: &Status) -> Self {
+        let text = format!("{:?}: {}", status.code(), status.message());
+        match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied => Self::refused(text),
+            _ => Self::other(text),
+        }
+    }
+}
+
 impl QuotaClient {
     /// Asks the quota server for the shares of all live clients of `resource`, by client id. On a connection of its own: the
     /// client's heartbeats do not wait for it. Not cheap: the server lists all clients of all resources.
     ///
     /// # Errors
     /// No server that leads answers; says why the last one did not.
-    pub async fn fleet(&self, resource: &Id) -> Result<Vec<FleetShare>, String> {
+    pub async fn fleet(&self, resource: &Id) -> Result<Vec<FleetShare>, FleetError> {
         let settings = &self.0.0.settings;
         let mut servers: Vec<Endpoint> = settings.others.iter().rev().cloned().collect();
         servers.push(settings.connector.endpoint.clone());
-        let (mut error, mut hops) = (String::new(), Hops::default());
+        let (mut error, mut hops) = (FleetError::other("no server is known"), Hops::default());
         for _ in 0..MOST_ASKED {
             let Some(endpoint) = servers.pop() else { break };
             let connector = Connector { endpoint, ..settings.connector.clone() };
             let mut calls = match connector.connect().await {
                 Ok(calls) => calls,
                 Err(why) => {
-                    error = why.to_string();
+                    error = FleetError::other(why.to_string());
                     continue;
                 }
             };
@@ -63,7 +81,7 @@ impl QuotaClient {
                 Ok(clients) => return Ok(shares(clients, resource)),
                 Err(status) => {
                     servers.extend(hops.follow(&connector.endpoint, leader_of(&status).flatten()));
-                    error = format!("{:?}: {}", status.code(), status.message());
+                    error = FleetError::of(&status);
                 }
             }
         }

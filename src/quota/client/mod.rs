@@ -48,7 +48,7 @@ use runtime::Spawner;
 
 pub use allocation::{Acquire, Allocation, Changes, Closed};
 pub use channel::{Calls, Channel, Connector, leader_of};
-pub use fleet::{FleetShare, all_clients};
+pub use fleet::{FleetError, FleetShare, all_clients};
 pub use local_bucket::Depth;
 pub use metrics::QuotaMetrics;
 pub use runtime::{Connecting, Io, Runtime, Task};

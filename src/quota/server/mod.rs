@@ -107,6 +107,14 @@ text_error! {
     QuotaServerError
 }
 
+caused_error! {
+    /// Why callers should not be sent to a quota server now.
+    NotReady {
+        /// Whether it drains, and will stop; otherwise it neither leads nor knows who does, which passes.
+        is_draining: draining,
+    }
+}
+
 /// A quota server, not yet running.
 pub struct QuotaServer {
     listeners: Vec<Listener>,
@@ -264,13 +272,13 @@ impl QuotaServerHandle {
     ///
     /// # Errors
     /// Why not: the server drains, or it neither leads nor knows who does.
-    pub fn readiness(&self) -> Result<(), String> {
+    pub fn readiness(&self) -> Result<(), NotReady> {
         if self.0.stages.has_reached(Stage::Draining) {
-            return Err("draining: no new connections are taken".to_owned());
+            return Err(NotReady::draining("draining: no new connections are taken"));
         }
         match self.0.book.leading(|_, _| ()) {
             Err(NotLeader { leader: None }) => {
-                Err("no leader: no quota server on the store is known to lead".to_owned())
+                Err(NotReady::other("no leader: no quota server on the store is known to lead"))
             }
             Ok(()) | Err(NotLeader { leader: Some(_) }) => Ok(()),
         }
