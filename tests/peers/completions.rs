@@ -83,15 +83,47 @@ fn fish_completes_commands_and_flags() {
     }
 }
 
-#[test]
-fn zsh_reads_its_completions() {
+/// Types each of [`TYPED`] and a tab into an interactive shell, on a terminal that script(1) makes. Ctrl-T, which `setup` binds, must
+/// add the line as it then is to the file `shown` and empty it. Nothing is waited for: the terminal keeps what is typed ahead.
+fn complete_at_the_prompt(shell: &str, setup: &str, command: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let file = script(folder.path(), "zsh");
-    let ask = format!(
-        "autoload -Uz compinit; compinit -u -d {file}.dump; source {file}; print -r -- ${{_comps[sluicegate]}}"
-    );
-    let output = Command::new(program("zsh")).args(["-f", "-c", &ask]).output().unwrap();
-    assert_eq!(lines(&output), ["_sluicegate"]);
+    script(folder.path(), shell);
+    // zsh looks for a file of this name.
+    fs::write(folder.path().join(".zshrc"), setup).unwrap();
+    let mut keys: String = TYPED.iter().map(|(typed, _)| format!("{typed}\t\u{14}")).collect();
+    keys += "exit\n";
+    fs::write(folder.path().join("keys"), keys).unwrap();
+    let mut terminal = Command::new(program("timeout"));
+    terminal.args(["60", "script", "-qec", command, "/dev/null"]).current_dir(folder.path());
+    terminal.env("ZDOTDIR", folder.path()).env("HOME", folder.path()).env("SHELL", "/bin/sh");
+    terminal.env("TERM", "dumb").env("INPUTRC", "/dev/null");
+    let output = terminal.stdin(fs::File::open(folder.path().join("keys")).unwrap()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let shown = fs::read_to_string(folder.path().join("shown")).unwrap();
+    let shown: Vec<&str> = shown.lines().map(|line| line.trim_end_matches([' ', '='])).collect();
+    let expected: Vec<String> = TYPED
+        .iter()
+        .map(|(typed, words)| {
+            let (before, _) = typed.rsplit_once(' ').unwrap();
+            format!("{before} {}", words[0])
+        })
+        .collect();
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn a_tab_in_bash_completes_what_was_typed() {
+    let setup = "source ./bash; PS1=
+                 bind -x '\"\\C-t\": printf \"%s\\n\" \"$READLINE_LINE\" >>shown; READLINE_LINE='";
+    complete_at_the_prompt("bash", setup, "bash --noprofile --rcfile .zshrc -i");
+}
+
+#[test]
+fn a_tab_in_zsh_completes_what_was_typed() {
+    let setup = "autoload -Uz compinit; compinit -u -d ./dump; source ./zsh; PROMPT=
+                 show() { print -r -- $BUFFER >>shown; BUFFER= }
+                 zle -N show; bindkey -e; bindkey '^T' show";
+    complete_at_the_prompt("zsh", setup, "zsh -d -i");
 }
 
 #[test]
