@@ -53,7 +53,8 @@ impl Inflow {
 /// Bytes that leave a bounded buffer at a rate: what the kernels hold for a reader.
 #[derive(Clone, Debug)]
 pub(super) struct Outflow {
-    rate: u128,
+    /// Bytes per second.
+    rate: u64,
     capacity: u64,
     /// When all that was written will have been read.
     empty_at: Instant,
@@ -62,25 +63,24 @@ pub(super) struct Outflow {
 impl Outflow {
     /// Starts empty at `now`, with a buffer of `capacity` bytes.
     pub(super) fn new(rate: Rate, capacity: u64, now: Instant) -> Self {
-        Self { rate: rate.bytes_per_second().into(), capacity: capacity.max(1), empty_at: now }
+        Self { rate: rate.bytes_per_second(), capacity: capacity.max(1), empty_at: now }
     }
 
     /// Returns how many bytes fit.
     pub(super) fn room(&self, now: Instant) -> u64 {
-        let left = (self.empty_at - now).as_nanos();
-        let level = (left * self.rate).div_ceil(NANO);
-        self.capacity.saturating_sub(u64::try_from(level).unwrap_or(u64::MAX))
+        let left = self.empty_at.nanos_since(now);
+        self.capacity.saturating_sub(times_over_ceil(left, self.rate, NANO as u64))
     }
 
     /// Adds `bytes`.
     pub(super) fn put(&mut self, bytes: u64, now: Instant) {
-        let lasting = (u128::from(bytes) * NANO).div_ceil(self.rate);
-        self.empty_at = self.empty_at.max(now) + nanos(lasting);
+        let lasting = times_over_ceil(bytes, NANO as u64, self.rate);
+        self.empty_at = self.empty_at.max(now) + nanos(lasting.into());
     }
 
     /// Returns when a third of the buffer is free, which is when Linux asks for more.
     pub(super) fn writable_at(&self) -> Instant {
-        let level = u128::from(self.capacity) * 2 / 3 * NANO / self.rate;
+        let level = u128::from(self.capacity) * 2 / 3 * NANO / u128::from(self.rate);
         let early = nanos(level).as_nanos();
         Instant::from_nanos(u128::from(self.empty_at.as_nanos()).saturating_sub(early) as u64)
     }
@@ -88,6 +88,17 @@ impl Outflow {
     /// Returns when all that was written will have been read.
     pub(super) fn empty_at(&self) -> Instant {
         self.empty_at
+    }
+}
+
+/// `value × by ÷ over`, rounded up. This is of each write: a division of 64 bits takes a fraction of the time of one of 128.
+fn times_over_ceil(value: u64, by: u64, over: u64) -> u64 {
+    match value.checked_mul(by) {
+        Some(product) => product.div_ceil(over),
+        None => {
+            let exact = (u128::from(value) * u128::from(by)).div_ceil(over.into());
+            u64::try_from(exact).unwrap_or(u64::MAX)
+        }
     }
 }
 
@@ -116,6 +127,19 @@ mod tests {
         flow.take(1_000);
         assert_eq!(flow.ready_at(u64::MAX).as_nanos(), 60_333_333_334, "the buffer is all there is");
         assert_eq!(flow.ready(Instant::from_millis(60_100)), 300);
+    }
+
+    #[test]
+    fn a_product_beyond_64_bits_is_divided_as_exactly() {
+        for (value, by, over, expected) in [
+            (7, 10, 3, 24),
+            (u64::MAX, 1, 1, u64::MAX),
+            (1 << 40, 1 << 40, 1 << 30, 1 << 50),
+            ((1 << 40) + 1, (1 << 40) + 1, 1 << 41, (1 << 39) + 2),
+            (u64::MAX, 3, 2, u64::MAX),
+        ] {
+            assert_eq!(times_over_ceil(value, by, over), expected, "{value} x {by} / {over}");
+        }
     }
 
     #[test]

@@ -57,6 +57,26 @@ fn the_same_seed_prints_the_same_and_another_another() {
 }
 
 #[test]
+fn rules_that_are_not_met_and_classes_without_limits_that_hold_change_no_figure() {
+    const KEYS: &str = "fixtures/simulate/keys.toml";
+    let [without, with] = ["no_rules", "many_rules"].map(|name| -> Value {
+        let server = format!("fixtures/simulate/{name}.toml");
+        let text = prints(&["simulate", &server, "--clients", KEYS, "--seconds", "5", "--json"]);
+        serde_json::from_str(&text).unwrap()
+    });
+    assert_eq!(without["groups"], with["groups"]);
+    let limits = |document: &Value| document["limits"].as_array().unwrap().len();
+    assert_eq!((limits(&without), limits(&with)), (4, 204), "of responses and of uploads");
+    // With rules that are met the figures are others.
+    let server = "fixtures/simulate/many_rules.toml";
+    let at = ["--at", "2026-01-05 09:00"];
+    let text =
+        prints(&[&["simulate", server, "--clients", KEYS, "--seconds", "5", "--json"], &at[..]].concat());
+    let met: Value = serde_json::from_str(&text).unwrap();
+    assert_ne!(met["groups"], with["groups"]);
+}
+
+#[test]
 fn the_plot_is_xml_with_a_line_for_each_group_and_the_limit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rates.svg");

@@ -4,10 +4,13 @@ mod clients;
 mod real;
 mod shares;
 mod times;
+mod work;
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
+use sluicegate::clock::Clock;
 use sluicegate::config::{Config, Draft, FilterKinds, Loader, Route, Source};
 use sluicegate::http::server::Server;
 use sluicegate::schedule::Zone;
@@ -21,9 +24,21 @@ fn simulate(config: &str, clients: &str, seconds: u64) -> Outcome {
 }
 
 fn simulate_at(at: &str, config: &str, clients: &str, seconds: u64, seed: u64) -> Outcome {
+    simulate_on(|clock| clock, at, config, clients, seconds, seed)
+}
+
+/// A simulation whose server has the clock that `look` makes of the simulation's own.
+fn simulate_on(
+    look: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Clock>,
+    at: &str,
+    config: &str,
+    clients: &str,
+    seconds: u64,
+    seed: u64,
+) -> Outcome {
     let config: Config = Loader::new().parse(config, "server.toml", env!("CARGO_MANIFEST_DIR")).unwrap();
     let environment = Environment::at(Zone::default().moment(at).unwrap()).unwrap();
-    let (clock, observer) = (environment.clock(), environment.observer());
+    let (clock, observer) = (look(environment.clock()), environment.observer());
     let source = |route: &Route| environment.source(matches!(route.source, Source::Files(_)));
     let server =
         Server::simulated_from_config(&config, &FilterKinds::default(), clock, observer, source).unwrap();

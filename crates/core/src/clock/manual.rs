@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
+use slab::Slab;
+
 use super::{Clock, Instant, TimerKey};
 use crate::sync::Mutex;
 
@@ -29,16 +31,18 @@ use crate::sync::Mutex;
 #[derive(Default)]
 pub struct ManualClock {
     state: Mutex<State>,
+    /// In nanoseconds. Written with `state` locked, read without: a simulation reads the time more often than it sets timers.
+    now: AtomicU64,
     /// The latest time it ever had, in nanoseconds. All timers up to there have fired.
     latest: AtomicU64,
 }
 
 #[derive(Default)]
 struct State {
-    now: Instant,
-    /// By deadline, then in the order in which they were set.
-    sleepers: BTreeMap<(Instant, u64), Waker>,
-    deadlines: BTreeMap<u64, Instant>,
+    /// By deadline, then in the order in which they were set: wakers, and the slots of their keys.
+    sleepers: BTreeMap<(Instant, u64), (Waker, usize)>,
+    /// The key in `sleepers` of the timer in each slot.
+    slots: Slab<(Instant, u64)>,
     set: u64,
 }
 
@@ -67,13 +71,13 @@ impl ManualClock {
         {
             let mut state = self.state.lock();
             self.latest.fetch_max(now.as_nanos(), Ordering::SeqCst);
-            state.now = now;
+            self.now.store(now.as_nanos(), Ordering::SeqCst);
             while let Some(entry) = state.sleepers.first_entry() {
                 if entry.key().0 > now {
                     break;
                 }
-                let (key, waker) = entry.remove_entry();
-                state.deadlines.remove(&key.1);
+                let (waker, slot) = entry.remove();
+                state.slots.remove(slot);
                 due.push(waker);
             }
         }
@@ -94,28 +98,35 @@ impl ManualClock {
 
 impl Clock for ManualClock {
     fn now(&self) -> Instant {
-        self.state.lock().now
+        Instant::from_nanos(self.now.load(Ordering::SeqCst))
     }
 
     fn wake_at(&self, deadline: Instant, waker: Waker) -> TimerKey {
         let mut state = self.state.lock();
         state.set += 1;
         let generation = state.set;
-        if deadline <= state.now {
+        if deadline <= self.now() {
             drop(state);
             waker.wake();
-        } else {
-            state.sleepers.insert((deadline, generation), waker);
-            state.deadlines.insert(generation, deadline);
+            // No timer has this key: no slot is that of its generation.
+            return TimerKey { slot: 0, generation };
         }
-        TimerKey { slot: 0, generation }
+        let slot = state.slots.insert((deadline, generation));
+        state.sleepers.insert((deadline, generation), (waker, slot));
+        TimerKey { slot, generation }
     }
 
     fn cancel(&self, key: TimerKey) {
         let mut state = self.state.lock();
-        if let Some(deadline) = state.deadlines.remove(&key.generation) {
-            state.sleepers.remove(&(deadline, key.generation));
-        }
+        let Some(&timer) = state.slots.get(key.slot).filter(|(_, generation)| *generation == key.generation)
+        else {
+            return;
+        };
+        state.slots.remove(key.slot);
+        let sleeper = state.sleepers.remove(&timer);
+        drop(state);
+        // Outside the lock: this may drop the task.
+        drop(sleeper);
     }
 
     fn may_have_fired(&self, deadline: Instant) -> bool {
@@ -203,6 +214,22 @@ mod tests {
         assert_eq!(scene.woken(), [(2, 5)]);
         scene.clock.cancel(second);
         assert_eq!(scene.clock.advance_to_next(), None);
+    }
+
+    #[test]
+    fn the_key_of_a_timer_that_is_over_cancels_no_later_one() {
+        let scene = Scene::default();
+        let (fired, cancelled) = (scene.wake_at(5, 1), scene.wake_at(6, 2));
+        scene.clock.set(Instant::from_nanos(5));
+        scene.clock.cancel(cancelled);
+        let past = scene.wake_at(1, 3);
+        // They take the places of the first two.
+        let later = [scene.wake_at(7, 4), scene.wake_at(7, 5)];
+        assert!(later.map(|key| key.slot).iter().all(|slot| [fired.slot, cancelled.slot].contains(slot)));
+        [fired, cancelled, past].into_iter().for_each(|key| scene.clock.cancel(key));
+        scene.clock.set(Instant::from_nanos(7));
+        assert_eq!(scene.woken(), [(1, 5), (3, 5), (4, 7), (5, 7)]);
+        assert_eq!((scene.clock.sleepers(), scene.clock.next_deadline()), (0, None));
     }
 
     #[test]
