@@ -63,21 +63,22 @@ fn twice_the_clients_are_twice_the_work() {
         limits.total = { weight = 3 }
     ";
     let route = |rate: &str| format!("[[route]]\npath = '/'\nfiles = 'src'\nrate = '{rate}'\n");
-    // What a client of the shared limit has: the limit grows with their number.
-    let shared = |clients: usize| format!("[limits]\nserver = {{ rate = '{}k' }}\n", 10 * clients);
-    let shapes: [(&str, Box<dyn Fn(usize) -> String>, &str); 4] = [
-        ("paces", Box::new(|_| route("50k")), "connections = 1"),
-        ("a shared limit", Box::new(|clients| shared(clients) + &route("off")), "connections = 1"),
-        ("classes", Box::new(|clients| shared(clients) + CLASSES + &route("100k")), "connections = 2"),
-        ("slow readers", Box::new(|_| route("off")), "read_rate = '30k'\nbuffer = '16k'"),
+    // What each client has of the server's limit, in KiB per second.
+    let shapes = [
+        ("paces", None, route("50k"), "connections = 1"),
+        ("a shared limit", Some(10), route("off"), "connections = 1"),
+        ("classes", Some(10), format!("{CLASSES}{}", route("100k")), "connections = 2"),
+        ("slow readers", None, route("off"), "read_rate = '30k'\nbuffer = '16k'"),
     ];
-    for (name, config, more) in shapes {
+    for (name, share, config, more) in shapes {
         let calls = |clients: usize| {
+            let limit =
+                share.map(|share| format!("[limits]\nserver = {{ rate = '{}k' }}\n", share * clients));
             let group = format!(
                 "[[clients]]\ncount = {}\npath = ['/even/a', '/odd/a']\nsize = {{ from = '50k', to = '500k' }}\n{more}\n",
                 clients / 2,
             );
-            calls(&config(clients), &(group.clone() + "think = '1s'\n" + &group))
+            calls(&(limit.unwrap_or_default() + &config), &(group.clone() + "think = '1s'\n" + &group))
         };
         let [one, two, four] = [100, 200, 400].map(calls);
         for (less, more) in [(one, two), (two, four)] {
