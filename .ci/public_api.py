@@ -1,35 +1,52 @@
 #!/usr/bin/env python3
-"""Holds the public API of sluicegate-core to its committed listing, crates/core/public-api.txt.
+"""Holds the public API of both crates to committed listings, and the paved path to its examples.
 
-    python3 .ci/public_api.py            fails with a diff if the API is not that of the listing
-    python3 .ci/public_api.py --write    writes the listing: for a change that is meant, in the same commit
+    python3 .ci/public_api.py            fails with a diff if an API is not that of its listing
+    python3 .ci/public_api.py --write    writes the listings: for a change that is meant, in the same commit
 
-The listing is made from rustdoc's JSON, whose format is unstable: of another format than FORMAT nothing is compared, and the step
-says so. A line is an item by the path that a user writes, with its signature; paths in signatures are cut to their last part.
+The paved path is what src/guide/mod.rs lists under that heading: each item must have an example in its documentation.
+
+A listing is made from rustdoc's JSON, whose format is unstable: of another format than FORMAT nothing is compared, and the step
+says so. A line is an item by the path that a user writes, with its signature; paths in signatures are cut to their last part. The
+traits of COMMON stand behind their type, in brackets; any other has a line of its own.
 """
 
 import difflib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
 FORMAT = 57
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-LISTING = ROOT / "crates/core/public-api.txt"
+# Each crate, its listing, the fewest lines that it can have, and a line that it must have.
+CRATES = [
+    ("sluicegate-core", ROOT / "crates/core/public-api.txt", 500, "fn throttle::pace<IO>(io: IO"),
+    ("sluicegate", ROOT / "public-api.txt", 1000, "fn http::server::Server::new("),
+]
+GUIDE = ROOT / "src/guide/mod.rs"
 # Derives bring it; nobody can name it.
 UNNAMED = {"StructuralPartialEq"}
+COMMON = {"Clone", "Copy", "Debug", "Default", "Display", "Eq", "Error", "FromStr", "Hash", "Ord", "PartialEq", "PartialOrd"}
+# Modules of which src/lib.rs says that they change with the program; what prost makes of proto/, which is what counts; and pages.
+UNLISTED = {"config::reference", "guide", "logging", "quota::wire", "rt", "simulate"}
 
 
-def rustdoc():
-    """rustdoc's JSON of the core with all features."""
-    target = ROOT / "target/public-api"
+def rustdoc(package):
+    """rustdoc's JSON of a package with all features."""
+    target = ROOT / "target"
+    # rustdoc alone gets the unstable option: what is compiled is what `cargo check` has compiled.
+    wrapper = target / "public-api-rustdoc.sh"
+    target.mkdir(exist_ok=True)
+    wrapper.write_text('#!/bin/sh\nRUSTC_BOOTSTRAP=1 exec rustdoc "$@"\n')
+    wrapper.chmod(0o755)
     subprocess.run(
-        ["cargo", "rustdoc", "--quiet", "--locked", "--package", "sluicegate-core", "--all-features", "--target-dir", target,
+        ["cargo", "rustdoc", "--quiet", "--locked", "--package", package, "--lib", "--all-features", "--target-dir", target,
          "--", "-Z", "unstable-options", "--output-format", "json"],
-        check=True, cwd=ROOT, env={**os.environ, "RUSTC_BOOTSTRAP": "1"})
-    return json.loads((target / "doc/sluicegate_core.json").read_text())
+        check=True, cwd=ROOT, env={**os.environ, "RUSTDOC": str(wrapper)})
+    return json.loads((target / "doc" / f"{package.replace('-', '_')}.json").read_text())
 
 
 def path(of):
@@ -169,18 +186,20 @@ class Listing:
             return
         name = at + (name or item["name"] or "")
         grows = "#[non_exhaustive] " if any("non_exhaustive" in str(attr) for attr in item["attrs"]) else ""
-        if kind == "module":
+        if kind == "module" and name not in UNLISTED:
             self.lines.add(f"mod {name}")
             self.module(item, f"{name}::")
+        elif kind == "module":
+            return
         elif kind == "function":
             self.function(name, inner)
         elif kind in ("struct", "enum"):
             params, where = generics(inner["generics"])
-            self.lines.add(f"{grows}{kind} {name}{params}{where}")
+            traits = self.impls(inner["impls"], name)
+            self.lines.add(f"{grows}{kind} {name}{params}{where}" + (f" [{', '.join(sorted(traits))}]" if traits else ""))
             members = inner["variants"] if kind == "enum" else fields(inner["kind"])
             for id_ in members:
                 self.member(self.get(id_), name)
-            self.impls(inner["impls"], name)
         elif kind == "trait":
             params, where = generics(inner["generics"])
             above = f": {bounds(inner['bounds'])}" if inner["bounds"] else ""
@@ -219,6 +238,8 @@ class Listing:
             self.lines.add(f"type {of}::{item['name']}: {bounds(inner['bounds'])}")
 
     def impls(self, ids, of):
+        """Adds what is implemented, and returns the common traits."""
+        common = set()
         for inner in (self.get(id_)["inner"]["impl"] for id_ in ids if self.get(id_)):
             trait = inner["trait"]
             if trait is None:
@@ -229,8 +250,12 @@ class Listing:
                 if is_auto and not (inner["is_negative"] and path(trait) in ("Send", "Sync")):
                     continue
                 params, where = generics(inner["generics"])
+                if path(trait) in COMMON and not (params or where or inner["is_negative"]):
+                    common.add(path(trait))
+                    continue
                 sign = "!" if inner["is_negative"] else ""
                 self.lines.add(f"impl{params} {sign}{path(trait)} for {type_(inner['for'])}{where}")
+        return common
 
 
 def fields(kind):
@@ -245,27 +270,72 @@ def has_body(item):
     return bool(inner and inner["has_body"])
 
 
+def paved_path():
+    """The items that the guide lists, by their paths in the crate."""
+    text = GUIDE.read_text().split("# The paved path", 1)[1].split("\n//! # ", 1)[0]
+    items = [item for row in text.splitlines() if row.startswith("//! |") for item in re.findall(r"\]\(crate::([\w:]+)\)", row)]
+    assert len(items) > 30, "the guide lists fewer items than it did"
+    return items
+
+
+def without_example(docs, items):
+    """Those of `items` whose documentation has no example that is compiled."""
+    by_path = {}
+
+    def walk(module, at):
+        for id_ in module["inner"]["module"]["items"]:
+            item = docs["index"].get(str(id_))
+            if item is None:
+                continue
+            name = item["name"]
+            if "use" in item["inner"]:
+                use = item["inner"]["use"]
+                name, item = use["name"], docs["index"].get(str(use["id"])) or use
+            by_path[at + name] = item
+            if "module" in item.get("inner", {}):
+                walk(item, f"{at}{name}::")
+
+    walk(docs["index"][str(docs["root"])], "")
+    missing = [item for item in items if item not in by_path]
+    if missing:
+        sys.exit(f"the guide lists what is not public: {', '.join(missing)}")
+    code = re.compile(r"^```(?!text|sh|toml|ignore|console)", re.MULTILINE)
+    return [item for item in items if not code.search(by_path[item].get("docs") or "")]
+
+
+def skipped(text):
+    print(f"SKIPPED: {text}")
+    if "SLUICEGATE_TEST_SKIPPED" in os.environ:
+        with open(os.environ["SLUICEGATE_TEST_SKIPPED"], "a") as file:
+            print(text, file=file)
+
+
 def main():
-    docs = rustdoc()
-    if docs["format_version"] != FORMAT:
-        text = f"the public API was not compared: rustdoc's JSON is of format {docs['format_version']}, not {FORMAT}"
-        print(f"SKIPPED: {text}")
-        if "SLUICEGATE_TEST_SKIPPED" in os.environ:
-            with open(os.environ["SLUICEGATE_TEST_SKIPPED"], "a") as skipped:
-                print(text, file=skipped)
-        return
-    lines = sorted(Listing(docs).lines)
-    assert len(lines) > 500 and any(line.startswith("fn throttle::pace<IO>(io: IO") for line in lines), "the listing is not whole"
-    if "--write" in sys.argv[1:]:
-        LISTING.write_text("\n".join(lines) + "\n")
-        print(f"public API: {len(lines)} lines written")
-        return
-    listed = LISTING.read_text().splitlines()
-    diff = [line for line in difflib.unified_diff(listed, lines, "public-api.txt", "the sources", lineterm="", n=0)]
-    if diff:
-        print("\n".join(diff))
-        sys.exit("The public API of sluicegate-core is not that of its listing. If it is meant: python3 .ci/public_api.py --write")
-    print(f"public API: {len(lines)} lines, as listed")
+    faults = []
+    paved = paved_path()
+    for package, listing, fewest, known in CRATES:
+        docs = rustdoc(package)
+        if docs["format_version"] != FORMAT:
+            skipped(f"the public API was not compared: rustdoc's JSON is of format {docs['format_version']}, not {FORMAT}")
+            return
+        # The root crate has the core's modules by `pub use`; their items are in the core's JSON.
+        of_core = {"body", "brigade", "budget", "clock", "filter", "generator", "limit", "throttle"}
+        own = [item for item in paved if (item.split("::")[0] in of_core) == (package == "sluicegate-core")]
+        faults += [f"{item} is on the paved path and has no example" for item in without_example(docs, own)]
+        lines = sorted(Listing(docs).lines)
+        assert len(lines) > fewest and any(line.startswith(known) for line in lines), "the listing is not whole"
+        if "--write" in sys.argv[1:]:
+            listing.write_text("\n".join(lines) + "\n")
+            print(f"public API of {package}: {len(lines)} lines written")
+            continue
+        diff = list(difflib.unified_diff(listing.read_text().splitlines(), lines, listing.name, "the sources", lineterm="", n=0))
+        if diff:
+            print("\n".join(diff))
+            faults.append(f"The public API of {package} is not that of its listing. If it is meant: python3 .ci/public_api.py --write")
+        print(f"public API of {package}: {len(lines)} lines{'' if diff else ', as listed'}")
+    if faults:
+        sys.exit("\n".join(faults))
+    print(f"paved path: {len(paved)} items, each with an example")
 
 
 if __name__ == "__main__":

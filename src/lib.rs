@@ -66,7 +66,8 @@
 //!
 //! # What may change
 //!
-//! Besides what `sluicegate-core` says of its part:
+//! `public-api.txt` in the repository lists the public API, as the core's listing does its own; CI fails where the sources are not as listed. Besides what `sluicegate-core`
+//! says of its part:
 //!
 //! - Causes, errors and reports may become more: they are `#[non_exhaustive]`, such as [`http::server::TransferReport`], [`tls::CertificateInfo`] and
 //!   [`proxy_protocol::HeaderReason`]. What a program must handle in full is not, such as [`http::content::Content`] and [`address::ListenAddr`]; nor are the words of a
@@ -76,6 +77,8 @@
 //!   [`http::HostPatternError::has_port`] and [`admin::AdminError::needs_token`]. Every public type is `Debug`.
 //! - [`rt`], `simulate`, `config::reference` and `logging` are public because the program `sluicegate` is made of them. They are usable, and change with the program: a new minor
 //!   version may break them.
+//! - Settings are read by [`config::Loader`], which tells all faults with their places and knows which defaults follow from others; they have no traits of serde, as the core's
+//!   units have. A program with a format of its own reads the parts: what is a word or a text in a configuration has `FromStr` and `Display`.
 //! - Of other crates, these are in public signatures: those of the core, and futures-lite, hyper (its traits of readers, writers, timers and executors), log, prometheus-client (`Collector`), rustix,
 //!   serde and toml (values of a configuration), and by feature tonic, prost, futures-rustls, opentelemetry and svg. [`foreign`] has those that a program needs most.
 

@@ -72,6 +72,22 @@ pub use figures::Figures;
 pub use settings::AdminSource;
 
 /// The admin listener of a server.
+///
+/// ```
+/// use sluicegate::admin::Admin;
+/// use sluicegate::http::server::{Server, Settings};
+/// use sluicegate::rt::Listener;
+///
+/// let server = Server::new(Settings::default(), vec![], vec![]);
+/// let listener = Listener::bind_tcp("127.0.0.1:0".parse()?)?;
+/// let admin = Admin::new(vec![listener], None, server.handle())?.ready_when(|| Err("warming up".to_owned()));
+/// assert_eq!(admin.local_addrs().len(), 1);
+///
+/// // Without a token it stays on this machine.
+/// let everywhere = Listener::bind_tcp("0.0.0.0:0".parse()?)?;
+/// assert!(Admin::new(vec![everywhere], None, server.handle()).unwrap_err().needs_token());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Admin {
     listeners: Vec<Listener>,
     tls: Option<ServerTls>,

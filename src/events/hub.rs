@@ -31,6 +31,18 @@ const SWEEP: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_secs(10);
 
 /// Event streams by name.
+///
+/// ```
+/// use sluicegate::clock::SystemClock;
+/// use sluicegate::events::{Draft, EventSettings, Hub, StreamName};
+/// use sluicegate::rt;
+///
+/// let hub = Hub::new("/events", EventSettings::default(), SystemClock::shared());
+/// let name = StreamName::new("news").ok_or("no name")?;
+/// let published = rt::block_on(hub.publish(&name, vec![Draft::new("hello", 64 << 10)?]))?;
+/// assert_eq!(published.ids.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Hub {
     /// The route's path, for the log.
     route: String,

@@ -33,6 +33,17 @@ pub(crate) const UPLOAD_ROUTE: &str = "upload_route";
 pub(crate) const UPLOAD_ROUTE_CLIENT: &str = "upload_route_client";
 
 /// The server's node, those of its clients below it, the same for uploads, and the limit of each connection.
+///
+/// ```no_run
+/// use sluicegate::http::server::{Server, Settings};
+/// use sluicegate::limit::{Budget, Rate};
+///
+/// let server = Server::new(Settings::default(), vec![], vec![]);
+/// let handle = server.handle();
+/// // Holds for all transfers under way, at once.
+/// handle.budgets().server().set(Budget::of(Rate::mib_per_second(50)));
+/// handle.budgets().clients().set(Budget::of(Rate::mib_per_second(1)));
+/// ```
 pub struct Budgets {
     clients: Clients,
     uploads: Clients,

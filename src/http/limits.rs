@@ -11,6 +11,20 @@ use crate::live_limits::ClientLimit;
 use crate::words::shorten;
 
 /// The limits above all routes.
+///
+/// ```
+/// use sluicegate::http::SharedLimits;
+/// use sluicegate::http::server::Settings;
+/// use sluicegate::limit::{Budget, Rate};
+///
+/// let limits = SharedLimits {
+///     server: Budget::of(Rate::mib_per_second(100)),
+///     client: Budget::of(Rate::mib_per_second(5)).with_burst(10 << 20),
+///     ..SharedLimits::default()
+/// };
+/// let settings = Settings { limits, ..Settings::default() };
+/// # drop(settings);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SharedLimits {
     /// All responses together.

@@ -118,6 +118,24 @@ pub struct Visitor<'a> {
 opaque!(Visitor<'_>);
 
 /// A program's own source of content, for [`Route::handler`](super::route::Route::handler).
+///
+/// ```
+/// use http::{Request, Response};
+/// use sluicegate::http::{body::RequestBody, content::Content, proxy::Client};
+/// use sluicegate::http::route::{Answer, Handler, Route};
+/// use sluicegate::limit::Rate;
+///
+/// struct Hello;
+///
+/// impl Handler for Hello {
+///     fn respond<'a>(&'a self, request: Request<RequestBody>, _: &'a Client) -> Answer<'a> {
+///         Box::pin(async move { Response::new(Content::text(format!("{} hello\n", request.method()))) })
+///     }
+/// }
+///
+/// let route = Route::handler("/hello", Hello).rate(Rate::kib_per_second(1));
+/// assert_eq!(route.path(), "/hello");
+/// ```
 pub trait Handler: Send + Sync {
     /// Responds to one request. The route filters and paces the content.
     fn respond<'a>(&'a self, request: Request<RequestBody>, client: &'a Client) -> Answer<'a>;

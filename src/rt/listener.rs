@@ -21,6 +21,21 @@ use super::unix_path::UnixPath;
 use crate::clock::{Clock, Sleep};
 
 /// A listening socket, TCP or Unix.
+///
+/// ```
+/// use futures_lite::{AsyncWriteExt, StreamExt};
+/// use sluicegate::rt::{self, Listener};
+///
+/// let listener = Listener::bind_tcp("127.0.0.1:0".parse()?)?;
+/// let _client = std::net::TcpStream::connect(listener.local_addr().ok_or("no TCP")?)?;
+/// rt::block_on(async {
+///     let mut incoming = std::pin::pin!(listener.incoming());
+///     let mut connection = incoming.next().await.ok_or("it ended")??;
+///     connection.write_all(b"hello").await?;
+///     Ok::<(), Box<dyn std::error::Error>>(())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Listener(Arc<Bound>);
 

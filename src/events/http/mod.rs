@@ -52,6 +52,17 @@ const DEFAULT_POLLED: u64 = 100;
 const MAX_POLLED: u64 = 1000;
 
 /// The event streams of a route, as a source of responses.
+///
+/// ```
+/// use sluicegate::clock::SystemClock;
+/// use sluicegate::events::{EventSettings, Events};
+/// use sluicegate::http::route::Route;
+///
+/// let events = Events::new("/events", EventSettings::default(), None, SystemClock::shared());
+/// let hub = events.hub().clone(); // to publish with
+/// let route = Route::events("/events", events);
+/// # drop((hub, route));
+/// ```
 pub struct Events {
     hub: Arc<Hub>,
     publishers: Publishers,

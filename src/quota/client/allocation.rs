@@ -20,6 +20,18 @@ use crate::quota::limit::{MICRO, Unit};
 use crate::sync::Mutex;
 
 /// A client's share of one resource. Clones are the same share.
+///
+/// ```no_run
+/// use sluicegate::quota::client::{Allocation, Closed};
+///
+/// async fn answer(api: &Allocation) -> Result<(), Closed> {
+///     if !api.try_acquire(1) {
+///         // Not now: in turn, as soon as the share allows it.
+///         api.acquire(1).await?;
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Allocation(pub(super) Arc<Inner>);
 

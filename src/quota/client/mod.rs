@@ -57,6 +57,18 @@ pub use settings::{QuotaClientSettings, ResourceUse, SettingsError};
 pub use share::{Grant, LeasedShare, Share, ShareState};
 
 /// A client of a quota server. Clones are the same client; when the last is dropped, it unregisters in the background.
+///
+/// ```no_run
+/// use sluicegate::quota::client::{QuotaClient, QuotaClientSettings, ResourceUse};
+///
+/// let settings = QuotaClientSettings::new("http://127.0.0.1:9190".parse()?, "web-1".parse()?)
+///     .using(ResourceUse::new("api".parse()?));
+/// let client = QuotaClient::start(settings)?;
+/// if let Some(error) = client.trouble() {
+///     eprintln!("the quota server is not reached: {error}");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct QuotaClient(Arc<Owner>);
 

@@ -116,6 +116,20 @@ caused_error! {
 }
 
 /// A quota server, not yet running.
+///
+/// ```
+/// use sluicegate::quota::server::{QuotaServer, QuotaServerSettings};
+/// use sluicegate::rt::Listener;
+///
+/// let settings = QuotaServerSettings { limits: vec!["api=100/s".parse()?], ..Default::default() };
+/// let server = QuotaServer::new(settings, vec![Listener::bind_tcp("127.0.0.1:0".parse()?)?])?;
+/// let handle = server.handle();
+/// assert_eq!((server.local_addrs().len(), handle.readiness()), (1, Ok(())));
+/// // Then rt::block_on(server.run()), until somebody calls
+/// handle.drain();
+/// assert!(handle.readiness().unwrap_err().is_draining());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct QuotaServer {
     listeners: Vec<Listener>,
     shared: Arc<Shared>,

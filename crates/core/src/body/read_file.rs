@@ -9,7 +9,32 @@ use crate::brigade::{FileSlice, SourceError};
 /// Reads [`FileSlice`]s for one body, without blocking its task.
 ///
 /// The core has no runtime and so no implementation that reads: a program supplies one on its own thread pool or
-/// reactor.
+/// reactor. This one blocks, which a program of few bodies may:
+///
+/// ```
+/// use std::os::unix::fs::FileExt;
+/// use std::task::{Context, Poll};
+///
+/// use bytes::Bytes;
+/// use sluicegate_core::body::ReadFile;
+/// use sluicegate_core::brigade::{FileSlice, MAX_PIECE, SourceError};
+///
+/// struct Blocking;
+///
+/// impl ReadFile for Blocking {
+///     fn poll_read(&mut self, _: &mut Context<'_>, slice: &FileSlice) -> Poll<Result<Bytes, SourceError>> {
+///         let mut bytes = vec![0; slice.len().min(MAX_PIECE as u64) as usize];
+///         let read = slice.file().read_at(&mut bytes, slice.offset());
+///         Poll::Ready(match read {
+///             Ok(read) => {
+///                 bytes.truncate(read);
+///                 slice.accept(bytes.into())
+///             }
+///             Err(error) => Err(SourceError::new(error.to_string())),
+///         })
+///     }
+/// }
+/// ```
 pub trait ReadFile {
     /// Reads from the beginning of `slice`: at least one byte, at most the whole slice and at most
     /// [`MAX_PIECE`](crate::brigade::MAX_PIECE). Of an empty slice, nothing.

@@ -10,6 +10,14 @@ use http::HeaderMap;
 /// One element of a [`Brigade`](super::Brigade): a piece of data or a mark.
 ///
 /// Not a rate limiter: that is a *token bucket*.
+///
+/// ```
+/// use sluicegate_core::brigade::{Brigade, Bucket};
+///
+/// let mut brigade = Brigade::new();
+/// brigade.extend([Bucket::Data("some bytes".into()), Bucket::Flush, Bucket::Eos]);
+/// assert_eq!(brigade.bytes(), 10);
+/// ```
 #[derive(Clone, Debug)]
 pub enum Bucket {
     /// Bytes in memory.

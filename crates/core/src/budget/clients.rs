@@ -14,6 +14,21 @@ use crate::sync::Mutex;
 /// A client's node is kept until it is as a new one would be (burst full, no debt), so reconnecting does not evade a
 /// limit. Memory is bounded: beyond [`MAX_IDLE`](Self::MAX_IDLE) the oldest idle ones are dropped, of these or of all that
 /// [share a bound](Self::share).
+///
+/// ```
+/// use sluicegate_core::budget::{ClientKey, Clients, Node};
+/// use sluicegate_core::limit::{Budget, Rate};
+/// use sluicegate_core::throttle::Throttle;
+///
+/// let server = Node::at(Rate::mib_per_second(10));
+/// let clients = Clients::new(server, "client", Rate::mib_per_second(1).into());
+/// let key = ClientKey::address("192.0.2.1".parse()?);
+/// // All that this client gets, in as many streams as it likes, is 1 MiB/s.
+/// let writer = Throttle::new(std::io::sink(), &clients.node(&key));
+/// clients.set(Budget::of(Rate::kib_per_second(500)));
+/// assert_eq!(writer.write_node().budget().rate, Some(Rate::kib_per_second(500)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Clients(Arc<Inner>);
 

@@ -7,6 +7,19 @@ use std::sync::Arc;
 use hmac_sha256::Hash as Sha256;
 
 /// Identifies a client: requests with equal keys share a node.
+///
+/// ```
+/// use sluicegate_core::budget::ClientKey;
+///
+/// let address = |text: &str| text.parse().map(ClientKey::address);
+/// // An IPv6 client has a network of 64 bits to itself.
+/// assert_eq!(address("2001:db8::1")?, address("2001:db8::2")?);
+/// assert_ne!(address("192.0.2.1")?, address("192.0.2.2")?);
+/// // What a header carries is a secret: only its fingerprint is kept.
+/// let key = ClientKey::header(b"c2VjcmV0").ok_or("no key")?;
+/// assert!(!key.to_string().contains("c2VjcmV0"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum ClientKey {
     /// An IPv4 address.

@@ -43,6 +43,16 @@ thread_local! {
 }
 
 /// Monotonic system time with timer wheels and a timer thread, which ends with the clock. A program needs one.
+///
+/// ```
+/// # use std::time::Duration;
+/// use sluicegate_core::clock::{Clock, Sleep, SystemClock};
+///
+/// let (clock, wait) = (SystemClock::shared(), Duration::from_millis(1));
+/// let due = clock.now() + wait;
+/// futures_lite::future::block_on(Sleep::until(clock.clone(), due));
+/// assert!(clock.now() >= due);
+/// ```
 pub struct SystemClock(Arc<Inner>);
 
 struct Inner {

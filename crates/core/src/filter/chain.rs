@@ -18,6 +18,13 @@ use crate::limit::{INTERVAL, Limit};
 const MIN_GATHERED: u64 = 512;
 
 /// What the driver of a [`Chain`] must do next.
+///
+/// ```
+/// # use sluicegate_core::{brigade::Brigade, clock::Instant, filter::{Chain, Step}};
+/// let (mut chain, mut output) = (Chain::new(), Brigade::new());
+/// assert!(matches!(chain.step(Instant::ZERO, &mut output)?, Step::NeedInput));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub enum Step {
     /// Take what is in the output, make room, and step again.

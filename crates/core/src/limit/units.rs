@@ -51,6 +51,14 @@ impl Burst {
 }
 
 /// A size in bytes. Its text needs a unit: unlike a rate or burst, a plain number would be ambiguous.
+///
+/// ```
+/// use sluicegate_core::limit::Size;
+///
+/// assert_eq!("64k".parse::<Size>()?.bytes(), 64 << 10);
+/// assert!("64".parse::<Size>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Size(u64);
 

@@ -34,6 +34,15 @@ impl Default for Weight {
 }
 
 /// The limits of one node. The default limits nothing.
+///
+/// ```
+/// use sluicegate_core::limit::{Budget, Rate};
+///
+/// // 4 MiB at once, the rest at 1 MiB/s.
+/// let budget = Budget::of(Rate::mib_per_second(1)).with_burst(4 << 20);
+/// assert_eq!(Budget::from(Rate::mib_per_second(1)), Budget { burst: 0, ..budget });
+/// assert_eq!(Budget::default().rate, None);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budget {
     /// Bytes per second of all that passes below the node; `None` is unlimited.
