@@ -109,10 +109,15 @@ impl SharedBook {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use futures_lite::Stream;
+
     use super::*;
-    use crate::clock::ManualClock;
-    use crate::quota::book::{Book, BookSettings};
+    use crate::clock::{Clock, ManualClock};
+    use crate::quota::book::{Beat, Book, BookSettings, Interest};
     use crate::quota::server::limits::{Change, Source};
+    use crate::quota::server::watch::{self, Slots};
     use crate::rt;
     use crate::schedule::{During, Zone};
 
@@ -151,5 +156,58 @@ mod tests {
         rt::block_on(shared.change(resource.clone(), Change::Reset)).unwrap();
         assert_eq!(shared.apply_schedules(at("2026-11-23 08:00")), Some(at("2026-11-23 18:00")));
         assert_eq!(now().as_deref(), Some("40m"));
+    }
+    /// Both ways, and to the longest pause of the stream that tells clients of their shares.
+    #[test]
+    fn at_a_boundary_clients_that_are_connected_have_their_new_shares_within_an_interval() {
+        let zone: Zone = "Europe/Berlin".parse().unwrap();
+        let at = |text: &str| zone.moment(text).unwrap();
+        let resource: Id = "egress".parse().unwrap();
+        let during = During::parse(["Mon-Fri 08:00-18:00"], zone.clone()).unwrap();
+        let times = Timetable::new(vec![(during, "40m".parse().unwrap())]);
+        let schedule = QuotaSchedule { resource: resource.clone(), own: "100m".parse().unwrap(), times };
+        let clock = Arc::new(ManualClock::new());
+        let settings = BookSettings { learning: Duration::ZERO, ..BookSettings::default() };
+        let book = Book::new(settings, 1, clock.now());
+        let shared = Arc::new(
+            SharedBook::new(book, Arc::clone(&clock) as Arc<dyn Clock>).with_schedules(vec![schedule]),
+        );
+        shared.apply_schedules(at("2026-11-23 07:59"));
+        let clients = ["a", "b"].map(|client| client.parse::<Id>().unwrap());
+        let beat = |client: &Id| {
+            let applied = shared.with(|book, now| book.allocations(now, client, "").unwrap());
+            let interest = Interest {
+                applied: applied.first().map_or(0, |share| share.version),
+                ..Interest::new(resource.clone())
+            };
+            let interests = [interest];
+            let beat = Beat { client, instance: "", epoch: 1, sequence: 0, interests: &interests };
+            shared.with(|book, now| book.heartbeat(now, beat)).unwrap();
+        };
+        for client in &clients {
+            shared.with(|book, now| book.register(now, client, "")).unwrap();
+        }
+        // The second's share is free once the first has said that it spends less.
+        (0..3).for_each(|_| clients.iter().for_each(beat));
+        let slots = Slots::new(2);
+        let mut watches = clients.clone().map(|client| {
+            Box::pin(watch::own(Arc::clone(&shared), client, String::new(), slots.take().unwrap()))
+        });
+        let mut told = || {
+            watches.each_mut().map(|watch| {
+                let next = watch.as_mut().poll_next(&mut Context::from_waker(Waker::noop()));
+                next.map(|changes| changes.unwrap().unwrap().allocations[0].rate_micros)
+            })
+        };
+        let million = |megabytes: u64| Poll::Ready(megabytes * 1024 * 1024 * 1_000_000);
+        assert_eq!(told(), [million(50); 2]);
+        for (moment, share) in [("2026-11-23 08:00", 20), ("2026-11-23 18:00", 50)] {
+            assert_eq!(told(), [Poll::Pending; 2], "{moment}");
+            shared.apply_schedules(at(moment));
+            assert_eq!(told(), [Poll::Pending; 2], "{moment}");
+            clock.advance(Duration::from_millis(100));
+            assert_eq!(told(), [million(share); 2], "{moment}");
+            clients.iter().for_each(beat);
+        }
     }
 }
