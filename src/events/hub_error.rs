@@ -34,24 +34,27 @@ pub enum HubError {
     StoreFailed,
 }
 
+/// In the sentences that clients of HTTP read.
 impl fmt::Display for HubError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut of_event = |at, what| write!(f, "Event {at} of the batch has {what}. Nothing was published.");
         let text = match self {
-            Self::UnknownStream => "nothing was published on this stream",
-            Self::TooManyStreams => "the limit of streams is reached",
-            Self::Full => "the limit of subscribers is reached",
-            Self::ClientFull => "the limit of one client's subscribers is reached",
-            Self::Closing => "the server is shutting down",
-            Self::BatchTooLarge => "the batch has too many events; publish fewer at a time",
-            Self::EmptyBatch => "the batch has no event",
-            Self::Conflict(at) => return write!(f, "event {at} of the batch has the id of another event"),
-            Self::ReservedId(at) => {
-                return write!(f, "event {at} of the batch has an id of the form that the server assigns");
+            Self::Conflict(at) => return of_event(at, "the id of another event"),
+            Self::ReservedId(at) => return of_event(at, "an id of the form that the server assigns"),
+            Self::UnknownStream => "Nothing has been published on this stream.",
+            Self::TooManyStreams => "The limit of streams is reached.",
+            Self::Full => "The limit of subscribers is reached.",
+            Self::ClientFull => "The limit of subscriptions of one client is reached.",
+            Self::Closing => "The server is shutting down.",
+            Self::BatchTooLarge => "The batch has too many events.",
+            Self::EmptyBatch => "The batch is empty.",
+            Self::UnknownToken => "No subscriber of this stream has this token.",
+            Self::NeverSent => "This subscriber was never sent an event of this id.",
+            Self::StoreDown => "The store of the streams cannot be used now. Nothing was published.",
+            Self::StoreFailed => {
+                "The store failed, or did not answer in time: whether this is published is not known. \
+                 Publish it again; what has an id of its own is published once."
             }
-            Self::UnknownToken => "no subscriber has this token",
-            Self::NeverSent => "the event was never sent to this subscriber",
-            Self::StoreDown => "the store of the streams cannot be used now; nothing was published",
-            Self::StoreFailed => "the store failed: whether the batch is published is not known",
         };
         f.write_str(text)
     }

@@ -116,27 +116,7 @@ impl Problem {
             E::StoreDown => (S::SERVICE_UNAVAILABLE, "store_down"),
             E::StoreFailed => (S::SERVICE_UNAVAILABLE, "store_failed"),
         };
-        let of_event = |at, what| format!("Event {at} of the batch has {what}. Nothing was published.");
-        let detail = match error {
-            E::UnknownStream => "Nothing has been published on this stream.".to_owned(),
-            E::TooManyStreams => "The limit of streams is reached.".to_owned(),
-            E::Full => "The limit of subscribers is reached.".to_owned(),
-            E::ClientFull => "The limit of subscriptions of one client is reached.".to_owned(),
-            E::Closing => "The server is shutting down.".to_owned(),
-            E::BatchTooLarge => "The batch has too many events.".to_owned(),
-            E::EmptyBatch => "The batch is empty.".to_owned(),
-            E::Conflict(at) => of_event(at, "the id of another event"),
-            E::ReservedId(at) => of_event(at, "an id of the form that the server assigns"),
-            E::UnknownToken => "No subscriber of this stream has this token.".to_owned(),
-            E::NeverSent => "This subscriber was never sent an event of this id.".to_owned(),
-            E::StoreDown => "The store of the streams cannot be used now. Nothing was published.".to_owned(),
-            E::StoreFailed => {
-                "The store failed, or did not answer in time: whether this is published is not known. \
-                               Publish it again; what has an id of its own is published once."
-                    .to_owned()
-            }
-        };
-        let problem = Self::coded(status, code, detail);
+        let problem = Self::coded(status, code, error.to_string());
         // What may be otherwise soon.
         if matches!(status, S::SERVICE_UNAVAILABLE | S::TOO_MANY_REQUESTS) {
             return problem.with_retry_after(Duration::from_secs(5));
