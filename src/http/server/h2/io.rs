@@ -81,12 +81,15 @@ impl<W: Wire> AsyncWrite for Io<W> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.lingering.is_none() {
-            ready!(futures::AsyncWrite::poll_close(Pin::new(&mut this.sink), cx))?;
-        }
-        // A client that reads a response sends updates of its window, whatever it was told.
-        let begin = || Box::new(Lingering::new(&this.connection.server.clock));
-        this.lingering.get_or_insert_with(begin).poll(cx, &mut this.sink).map(Ok)
+        let lingering = match &mut this.lingering {
+            Some(lingering) => lingering,
+            none => {
+                ready!(futures::AsyncWrite::poll_close(Pin::new(&mut this.sink), cx))?;
+                // A client that reads a response sends updates of its window, whatever it was told.
+                none.insert(Box::new(Lingering::new(&this.connection.server.clock)))
+            }
+        };
+        lingering.poll(cx, &mut this.sink).map(Ok)
     }
 }
 
