@@ -115,24 +115,42 @@ mod tests {
 
     use super::*;
     use crate::clock::{Clock, ManualClock};
+    use crate::quota::MICRO;
     use crate::quota::book::{Beat, Book, BookSettings, Interest};
     use crate::quota::server::limits::{Change, Source};
     use crate::quota::server::watch::{self, Slots};
     use crate::rt;
     use crate::schedule::{During, Zone};
 
+    fn berlin() -> Zone {
+        "Europe/Berlin".parse().unwrap()
+    }
+
+    fn at(text: &str) -> SystemTime {
+        berlin().moment(text).unwrap()
+    }
+
+    fn egress() -> Id {
+        "egress".parse().unwrap()
+    }
+
+    /// A book that learns nothing, in which the limit of `egress` is 100 MiB/s and follows these times.
+    fn following(times: &[(&str, &str)], clock: &Arc<ManualClock>) -> Arc<SharedBook> {
+        let time = |(during, text): &(&str, &str)| {
+            (During::parse([*during], berlin()).unwrap(), text.parse::<ResourceLimit>().unwrap())
+        };
+        let times = Timetable::new(times.iter().map(time).collect());
+        let schedule = QuotaSchedule { resource: egress(), own: "100m".parse().unwrap(), times };
+        let settings = BookSettings { learning: Duration::ZERO, ..BookSettings::default() };
+        let book = Book::new(settings, 1, clock.now());
+        Arc::new(SharedBook::new(book, Arc::clone(clock) as Arc<dyn Clock>).with_schedules(vec![schedule]))
+    }
+
     #[test]
     fn a_limit_follows_the_calendar_until_somebody_sets_it() {
-        let zone: Zone = "Europe/Berlin".parse().unwrap();
-        let at = |text: &str| zone.moment(text).unwrap();
-        let limit = |text: &str| text.parse::<ResourceLimit>().unwrap();
-        let time = |during: &str, text: &str| (During::parse([during], zone.clone()).unwrap(), limit(text));
-        let resource: Id = "egress".parse().unwrap();
-        let times = Timetable::new(vec![time("Mon-Fri 08:00-18:00", "40m"), time("22:00-06:00", "200m")]);
-        let schedule = QuotaSchedule { resource: resource.clone(), own: limit("100m"), times };
-        let clock = Arc::new(ManualClock::new());
-        let book = Book::new(BookSettings::default(), 1, crate::clock::Instant::ZERO);
-        let shared = Arc::new(SharedBook::new(book, clock).with_schedules(vec![schedule]));
+        let resource = egress();
+        let times = [("Mon-Fri 08:00-18:00", "40m"), ("22:00-06:00", "200m")];
+        let shared = following(&times, &Arc::new(ManualClock::new()));
         let now = || {
             let view = shared.with(|book, now| book.resources(now, None, 10));
             view.first().map(|view| view.limit.to_string())
@@ -150,28 +168,19 @@ mod tests {
             assert_eq!(now().as_deref(), Some(expected), "{moment}");
         }
         assert_eq!(shared.source(&resource), Source::Schedule);
-        rt::block_on(shared.change(resource.clone(), Change::Set(limit("7m")))).unwrap();
+        rt::block_on(shared.change(resource.clone(), Change::Set("7m".parse().unwrap()))).unwrap();
         assert_eq!(shared.apply_schedules(at("2026-11-23 18:00")), None);
         assert_eq!((now().as_deref(), shared.source(&resource)), (Some("7m"), Source::Api));
         rt::block_on(shared.change(resource.clone(), Change::Reset)).unwrap();
         assert_eq!(shared.apply_schedules(at("2026-11-23 08:00")), Some(at("2026-11-23 18:00")));
         assert_eq!(now().as_deref(), Some("40m"));
     }
+
     /// Both ways, and to the longest pause of the stream that tells clients of their shares.
     #[test]
     fn at_a_boundary_clients_that_are_connected_have_their_new_shares_within_an_interval() {
-        let zone: Zone = "Europe/Berlin".parse().unwrap();
-        let at = |text: &str| zone.moment(text).unwrap();
-        let resource: Id = "egress".parse().unwrap();
-        let during = During::parse(["Mon-Fri 08:00-18:00"], zone.clone()).unwrap();
-        let times = Timetable::new(vec![(during, "40m".parse().unwrap())]);
-        let schedule = QuotaSchedule { resource: resource.clone(), own: "100m".parse().unwrap(), times };
-        let clock = Arc::new(ManualClock::new());
-        let settings = BookSettings { learning: Duration::ZERO, ..BookSettings::default() };
-        let book = Book::new(settings, 1, clock.now());
-        let shared = Arc::new(
-            SharedBook::new(book, Arc::clone(&clock) as Arc<dyn Clock>).with_schedules(vec![schedule]),
-        );
+        let (resource, clock) = (egress(), Arc::new(ManualClock::new()));
+        let shared = following(&[("Mon-Fri 08:00-18:00", "40m")], &clock);
         shared.apply_schedules(at("2026-11-23 07:59"));
         let clients = ["a", "b"].map(|client| client.parse::<Id>().unwrap());
         let beat = |client: &Id| {
@@ -199,14 +208,14 @@ mod tests {
                 next.map(|changes| changes.unwrap().unwrap().allocations[0].rate_micros)
             })
         };
-        let million = |megabytes: u64| Poll::Ready(megabytes * 1024 * 1024 * 1_000_000);
-        assert_eq!(told(), [million(50); 2]);
+        let mib = |mib: u64| Poll::Ready((mib << 20) * MICRO);
+        assert_eq!(told(), [mib(50); 2]);
         for (moment, share) in [("2026-11-23 08:00", 20), ("2026-11-23 18:00", 50)] {
             assert_eq!(told(), [Poll::Pending; 2], "{moment}");
             shared.apply_schedules(at(moment));
             assert_eq!(told(), [Poll::Pending; 2], "{moment}");
             clock.advance(Duration::from_millis(100));
-            assert_eq!(told(), [million(share); 2], "{moment}");
+            assert_eq!(told(), [mib(share); 2], "{moment}");
             clients.iter().for_each(beat);
         }
     }

@@ -171,19 +171,15 @@ fn over_http2_too_a_fault_in_mid_body_leaves_nothing() {
         let mut world = paced();
         let client = world.connect(Road::WIDE);
         client.send(GET_2);
-        let came = std::cell::RefCell::new(Vec::new());
-        world.until("the first chunk", |_| {
-            came.borrow_mut().extend(client.read(usize::MAX));
-            came.borrow().len() > CHUNK
-        });
+        let mut came = world.read_until("the first chunk", &client, |came| came.len() > CHUNK);
         fault(&mut world, &client);
         world.until("its end", |world| !world.lives(1));
         world.until("the end of its stream", |world| {
             (world.handle.connections(), world.clock.sleepers()) == (0, 0)
         });
         // However the connection ends: its streams have ends of their own, and this one had none.
-        came.borrow_mut().extend(client.read(usize::MAX));
-        let (body, whole) = data(&came.into_inner());
+        came.extend(client.read(usize::MAX));
+        let (body, whole) = data(&came);
         assert!(client.end().is_some() && !whole && body == content(LEN)[..body.len()]);
     }
 }
@@ -197,12 +193,8 @@ fn over_http2_too_one_byte_at_a_time_both_ways_is_whole() {
         client.send(&[*byte]);
         world.settle();
     }
-    let came = std::cell::RefCell::new(Vec::new());
-    world.until("the last byte", |_| {
-        came.borrow_mut().extend(client.read(usize::MAX));
-        data(&came.borrow()).1
-    });
-    assert!(data(&came.into_inner()).0 == content(30_000));
+    let came = world.read_until("the last byte", &client, |came| data(came).1);
+    assert!(data(&came).0 == content(30_000));
     client.half_close();
     world.until("its end", |world| (world.lives(1), world.handle.connections()) == (false, 0));
 }

@@ -24,6 +24,7 @@ mod uploads;
 mod windows;
 mod writes;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -228,6 +229,16 @@ impl World {
             std::thread::park_timeout(Duration::from_millis(1));
         }
         panic!("{what} does not come");
+    }
+
+    /// The same until what `client` was sent is enough. Returns that.
+    fn read_until(&mut self, what: &str, client: &Client, is_enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        let came = RefCell::new(Vec::new());
+        self.until(what, |_| {
+            came.borrow_mut().extend(client.read(usize::MAX));
+            is_enough(&came.borrow())
+        });
+        came.into_inner()
     }
 
     /// Checks that connections which ended left nothing: they are not counted, and hold no bytes.

@@ -137,10 +137,7 @@ fn over_http2_the_authority_is_the_host_and_there_is_one() {
         let mut world = World::of(logged(), page(10), 0);
         let client = world.connect(Road::WIDE);
         client.send(&get_2(authority, host));
-        let came = std::cell::RefCell::new(Vec::new());
-        let head = || {
-            let came = came.borrow();
-            let mut frames = &came[..];
+        let head = |mut frames: &[u8]| {
             while let Some((head, rest)) = frames.split_first_chunk::<9>() {
                 let len = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
                 let (payload, rest) = rest.split_at_checked(len)?;
@@ -151,11 +148,8 @@ fn over_http2_the_authority_is_the_host_and_there_is_one() {
             }
             None
         };
-        world.until("a head", |_| {
-            came.borrow_mut().extend(client.read(usize::MAX));
-            head().is_some()
-        });
-        assert_eq!(head(), Some(status), "{authority:?} {host:?}");
+        let came = world.read_until("a head", &client, |came| head(came).is_some());
+        assert_eq!(head(&came), Some(status), "{authority:?} {host:?}");
         client.half_close();
         world.until("its end", |world| (world.lives(1), world.handle.connections()) == (false, 0));
     }
@@ -339,11 +333,7 @@ fn a_closed_connection_of_either_version_takes_what_its_client_still_sends() {
         let mut world = World::of(logged(), page(10), 0);
         let client = world.connect(Road::WIDE);
         client.send(request);
-        let came = std::cell::RefCell::new(Vec::new());
-        world.until("the page", |_| {
-            came.borrow_mut().extend(client.read(usize::MAX));
-            came.borrow().windows(10).any(|bytes| bytes == content(10))
-        });
+        world.read_until("the page", &client, |came| came.windows(10).any(|bytes| bytes == content(10)));
         client.send(closing);
         world.until("the end", |_| client.end() == Some(End::Clean));
         // A close now would reset the connection, and what the client has not read yet would be gone.
