@@ -111,9 +111,8 @@ impl Feed {
         match (kind, &mut self.state) {
             ("full", state) => *state = serde_json::from_str(&data).ok(),
             ("change", Some(state)) => {
-                if let Ok(patch) = serde_json::from_str(&data) {
-                    merge(state, patch);
-                }
+                let Ok(patch) = serde_json::from_str(&data) else { return Ok(None) };
+                merge(state, patch);
             }
             ("change", None) => return Err(CliError::Failed("events were missed".to_owned())),
             // What was missed is not known: if this is the answer's first event, the whole state comes next.
