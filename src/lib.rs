@@ -75,8 +75,10 @@
 //! - Structs with public fields that a program fills in are settings, such as [`http::server::Settings`]: begin with their `default()` or `new(…)`; a field more is no break.
 //! - Errors are types of their own that say what to do; where a program may treat causes differently there are predicates, such as
 //!   [`http::HostPatternError::has_port`] and [`admin::AdminError::needs_token`]. Every public type is `Debug`.
-//! - [`rt`], `simulate`, `config::reference` and `logging` are public because the program `sluicegate` is made of them. They are usable, and change with the program: a new minor
-//!   version may break them.
+//! - [`rt`], `simulate`, `config::reference` and `logging` are public because the program `sluicegate` is a crate of its own, made of them. They are usable, and change with the
+//!   program: a new minor version may break them. It needs of `rt` listeners (which every server takes), connections, tasks, signals and what a service manager says; of
+//!   `simulate` a simulation and its figures; of `config::reference` the example and the schema; of `logging` the forms of its log and the settings of the access log. What
+//!   neither the program nor the tests and examples name is private.
 //! - Settings are read by [`config::Loader`], which tells all faults with their places and knows which defaults follow from others; they have no traits of serde, as the core's
 //!   units have. A program with a format of its own reads the parts: what is a word or a text in a configuration has `FromStr` and `Display`.
 //! - Of other crates, these are in public signatures: those of the core, and futures-lite, hyper (its traits of readers, writers, timers and executors), log, prometheus-client (`Collector`), rustix,

@@ -5,6 +5,11 @@ use argh::{ArgsInfo, FromArgs};
 use super::CliError;
 use super::admin_client::AdminClient;
 
+fn number(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| "is not a connection's number; `sluicegate connections list` has them".to_owned())
+}
+
 /// Declares the arguments of such a command: those of the listener, then its own.
 macro_rules! admin_command {
     ($(#[$about:meta])* $name:ident { $($own:tt)* }) => {
@@ -206,7 +211,7 @@ admin_command! {
     )]
     CloseConnection {
         /// its number in the list and in the log
-        #[argh(positional, arg_name = "ID")]
+        #[argh(positional, arg_name = "ID", from_str_fn(number))]
         pub(super) id: u64,
     }
 }

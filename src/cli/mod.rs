@@ -94,6 +94,7 @@ pub fn main(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> u8 {
     let _ = Signals::survive_user1();
     let (typed, result) = match args::split_equals(typed) {
         Ok(typed) => {
+            let typed = usage::help_first(typed);
             let result = run(&typed, start_log);
             (typed, result)
         }
@@ -171,7 +172,7 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
             })?;
             print(&pages.iter().map(|page| format!("{}\n", page.display())).collect::<String>())
         }
-        None => Err(CliError::Usage(usage::missing_command())),
+        None => Err(CliError::Usage(usage::missing_command(&[NAME]))),
     }
 }
 

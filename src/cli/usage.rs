@@ -1,33 +1,98 @@
-//! Explains usage errors: the nearest known word, and whose `--help` to read.
+//! Explains usage errors: what is missing, the nearest known word, and whose `--help` to read.
 
 use sluicegate::words::nearest;
 
 use super::NAME;
-use super::help::{commands, known};
+use super::help::known;
 
-/// Returns argh's error about `typed`, with the nearest known word for an unknown one.
+/// Has `help COMMAND` be what `COMMAND help` is.
+pub(super) fn help_first(mut typed: Vec<String>) -> Vec<String> {
+    if typed.len() > 1 && typed[0] == "help" {
+        typed.rotate_left(1);
+    }
+    typed
+}
+
+/// Returns what is wrong with `typed`, of which argh says `error`.
 pub(super) fn explain(typed: &[String], error: &str) -> String {
     let error = error.trim_end();
-    let Some(word) = error.strip_prefix("Unrecognized argument: ") else { return error.to_owned() };
-    let known = known(&command(typed)[1..]);
-    let is_flag = word.starts_with('-');
-    let alike: Vec<&str> =
-        known.iter().map(String::as_str).filter(|known| known.starts_with('-') == is_flag).collect();
-    match nearest(word, &alike) {
-        // `limits set server -- --rate 1m`
-        Some(name) if name == word => format!("{error}: flags stand before \"--\""),
-        Some(name) => format!("{error}; did you mean {name}?"),
-        // `sluicegate version`
-        None if known.contains(&format!("--{word}")) => format!("{error}; did you mean --{word}?"),
-        None => error.to_owned(),
+    if let Some(word) = error.strip_prefix("Unrecognized argument: ") {
+        return unknown(typed, word);
+    }
+    let quoted: Vec<&str> = error.split('\'').collect();
+    match quoted[..] {
+        ["No value provided for option ", flag, "."] => format!("{flag} needs a value"),
+        ["Error parsing option ", flag, " with value ", value, ": duplicate values provided"] => {
+            format!("{flag} is given twice, the second time as {value:?}: give it once")
+        }
+        ["Error parsing positional argument ", name, " with value ", value, ref why @ ..] => {
+            let why = why.join("'");
+            format!("{}: {value:?}{}", name.to_uppercase(), why.strip_prefix(':').unwrap_or(&why))
+        }
+        _ => missing(typed, error).unwrap_or_else(|| error.to_owned()),
     }
 }
 
-/// Returns what is said where no command was typed.
-pub(super) fn missing_command() -> String {
-    match &commands()[..] {
-        [first @ .., last] => format!("a command is missing: {} or {last}", first.join(", ")),
-        [] => "a command is missing".to_owned(),
+/// Returns what is said of an unknown word, with the nearest known one.
+fn unknown(typed: &[String], word: &str) -> String {
+    let command = command(typed);
+    let known = known(&command[1..]);
+    let is_flag = word.starts_with('-') && word != "-";
+    let alike: Vec<&str> =
+        known.iter().map(String::as_str).filter(|known| known.starts_with('-') == is_flag).collect();
+    let what = if is_flag {
+        "unknown flag"
+    } else if commands_below(&command).is_empty() {
+        "unexpected argument"
+    } else {
+        "unknown command"
+    };
+    let unknown = format!("{what} {word}");
+    match nearest(word, &alike) {
+        // `limits set server -- --rate 1m`
+        Some(name) if name == word => format!("{unknown}: flags stand before \"--\""),
+        Some(name) => format!("{unknown}; did you mean {name}?"),
+        // `sluicegate serve version`
+        None if known.contains(&format!("--{word}")) => format!("{unknown}; did you mean --{word}?"),
+        None => unknown,
+    }
+}
+
+/// Returns which arguments, flags and commands argh misses in a list for each kind.
+fn missing(typed: &[String], error: &str) -> Option<String> {
+    let (mut names, mut is_command) = (Vec::new(), false);
+    for line in error.lines() {
+        match line {
+            "Required positional arguments not provided:" | "Required options not provided:" => {}
+            "One of the following subcommands must be present:" => is_command = true,
+            _ => names.push(line.strip_prefix("    ")?),
+        }
+    }
+    if is_command {
+        return Some(missing_command(&command(typed)));
+    }
+    let (last, first) = names.split_last()?;
+    match first {
+        [] => Some(format!("{last} is missing")),
+        _ => Some(format!("{} and {last} are missing", first.join(", "))),
+    }
+}
+
+/// Returns the commands that may stand behind those of `command`, which begins with the program's name.
+fn commands_below(command: &[&str]) -> Vec<String> {
+    let words = known(&command[1..]).into_iter();
+    words.filter(|word| !word.starts_with('-') && word != "help").collect()
+}
+
+/// Returns what is said where no command was typed behind those of `command`.
+pub(super) fn missing_command(command: &[&str]) -> String {
+    let behind = match &command[1..] {
+        [] => String::new(),
+        words => format!(" after {}", words.join(" ")),
+    };
+    match &commands_below(command)[..] {
+        [first @ .., last] => format!("a command is missing{behind}: {} or {last}", first.join(", ")),
+        [] => format!("a command is missing{behind}"),
     }
 }
 
@@ -59,25 +124,76 @@ mod tests {
     #[test]
     fn a_slip_gets_the_nearest_flag_or_command_of_its_own_command() {
         for (text, word, expected) in [
-            ("serve . --rats 60", "--rats", "; did you mean --rate?"),
-            ("serve . --min_drain_rate 1k", "--min_drain_rate", "; did you mean --min-drain-rate?"),
-            ("quota list --josn", "--josn", "; did you mean --json?"),
+            ("serve . --rats 60", "--rats", "unknown flag --rats; did you mean --rate?"),
+            (
+                "serve . --min_drain_rate 1k",
+                "--min_drain_rate",
+                "unknown flag --min_drain_rate; did you mean --min-drain-rate?",
+            ),
+            ("quota list --josn", "--josn", "unknown flag --josn; did you mean --json?"),
             (
                 "quota serve --heartbeat-timeot 1s",
                 "--heartbeat-timeot",
-                "; did you mean --heartbeat-timeout?",
+                "unknown flag --heartbeat-timeot; did you mean --heartbeat-timeout?",
             ),
-            ("quota lits", "lits", "; did you mean list?"),
-            ("sreve .", "sreve", "; did you mean serve?"),
-            ("version", "version", "; did you mean --version?"),
-            ("serve . rate 60", "rate", "; did you mean --rate?"),
-            ("-v", "-v", "; did you mean -V?"),
-            ("serve -- . --rate", "--rate", ": flags stand before \"--\""),
-            ("serve . --colour red", "--colour", ""),
-            ("check a.toml b.toml", "b.toml", ""),
+            ("quota lits", "lits", "unknown command lits; did you mean list?"),
+            ("sreve .", "sreve", "unknown command sreve; did you mean serve?"),
+            ("version", "version", "unknown command version; did you mean --version?"),
+            ("serve . rate 60", "rate", "unexpected argument rate; did you mean --rate?"),
+            ("-v", "-v", "unknown flag -v; did you mean -V?"),
+            ("serve -- . --rate", "--rate", "unknown flag --rate: flags stand before \"--\""),
+            ("serve . --colour red", "--colour", "unknown flag --colour"),
+            ("check a.toml b.toml", "b.toml", "unexpected argument b.toml"),
+            ("health -", "-", "unexpected argument -"),
         ] {
-            let error = format!("Unrecognized argument: {word}");
-            assert_eq!(explain(&typed(text), &format!("{error}\n")), error + expected, "{text}");
+            assert_eq!(
+                explain(&typed(text), &format!("Unrecognized argument: {word}\n")),
+                expected,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_argh_says_is_said_as_all_else_is() {
+        for (text, error, expected) in [
+            ("run", "Required positional arguments not provided:\n    FILE\n", "FILE is missing"),
+            (
+                "simulate",
+                "Required positional arguments not provided:\n    FILE\nRequired options not provided:\n    --clients\n",
+                "FILE and --clients are missing",
+            ),
+            (
+                "limits",
+                "One of the following subcommands must be present:\n    help\n    list\n    set\n    reset\n",
+                "a command is missing after limits: list, set or reset",
+            ),
+            ("serve . --rate", "No value provided for option '--rate'.\n", "--rate needs a value"),
+            (
+                "serve . --rate 60 --rate 61",
+                "Error parsing option '--rate' with value '61': duplicate values provided\n",
+                "--rate is given twice, the second time as \"61\": give it once",
+            ),
+            (
+                "connections close x",
+                "Error parsing positional argument 'id' with value 'x': isn't a number\n",
+                "ID: \"x\" isn't a number",
+            ),
+            ("serve", "Something that argh does not say today.\n", "Something that argh does not say today."),
+        ] {
+            assert_eq!(explain(&typed(text), error), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn help_may_stand_before_its_command() {
+        for (text, expected) in [
+            ("help serve", "serve help"),
+            ("help quota list", "quota list help"),
+            ("help", "help"),
+            ("serve help", "serve help"),
+        ] {
+            assert_eq!(help_first(typed(text)).join(" "), expected);
         }
     }
 

@@ -148,7 +148,8 @@ impl LineWriter {
     }
 
     /// How many lines were dropped so far.
-    pub fn dropped(&self) -> u64 {
+    #[cfg(test)]
+    fn dropped(&self) -> u64 {
         self.0.state.lock().dropped
     }
 

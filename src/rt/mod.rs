@@ -52,35 +52,37 @@ use crate::clock::SystemClock;
 pub use buffers::read_buffers;
 pub(crate) use buffers::{Buffer, poll_read_behind};
 pub use connect::{Connect, connect, connect_unix};
-pub use disk::{Disk, close_on_pool, close_when_unused, is_local};
+pub(crate) use disk::{Disk, close_on_pool, close_when_unused, is_local};
 pub use file_read::FileReader;
-pub use fresh::Fresh;
+pub(crate) use fresh::Fresh;
 #[cfg(feature = "service")]
 pub use handed::HandedError;
 pub use hyper::{Executor, HyperTimer};
-pub use inotify::FileWatch;
-pub use line_writer::{LineEvent, LineOutput, LineWriter};
+pub(crate) use inotify::FileWatch;
+pub(crate) use line_writer::{LineEvent, LineOutput, LineWriter};
 pub use listener::Listener;
 pub use listeners::{Inheritance, Listeners};
-pub use log_pipe::LogPipe;
+pub(crate) use log_pipe::LogPipe;
 pub use outcomes::{Outcomes, Reason};
-pub use pages::Pages;
+pub(crate) use pages::Pages;
 pub use peer_addr::PeerAddr;
-pub use process::{memory_limit, raise_descriptor_limit};
-pub use random::{SplitMix64, random};
+pub use process::raise_descriptor_limit;
+pub(crate) use process::{memory_limit, thread_time};
+pub(crate) use random::{SplitMix64, random};
 pub(crate) use read_way::read_at_once;
 #[cfg(feature = "service")]
 pub use service::{ServiceState, feed_watchdog, has_service_manager, tell_service_manager};
 pub use signals::{Signal, Signals};
 pub(crate) use slices::{MAX_PIECES, first_bytes};
-pub use slots::{Exchange, Slot, Slots};
+pub(crate) use slots::{Exchange, Slot, Slots};
 pub use socket::Socket;
 #[cfg(feature = "service")]
 pub use successor::{Predecessor, Ready, Successor, SuccessorError};
-pub use tasks::{blocking, spawn, spawn_spread, tasks};
-pub use turns::{TurnLost, Turns};
-pub use unsent::unsent;
-pub use workers::{Turn, WorkerId, turn, worker};
+pub(crate) use tasks::spawn_spread;
+pub use tasks::{blocking, spawn, tasks};
+pub(crate) use turns::{TurnLost, Turns};
+pub(crate) use unsent::unsent;
+pub(crate) use workers::{Turn, WorkerId, turn, worker};
 
 /// The process's clock, started by the first call.
 ///

@@ -1,8 +1,10 @@
-//! Limits of the process.
+//! Limits of the process, and what its threads use.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
 
 /// Raises the soft limit of open descriptors to the hard one and returns the limit then in force;
 /// `None` is unlimited.
@@ -13,6 +15,11 @@ pub fn raise_descriptor_limit() -> Option<u64> {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
     }
+}
+
+/// The processor time that this thread has used: it stands still while the thread waits, for a processor too.
+pub(crate) fn thread_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 /// The memory that this process may use, in bytes: the smallest of the machine's memory and the limits of its control
@@ -53,6 +60,24 @@ fn meminfo_total(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_threads_time_is_that_in_which_it_works() {
+        let (before, begin) = (thread_time(), std::time::Instant::now());
+        while thread_time() < before + Duration::from_millis(5) {
+            std::hint::spin_loop();
+        }
+        let worked = thread_time() - before;
+        assert!(worked <= begin.elapsed() + Duration::from_millis(5), "{worked:?}");
+        // Another thread's work is not in it, however long that takes.
+        let others = std::thread::spawn(|| {
+            let before = thread_time();
+            while thread_time() < before + Duration::from_millis(50) {}
+        });
+        let (before, begin) = (thread_time(), std::time::Instant::now());
+        others.join().unwrap();
+        assert!(thread_time() - before < begin.elapsed());
+    }
 
     #[test]
     fn the_machines_memory_is_read_in_kib() {

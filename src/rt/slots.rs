@@ -98,7 +98,8 @@ impl Slots {
     }
 
     /// Number of taken slots.
-    pub fn taken(&self) -> usize {
+    #[cfg(test)]
+    fn taken(&self) -> usize {
         self.state.lock().order.len()
     }
 }

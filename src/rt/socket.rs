@@ -66,7 +66,7 @@ impl Socket {
 
     /// Bounds the kernel's send buffer (`SO_SNDBUF`), which includes bytes the reader has not acknowledged: this much can be
     /// sent per round trip. The kernel doubles the value for its bookkeeping, and has its own minimum and maximum.
-    pub fn set_send_buffer(&self, bytes: usize) {
+    pub(crate) fn set_send_buffer(&self, bytes: usize) {
         // Fails only on a dead socket.
         let _ = rustix::net::sockopt::set_socket_send_buffer_size(self.as_fd(), bytes);
     }
@@ -74,7 +74,7 @@ impl Socket {
     /// Bounds unsent bytes in the kernel (`TCP_NOTSENT_LOWAT`): with this many the socket is not writable. The write that
     /// reaches the bound may exceed it by less than 64 KiB. Bytes in flight do not count, so throughput is not reduced. On
     /// a Unix socket only `SO_SNDBUF` applies.
-    pub fn set_unsent(&self, bytes: usize) {
+    pub(crate) fn set_unsent(&self, bytes: usize) {
         if let Stream::Tcp(stream) = &self.stream {
             let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
             // Fails only on a dead socket.
@@ -83,20 +83,20 @@ impl Socket {
     }
 
     /// Has the kernel send no faster than `rate` bytes per second; `None`: as fast as it can. Does nothing on a Unix socket.
-    pub fn set_pacing_rate(&self, rate: Option<u64>) {
+    pub(crate) fn set_pacing_rate(&self, rate: Option<u64>) {
         if let Stream::Tcp(stream) = &self.stream {
             pacing::set_rate(stream.get_ref(), rate);
         }
     }
 
     /// Bounds the kernel's receive buffer (`SO_RCVBUF`), so that flow control soon slows a sender that is not read.
-    pub fn set_receive_buffer(&self, bytes: usize) {
+    pub(crate) fn set_receive_buffer(&self, bytes: usize) {
         // Fails only on a dead socket.
         let _ = rustix::net::sockopt::set_socket_recv_buffer_size(self.as_fd(), bytes);
     }
 
     /// Enables TCP keepalive after `idle` without a byte. Without it a vanished peer is noticed only by writing.
-    pub fn keep_alive(&self, idle: Duration) {
+    pub(crate) fn keep_alive(&self, idle: Duration) {
         let probes = socket2::TcpKeepalive::new().with_time(idle);
         if let Stream::Tcp(stream) = &self.stream {
             // Fails only on a dead socket.
@@ -114,7 +114,7 @@ impl Socket {
 
     /// Turns the close into a reset: the peer gets an error instead of an end of stream, and nothing lingers in the kernel.
     /// A Unix socket has no reset and is closed as usual.
-    pub fn reset_on_close(&self) {
+    pub(crate) fn reset_on_close(&self) {
         if let Stream::Tcp(stream) = &self.stream {
             // Fails only on a dead socket.
             let _ = rustix::net::sockopt::set_socket_linger(stream.get_ref(), Some(Duration::ZERO));
@@ -142,18 +142,18 @@ impl Socket {
     }
 
     /// The descriptor's number, for log lines.
-    pub fn raw_fd(&self) -> i32 {
+    pub(crate) fn raw_fd(&self) -> i32 {
         self.as_fd().as_raw_fd()
     }
 
     /// Reads what is available, at most `want` bytes (and at most 64 KiB), into a buffer of the process's pool; empty at the
     /// end of the stream. A socket that waits holds no buffer.
-    pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
+    pub(crate) fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
         poll_read_behind(&[], want, |space| self.poll_read_slice(cx, space))
     }
 
     /// Whether the peer is connected and nothing is unread.
-    pub fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         use rustix::net::{RecvFlags, recv};
         let looked = recv(self.as_fd(), &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
         looked.is_err_and(|error| error == rustix::io::Errno::AGAIN)
@@ -168,7 +168,7 @@ impl Socket {
     }
 
     /// A second handle to the connection, for another task. The connection is closed when both are dropped.
-    pub fn twin(&self) -> Self {
+    pub(crate) fn twin(&self) -> Self {
         let stream = match &self.stream {
             Stream::Tcp(stream) => Stream::Tcp(Arc::clone(stream)),
             Stream::Unix(stream) => Stream::Unix(Arc::clone(stream)),
@@ -177,7 +177,11 @@ impl Socket {
     }
 
     /// Reads what is available into `buf`, as [`AsyncRead`] does.
-    pub fn poll_read_slice(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_read_slice(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         match &self.stream {
             Stream::Tcp(stream) => {
                 let read = |mut socket: &TcpStream| socket.read(buf);
@@ -199,7 +203,7 @@ impl Socket {
     ///
     /// # Errors
     /// The system's.
-    pub fn shutdown_write(&self) -> io::Result<()> {
+    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
         let ended = match &self.stream {
             Stream::Tcp(stream) => stream.get_ref().shutdown(Shutdown::Write),
             Stream::Unix(stream) => stream.get_ref().shutdown(Shutdown::Write),
@@ -212,7 +216,7 @@ impl Socket {
     }
 
     /// Writes what the socket takes now of `bufs`.
-    pub fn poll_write_slices(
+    pub(crate) fn poll_write_slices(
         &mut self,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
@@ -233,7 +237,7 @@ impl Socket {
     ///
     /// # Errors
     /// The system's; `WouldBlock` if the socket is full. Arranges no wake-up.
-    pub fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         self.noting_full(|| match &self.stream {
             Stream::Tcp(stream) => send(stream.get_ref(), bufs),
             Stream::Unix(stream) => send(stream.get_ref(), bufs),
@@ -249,7 +253,7 @@ impl Socket {
     }
 
     /// Whether [`try_send_file`](Self::try_send_file) can send anything.
-    pub fn sends_files(&self) -> bool {
+    pub(crate) fn sends_files(&self) -> bool {
         send_file::sends_files()
     }
 
@@ -282,7 +286,7 @@ impl Socket {
     ///
     /// # Errors
     /// The system's.
-    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.stream {
             Stream::Tcp(stream) => stream.poll_ready(cx, Direction::Write).map_ok(drop),
             Stream::Unix(stream) => stream.poll_ready(cx, Direction::Write).map_ok(drop),

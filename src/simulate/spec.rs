@@ -13,7 +13,7 @@ use crate::limit::Rate;
 pub use super::random::{Pause, SizeOf};
 
 /// The most groups.
-pub const MAX_GROUPS: usize = 64;
+pub(crate) const MAX_GROUPS: usize = 64;
 /// The most connections at a time, of all groups together.
 pub const MAX_WORKERS: usize = 50_000;
 

@@ -21,7 +21,7 @@ fn workplace() -> tempfile::TempDir {
 #[test]
 fn help_and_version_are_answers() {
     let asked = "--help, -h, help, serve -h, serve --help, proxy --help, run --help, probe --help, limits --help, \
-                 simulate --help, limits list -h, limits set help, limits reset -h, connections -h, connections list --help, connections close --help";
+                 simulate --help, limits list -h, help serve, help limits set, limits set help, limits reset -h, connections -h, connections list --help, connections close --help";
     for typed in asked.split(", ") {
         assert!(prints(&words(typed)).starts_with("Usage: sluicegate"), "{typed}");
     }
@@ -89,18 +89,22 @@ fn every_default_is_in_the_help() {
 fn a_usage_error_exits_with_2() {
     for (typed, expected) in [
         ("", "a command is missing: serve, proxy, tcp, events, run, check, "),
-        ("sreve .", "Unrecognized argument: sreve; did you mean serve?"),
-        ("limits lits", "Unrecognized argument: lits; did you mean list?"),
+        ("sreve .", "unknown command sreve; did you mean serve?"),
+        ("limits lits", "unknown command lits; did you mean list?"),
         (
             "serve . --listen 127.0.0.1:70000",
             "--listen: \"127.0.0.1:70000\" is not an address to listen on: the port",
         ),
         ("serve . --client-burst 1m", "nothing to be ahead of; set --client-rate too"),
         ("completions powershell", "SHELL: \"powershell\" is none of bash, zsh and fish"),
-        ("serve", "DIR"),
-        ("serve . --rats 60", "Unrecognized argument: --rats; did you mean --rate?"),
-        ("serve . --rate", "No value provided for option '--rate'"),
-        ("serve . --rate 60 --rate 61", "duplicate values provided"),
+        ("serve", "DIR is missing"),
+        ("serve . --rats 60", "unknown flag --rats; did you mean --rate?"),
+        ("serve . --rate", "--rate needs a value"),
+        ("limits", "a command is missing after limits: list, set or reset"),
+        ("quota", "a command is missing after quota: serve, list, get, set, delete, reset, clients or watch"),
+        ("simulate", "FILE and --clients are missing"),
+        ("help sreve", "unknown command sreve; did you mean serve?"),
+        ("serve . --rate 60 --rate 61", "--rate is given twice, the second time as \"61\": give it once"),
         (
             "serve . --rate 60x",
             "--rate: \"60x\" is not a rate: the unit \"x\" is not known; write 60 (KiB/s)",
@@ -120,14 +124,22 @@ fn a_usage_error_exits_with_2() {
             "it must hold one chunk of the fastest pace: 2097152 bytes at 10m, and it holds 65536; raise it",
         ),
         ("run none.toml --listen here", "--listen: \"here\" is not an address"),
-        ("check a.toml b.toml", "Unrecognized argument: b.toml"),
+        ("check a.toml b.toml", "unexpected argument b.toml"),
     ] {
         let message = fails(2, &words(typed));
         assert!(message.starts_with("sluicegate: ") && message.contains(expected), "{typed}: {message}");
-        let command = words(typed).first().filter(|command| **command != "sreve").copied();
+        let command = words(typed).first().filter(|command| !["sreve", "help"].contains(*command)).copied();
         let command = command.map_or("sluicegate".to_owned(), |command| format!("sluicegate {command}"));
         assert!(message.ends_with(&format!("\nRun `{command} --help` for usage.\n")), "{message}");
     }
+}
+
+#[test]
+fn a_connection_is_named_by_its_number() {
+    let message = fails(2, &["connections", "close", "x"]);
+    let expected = "sluicegate: ID: \"x\" is not a connection's number; `sluicegate connections list` has them\n\
+                    Run `sluicegate connections close --help` for usage.\n";
+    assert_eq!(message, expected);
 }
 
 #[test]
@@ -388,7 +400,7 @@ fn check_reads_standard_input_and_names_it() {
         assert!(output.status.code() == Some(1) && text.contains(expected), "{text}");
     }
     // Only where a file is read.
-    assert!(fails(2, &["health", "-"]).contains("Unrecognized argument: -"));
+    assert!(fails(2, &["health", "-"]).contains("unexpected argument -"));
 }
 
 #[test]

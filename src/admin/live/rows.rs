@@ -1,5 +1,6 @@
 //! The rows of transfers, routes, classes and event streams.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::sampler::{Flow, Reported};
@@ -36,16 +37,18 @@ pub(super) fn held_word(report: &Reported) -> &str {
 }
 
 /// The client, the class and the route of a transfer.
-pub(super) fn place(server: &Handle, flow: &Flow) -> (ClientKey, Option<String>, Option<String>) {
+pub(super) fn place<'a>(
+    server: &Handle,
+    flow: &'a Flow,
+) -> (Cow<'a, ClientKey>, Option<&'a str>, Option<Cow<'a, str>>) {
     match &flow.report {
-        Reported::Transfer(report) => (
-            report.client.clone(),
-            report.class.as_ref().map(|class| class.to_string()),
-            report.route.clone(),
-        ),
+        Reported::Transfer(report) => {
+            let route = report.route.as_deref().map(Cow::Borrowed);
+            (Cow::Borrowed(&report.client), report.class.as_deref(), route)
+        }
         Reported::Stream(report) => {
             let key = report.client.ip().map_or(ClientKey::Local, ClientKey::address);
-            (key, None, port_of(server, report))
+            (Cow::Owned(key), None, port_of(server, report).map(Cow::Owned))
         }
     }
 }
@@ -62,7 +65,7 @@ fn port_of(server: &Handle, report: &ConnectionReport) -> Option<String> {
 pub(super) fn transfer(server: &Handle, flow: &Flow) -> (String, TransferRow) {
     let key = format!("{}.{}", flow.id.0, flow.id.1);
     let (client, class, route) = place(server, flow);
-    let client = client.to_string();
+    let (client, class, route) = (client.to_string(), class.map(str::to_owned), route.map(Cow::into_owned));
     let connection = flow.id.0;
     let row = match &flow.report {
         Reported::Transfer(report) => of_transfer(server, report, connection, (client, class, route)),

@@ -2,6 +2,7 @@
 //!
 //! Blocks for a time that grows with the transfers under way; not for a thread that serves.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, UNIX_EPOCH};
@@ -55,8 +56,8 @@ impl Seen {
 
 /// What one transfer adds to its client.
 #[derive(Default)]
-struct ClientSum {
-    class: Option<String>,
+struct ClientSum<'a> {
+    class: Option<&'a str>,
     transfers: u64,
     held_by: HeldBy,
 }
@@ -106,27 +107,27 @@ impl Sampler {
         let elapsed = self.last.replace(now).map_or(0, |last| millis(now - last));
         let mut flows = self.collect();
         let count = flows.len() as u64;
-        let mut clients: HashMap<ClientKey, ClientSum> = HashMap::new();
+        let mut clients: HashMap<Cow<'_, ClientKey>, ClientSum<'_>> = HashMap::new();
         let (mut held_by, mut routes, mut classes) = (HeldBy::new(), BTreeMap::new(), BTreeMap::new());
         for flow in &flows {
             let word = rows::held_word(&flow.report);
-            *held_by.entry(word.to_owned()).or_default() += 1;
+            *of(&mut held_by, word) += 1;
             let (key, class, route) = rows::place(&self.server, flow);
             let add = |row: &mut Row| {
                 row.transfers += 1;
-                *row.held_by.entry(word.to_owned()).or_default() += 1;
+                *of(&mut row.held_by, word) += 1;
             };
-            route.into_iter().for_each(|route| add(routes.entry(route).or_default()));
-            class.iter().for_each(|class| add(classes.entry(class.clone()).or_default()));
+            route.iter().for_each(|route| add(of(&mut routes, route)));
+            class.iter().for_each(|class| add(of(&mut classes, class)));
             self.add_to_client(&key, flow.moved);
             let sum = clients.entry(key).or_default();
             sum.class = class;
             sum.transfers += 1;
-            *sum.held_by.entry(word.to_owned()).or_default() += 1;
+            *of(&mut sum.held_by, word) += 1;
         }
         rows::add_totals(&self.server, &mut routes, &mut classes, MAX_ROWS);
-        let listed = self.listed(&mut flows);
         let clients = self.listed_clients(clients);
+        let listed = self.listed(&mut flows);
         let (limits, limits_left_out) = self.limits();
         let egress = self.server.egress();
         let at = self.server.calendar().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -227,7 +228,10 @@ impl Sampler {
     }
 
     /// The largest clients of `sums`.
-    fn listed_clients(&mut self, mut sums: HashMap<ClientKey, ClientSum>) -> BTreeMap<String, ClientRow> {
+    fn listed_clients(
+        &mut self,
+        mut sums: HashMap<Cow<'_, ClientKey>, ClientSum<'_>>,
+    ) -> BTreeMap<String, ClientRow> {
         let samples = self.samples;
         self.clients.retain(|_, seen| seen.sample == samples);
         let mut order: Vec<(u64, ClientKey)> =
@@ -245,7 +249,7 @@ impl Sampler {
             let (seen, sum) = (self.clients.get(&key)?, sums.remove(&key)?);
             let ClientSum { class, transfers, held_by } = sum;
             let row = Row { transfers, held_by, bytes: seen.bytes, bytes_up: seen.bytes_up };
-            Some((key.to_string(), ClientRow { class, row }))
+            Some((key.to_string(), ClientRow { class: class.map(str::to_owned), row }))
         };
         order.into_iter().filter_map(row).collect()
     }
@@ -263,6 +267,14 @@ impl Sampler {
         reports.truncate(MAX_LIMITS);
         (reports.into_iter().map(|report| (report.href().to_owned(), report)).collect(), left_out)
     }
+}
+
+/// The member `key`, made if there is none: only then does it cost a text.
+fn of<'a, T: Default>(members: &'a mut BTreeMap<String, T>, key: &str) -> &'a mut T {
+    if !members.contains_key(key) {
+        members.insert(key.to_owned(), T::default());
+    }
+    members.get_mut(key).expect("it was just made")
 }
 
 fn millis(duration: Duration) -> u64 {

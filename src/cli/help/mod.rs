@@ -110,11 +110,6 @@ fn positionals(info: &CommandInfoWithArgs) -> impl Iterator<Item = &PositionalIn
     info.positionals.iter().filter(|positional| !positional.hidden && !positional.description.is_empty())
 }
 
-/// The commands of the program.
-pub(super) fn commands() -> Vec<&'static str> {
-    Found::new(&[]).info.commands.iter().map(|command| command.name).collect()
-}
-
 /// The flags and the subcommands of the command that `path` names.
 pub(super) fn known(path: &[&str]) -> Vec<String> {
     let found = Found::new(path);

@@ -11,7 +11,8 @@ use sluicegate::quota::Endpoint;
 use sluicegate::quota::client::Connector;
 use sluicegate::tls::{ClientTls, Identity};
 
-use super::{CliError, StartLog, token};
+use super::usage::missing_command;
+use super::{CliError, NAME, StartLog, token};
 use args::Command;
 pub(super) use args::Quota;
 
@@ -20,8 +21,7 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:9190";
 
 pub(super) fn run(typed: &Quota, start_log: StartLog) -> Result<(), CliError> {
     let Some(command) = &typed.command else {
-        let text = "a command is missing after quota: serve, list, get, set, delete, reset, clients or watch";
-        return Err(CliError::Usage(text.to_owned()));
+        return Err(CliError::Usage(missing_command(&[NAME, "quota"])));
     };
     match command {
         Command::Serve(serve) => serve::run(serve, start_log),

@@ -7,7 +7,8 @@ use super::kind::Kind;
 /// A pace is over this much time, in milliseconds: a few chunks of a paced response.
 const WINDOW: u64 = 1_000;
 
-/// Milliseconds without a frame after which nothing moves: a frame comes only if something changed.
+/// Milliseconds without a frame after which nothing moves: a frame comes only if something changed. Where samples are rarer
+/// it is twice the time between the last two.
 const STILL: u64 = 2_000;
 
 /// Seconds of a graph.
@@ -18,6 +19,8 @@ pub(super) struct Paces {
     tracks: HashMap<String, Track>,
     /// When the last state was sampled, on the server's clock.
     at: u64,
+    /// How long before it the sample before was taken.
+    elapsed: u64,
     /// When that came, on ours.
     came: Option<u64>,
 }
@@ -45,7 +48,7 @@ impl Paces {
         let quiet_until = at.saturating_sub(elapsed);
         let was_quiet = quiet_until > self.at + 50 && self.at > 0;
         let is_back = at < self.at;
-        (self.at, self.came) = (at, Some(now));
+        (self.at, self.elapsed, self.came) = (at, elapsed, Some(now));
         for (key, bytes, kind) in counters {
             let track = match self.tracks.get_mut(key) {
                 Some(track) => track,
@@ -76,7 +79,8 @@ impl Paces {
     }
 
     fn is_still(&self, now: u64) -> bool {
-        self.came.is_none_or(|came| now.saturating_sub(came) > STILL)
+        let still = self.elapsed.saturating_mul(2).max(STILL);
+        self.came.is_none_or(|came| now.saturating_sub(came) > still)
     }
 
     /// Adds a second to all graphs.
@@ -129,6 +133,14 @@ mod tests {
         assert_eq!(paces.of("a", 4_000), 80_000);
         assert_eq!(paces.of("a", 6_001), 0, "nothing came for two seconds");
         assert_eq!(paces.of("b", 4_000), 0);
+    }
+
+    #[test]
+    fn where_samples_are_rare_a_row_flows_on_between_them() {
+        let mut paces = Paces::default();
+        take(&mut paces, (10_000, 5_000, 0), 0);
+        take(&mut paces, (15_000, 5_000, 5_000), 500_000);
+        assert_eq!((paces.of("a", 9_900), paces.of("a", 15_001)), (100_000, 0));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The live page in Chromium: puppeteer-core drives it, axe-core looks at what everybody can read. The scenarios are scripts
 //! beside this file.
 
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sluicegate::admin::Admin;
@@ -179,6 +181,79 @@ fn the_tabs_heap_does_not_grow_with_a_thousand_transfers() {
     let watched = Watched::new(vec![files(&folder, 20_000)]);
     let seconds = std::env::var("SLUICEGATE_PAGE_SECONDS").unwrap_or_else(|_| "60".to_owned());
     println!("{}", run("heap", &[&admin(&watched), &served(&watched), &seconds]));
+}
+
+/// How many transfers there are in [`of_thousands_the_largest_are_shown_and_the_rest_is_summed`], if nobody says: enough that
+/// the server lists some and sums the others.
+const MANY: usize = 1_500;
+
+/// The transfers that have a row on the page.
+const ROWS: usize = 60;
+
+/// Transfers of as many clients each.
+const OF_A_CLIENT: usize = 10;
+
+/// With as many transfers as `SLUICEGATE_PAGE_TRANSFERS` says, at least 601.
+#[test]
+fn of_thousands_the_largest_are_shown_and_the_rest_is_summed() {
+    let _machine = loud();
+    let said = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<usize>().ok());
+    let (transfers, seconds) =
+        (said("SLUICEGATE_PAGE_TRANSFERS").unwrap_or(MANY), said("SLUICEGATE_PAGE_SECONDS").unwrap_or(8));
+    // Ours; the server is a process with a limit of its own.
+    rt::raise_descriptor_limit();
+    let folder = large();
+    let config = folder.path().join("gate.toml");
+    let route = |path: &str, rate: &str| {
+        format!("[[route]]\npath = '{path}'\nfiles = '.'\nrate = '{rate}'\ninterval = '1s'\n")
+    };
+    let toml = format!("admin = '127.0.0.1:0'\n{}{}", route("/", "500B"), route("/large/", "20000B"));
+    std::fs::write(&config, toml).unwrap();
+    let program = testkit::program::Program::start(&["run", config.to_str().unwrap()]);
+    let streams: Vec<TcpStream> = (0..transfers)
+        .map(|number| {
+            let client = number / OF_A_CLIENT;
+            let from = [127, 1, (client / 250) as u8, (client % 250 + 1) as u8];
+            let mut stream = testkit::served::connect_from(from, program.addr());
+            let folder = if number % (transfers / ROWS) == 0 && number / (transfers / ROWS) < ROWS {
+                "/large"
+            } else {
+                ""
+            };
+            write!(stream, "GET {folder}/large.bin?{number} HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+            stream.set_nonblocking(true).unwrap();
+            stream
+        })
+        .collect();
+    let reads = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        // To the end of the scenario, however that ends.
+        let _end = OnDrop(|| reads.store(false, Ordering::Relaxed));
+        scope.spawn(|| {
+            let mut bytes = vec![0; 64 * 1024];
+            while reads.load(Ordering::Relaxed) {
+                for mut stream in &streams {
+                    while stream.read(&mut bytes).is_ok_and(|read| read == bytes.len()) {}
+                }
+                // Their sockets hold what comes meanwhile.
+                std::thread::sleep(Duration::from_millis(300));
+            }
+        });
+        let numbers =
+            [transfers, ROWS, transfers.div_ceil(OF_A_CLIENT), seconds].map(|number| number.to_string());
+        let admin = format!("http://{}/", program.admin());
+        let args: Vec<&str> = std::iter::once(&admin).chain(&numbers).map(String::as_str).collect();
+        println!("{}", run("many", &args));
+    });
+}
+
+/// Does something at the end of a scope, also if that is a panic.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
 }
 
 /// Makes the pictures of docs/live.md, in the folder `SLUICEGATE_PICTURES`, which is `target/peers` if nobody says another one.

@@ -1,4 +1,4 @@
-// Parts of the page that need no browser: how rates are written for typing, what the stream says when it is refused, and how it goes on.
+// Parts of the page that need no browser: how rates are written for typing, how long a pace is shown, what the stream says when it is refused, and how it goes on.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -15,6 +15,18 @@ for (let rate = 1; rate < 1e12; rate = Math.ceil(rate * 1.37)) {
   const text = typed(rate), back = Number(text.slice(0, -1)) * sizes[text.at(-1)];
   assert(back === rate, `${rate} is typed ${text}, which is ${back}`);
 }
+
+const { History } = await part("history.js");
+// Samples that are far apart: a row flows on until the next one is overdue.
+const history = new History();
+for (const [time, bytes] of [[0, 0], [5000, 500_000]]) {
+  history.step(time);
+  history.apart(5000);
+  history.note("row", bytes, null, 0);
+}
+assert.deepEqual([5000, 9900, 15_001].map((now) => history.pace("row", now)), [100_000, 100_000, 0]);
+history.apart(200);
+assert.deepEqual([6900, 7001].map((now) => history.pace("row", now)), [100_000, 0]);
 
 const { Stream } = await part("stream.js");
 // What is told of one failure of each kind.

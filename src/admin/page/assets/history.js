@@ -4,12 +4,18 @@ export const TICKS = 600;
 export const SPAN = 120_000;
 // A pace is over this much time: a few chunks of a paced response.
 const WINDOW = 1000;
+// Without a frame for so long nothing moves, since a frame comes only if something changed. Where samples are rarer it is
+// twice the time between the last two.
 const STILL = 2000;
 
 export class History {
   times = new Float64Array(TICKS);
   tick = 0;
+  still = STILL;
   rows = new Map();
+
+  // Takes note that samples are so far apart, in milliseconds.
+  apart(elapsed) { this.still = Math.max(STILL, 2 * elapsed); }
 
   // Begins the next tick, which is not before the last one.
   step(time) {
@@ -54,7 +60,7 @@ export class History {
   // The pace of a row at `now`, in bytes per second. Where no frame came for a while nothing changed, and nothing moved.
   pace(key, now) {
     const row = this.rows.get(key);
-    if (!row || now - this.times[this.tick % TICKS] > STILL) return 0;
+    if (!row || now - this.times[this.tick % TICKS] > this.still) return 0;
     let from = this.tick;
     const oldest = Math.max(row.first, this.tick - TICKS + 1);
     while (from > oldest && this.times[this.tick % TICKS] - this.times[from % TICKS] < WINDOW) from -= 1;

@@ -156,6 +156,7 @@ setInterval(() => {
     history.repeat(time - state.elapsed - 1000);
     history.repeat(time - state.elapsed);
     history.step(time);
+    history.apart(state.elapsed);
     step(state, now);
   } else {
     river.update(state, now);
