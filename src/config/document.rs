@@ -345,7 +345,9 @@ fn check_smooth(keys: &Keys<'_>, server: &Settings, routes: &[Route]) {
 /// Checks that no other route keeps its streams in the same store.
 fn check_store(table: &Keys<'_>, route: Option<&Route>, before: &[Route]) {
     let store = |route: &Route| match &route.source {
-        Source::Events(events) if events.store != EventStore::Memory => Some(events.store.clone()),
+        Source::Events(events) => {
+            Some(events.store.clone()).filter(|store| matches!(store, EventStore::File(_)))
+        }
         _ => None,
     };
     let Some(own) = route.and_then(store) else { return };

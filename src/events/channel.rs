@@ -99,6 +99,17 @@ impl Channel {
         done
     }
 
+    /// See [`Stream::stand`]. Wakes all that may have to hear of it.
+    pub(super) fn stand(&self, incarnation: &str, at: (u64, u64, u64), context: &StreamContext<'_>) {
+        self.with(|stream| stream.stand(incarnation, at, context));
+        self.wake_all();
+    }
+
+    /// See [`Stream::is_read`].
+    pub(super) fn is_read(&self) -> bool {
+        self.with(|stream| stream.is_read())
+    }
+
     /// See [`Stream::sweep`].
     pub(super) fn sweep(&self, context: &StreamContext<'_>) -> (QueueCheck, Vec<ClientKey>) {
         let mut state = self.0.lock();

@@ -24,6 +24,9 @@ pub(super) const OPEN: &str = "sluicegate.open";
 pub(super) const PAUSE: &str = "sluicegate.pause";
 pub(super) const RESUME: &str = "sluicegate.resume";
 pub(super) const GAP: &str = "sluicegate.gap";
+/// No events can come for a while, and they can again.
+pub(super) const STALLED: &str = "sluicegate.stalled";
+pub(super) const FLOWING: &str = "sluicegate.flowing";
 
 /// Types that an `EventSource` dispatches itself or for events without a type: a listener could not distinguish these from
 /// a publisher's (WHATWG HTML, section 9.2).
@@ -148,6 +151,15 @@ impl Draft {
     pub fn trace(mut self, trace: Option<TraceParent>) -> Self {
         self.trace = trace;
         self
+    }
+
+    /// Type, data and trace.
+    pub(super) fn texts(&self) -> (Option<&str>, &str, Option<String>) {
+        (self.kind.as_deref(), &self.data, self.trace.map(|trace| trace.to_string()))
+    }
+
+    pub(super) fn ttl_or(&self, ttl: Duration) -> Duration {
+        self.ttl.unwrap_or(ttl)
     }
 
     /// Bytes of its text.

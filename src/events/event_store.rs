@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+#[cfg(feature = "redis")]
+use crate::shared_store::{RedisSource, RedisSourceError};
 use crate::shown_address::shown_address;
 
 /// Where the streams of a route are kept.
@@ -14,6 +16,9 @@ pub enum EventStore {
     Memory,
     /// In a file of this server's own, too: the logs survive a restart.
     File(PathBuf),
+    /// In a Redis or Valkey server that several servers share, too.
+    #[cfg(feature = "redis")]
+    Redis(RedisSource),
 }
 
 text_error! {
@@ -25,12 +30,19 @@ impl FromStr for EventStore {
     type Err = EventStoreError;
 
     fn from_str(text: &str) -> Result<Self, EventStoreError> {
+        #[cfg(feature = "redis")]
+        if RedisSource::is_meant(text) {
+            let source = text.parse().map_err(|error: RedisSourceError| EventStoreError(error.to_string()));
+            return source.map(Self::Redis);
+        }
         match text.split_once(':') {
             None if text == "memory" => Ok(Self::Memory),
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
             _ => {
                 let shown = shown_address(text);
-                Err(EventStoreError(format!("{shown:?} is not a store; write memory or file:PATH")))
+                Err(EventStoreError(format!(
+                    "{shown:?} is not a store; write memory, file:PATH or redis://HOST:PORT"
+                )))
             }
         }
     }
@@ -41,6 +53,8 @@ impl fmt::Display for EventStore {
         match self {
             Self::Memory => f.write_str("memory"),
             Self::File(path) => write!(f, "file:{}", path.display()),
+            #[cfg(feature = "redis")]
+            Self::Redis(source) => source.fmt(f),
         }
     }
 }
@@ -56,7 +70,10 @@ mod tests {
         }
         for text in ["", "file", "file:", "/var/lib/news.redb", "Memory", "etcd://u:secret@a"] {
             let error = text.parse::<EventStore>().unwrap_err().to_string();
-            assert!(error.ends_with("is not a store; write memory or file:PATH"), "{text}: {error}");
+            assert!(
+                error.ends_with("is not a store; write memory, file:PATH or redis://HOST:PORT"),
+                "{text}: {error}"
+            );
             assert!(!error.contains("secret"), "{error}");
         }
     }

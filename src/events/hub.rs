@@ -55,6 +55,8 @@ pub struct Hub {
     pub(super) tracing: OnceLock<Tracing>,
     pub(super) clock: Arc<dyn Clock>,
     closing: AtomicBool,
+    /// Whether no events can come, since the store is out of reach or takes none.
+    pub(super) stalled: AtomicBool,
     rng: SplitMix64,
     /// When filling queues were last logged, and how many filled and were suspended since.
     logged: Mutex<(Option<Instant>, usize, usize)>,
@@ -83,6 +85,7 @@ impl Hub {
             tracing: OnceLock::new(),
             clock,
             closing: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
             rng: SplitMix64::new(),
             logged: Mutex::default(),
         });
@@ -164,6 +167,7 @@ impl Hub {
             counts: &self.counts,
             shared_rate: &self.shared_rate,
             tracing,
+            is_stalled: self.stalled.load(Ordering::Relaxed),
         })
     }
 

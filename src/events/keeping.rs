@@ -1,20 +1,17 @@
 //! What a hub and its store have to do with each other.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use futures_lite::FutureExt;
+use std::sync::atomic::Ordering;
 
 use super::channel::Channel;
 use super::event::{Event, StreamName};
 use super::hub::{Hub, new_channel};
 use super::hub_error::HubError;
+#[cfg(feature = "redis")]
+use super::store::RedisStore;
 use super::store::{FileStore, KeptEvent, KeptStream, Store, StoreError, StoreState, Times};
 use super::{EventSettings, EventStore};
-use crate::clock::{Clock, Sleep};
-
-/// How long a request waits for a store that another process has still.
-const HAND_OVER: Duration = Duration::from_secs(5);
+use crate::clock::Clock;
 
 impl Hub {
     /// Creates a hub for streams below the path `route`, kept where `settings` say, with what is there. Blocks.
@@ -39,18 +36,49 @@ impl Hub {
                 }
                 Ok(hub)
             }
+            #[cfg(feature = "redis")]
+            EventStore::Redis(source) => {
+                let store = Store::Redis(RedisStore::new(source, route, Arc::clone(&clock))?);
+                let hub = Self::with_store(route, settings, clock, store);
+                if let Store::Redis(redis) = &hub.store {
+                    redis.start(&hub);
+                }
+                Ok(hub)
+            }
         }
     }
 
-    /// Completes when what is kept of the streams can be read.
-    pub(super) async fn opened(&self) -> Result<(), HubError> {
-        if self.store.is_read() {
-            return Ok(());
+    /// Completes when what is kept of the stream `name` can be read; up to the event `id` at least, if the store has that.
+    pub(super) async fn opened(&self, name: &StreamName, id: Option<&str>) -> Result<(), HubError> {
+        self.store.opened(self, name, id).await
+    }
+
+    /// Whether other servers publish on its streams, too.
+    pub(super) fn is_shared(&self) -> bool {
+        !matches!(self.store, Store::Memory | Store::File(_))
+    }
+
+    /// Has subscribers told whether events can come.
+    pub(super) fn set_stalled(&self, stalled: bool) {
+        if self.stalled.swap(stalled, Ordering::Relaxed) != stalled {
+            self.channels().iter().for_each(|channel| channel.wake_all());
         }
-        let is_open = |store: &Store| store.is_read() || store.state() == StoreState::Closed;
-        let late = Sleep::lasting(Arc::clone(&self.clock), HAND_OVER);
-        self.store.turned(is_open).or(late).await;
-        if self.store.is_read() { Ok(()) } else { Err(HubError::StoreDown) }
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.streams.read().keys().map(|name| name.as_str().to_owned()).collect()
+    }
+
+    /// The channel of a stream that the store has.
+    pub(super) fn channel_or_new(&self, name: &StreamName) -> Result<Arc<Channel>, HubError> {
+        let mut streams = self.streams.write();
+        if let Some(channel) = streams.get(name) {
+            return Ok(Arc::clone(channel));
+        }
+        if streams.len() >= self.settings().streams {
+            return Err(HubError::TooManyStreams);
+        }
+        Ok(Arc::clone(streams.entry(name.clone()).or_insert_with(|| new_channel(name))))
     }
 
     /// Completes when the store has all that was published, after [`close`](Self::close).
@@ -63,9 +91,10 @@ impl Hub {
     pub fn store_fault(&self) -> Option<String> {
         match self.store.state() {
             StoreState::Ready | StoreState::Closed => None,
-            StoreState::Opening => {
-                Some("the store of the streams is in use by another process still".to_owned())
-            }
+            StoreState::Opening => Some(
+                "the store of the streams is not open yet: another process has it, or it does not answer"
+                    .to_owned(),
+            ),
             StoreState::Failed(why) => Some(why),
         }
     }

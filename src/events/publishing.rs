@@ -39,7 +39,7 @@ impl Hub {
         let channel = self.admit(name, batch.len())?;
         let ids = match &self.store {
             Store::Memory => self.publish_in_memory(&channel, batch),
-            store => store.publish(&channel, batch).await,
+            store => store.publish(self, name, &channel, batch).await,
         };
         if matches!(ids, Err(HubError::StoreDown | HubError::StoreFailed)) {
             self.counts.add(Count::unstored, 1);

@@ -180,7 +180,9 @@ impl EventSettings {
             store: Self::read_store(keys),
             store_sync: keys.duration("store_sync").unwrap_or_default(),
         };
-        if settings.store == EventStore::Memory && !settings.store_sync.is_zero() && !keys.failed(&["store"])
+        if !matches!(settings.store, EventStore::File(_))
+            && !settings.store_sync.is_zero()
+            && !keys.failed(&["store"])
         {
             keys.fault(
                 "store_sync",
@@ -205,9 +207,31 @@ impl EventSettings {
     }
 
     fn read_store(keys: &Keys<'_>) -> EventStore {
-        match keys.parse("store").unwrap_or_default() {
-            EventStore::Memory => EventStore::Memory,
+        let store: EventStore = keys.parse("store").unwrap_or_default();
+        let password_file = keys.path("store_password_file", PathKind::File);
+        let authorities = keys.path("store_ca", PathKind::File);
+        let prefix: Option<String> = keys.parse("store_prefix");
+        #[cfg(feature = "redis")]
+        if let EventStore::Redis(source) = store {
+            let prefix = prefix.unwrap_or_else(|| source.prefix.clone());
+            let mut source = source;
+            (source.password_file, source.authorities, source.prefix) = (password_file, authorities, prefix);
+            return EventStore::Redis(source);
+        }
+        let of_shared = [
+            ("store_password_file", password_file.is_some()),
+            ("store_ca", authorities.is_some()),
+            ("store_prefix", prefix.is_some()),
+        ];
+        for (key, _) in of_shared.iter().filter(|(_, given)| *given && !keys.failed(&["store"])) {
+            keys.fault(
+                key,
+                "it is of a shared store; set store = \"redis://HOST:PORT\" too, or leave it out",
+            );
+        }
+        match store {
             EventStore::File(path) => EventStore::File(keys.made_file("store", &path)),
+            other => other,
         }
     }
 

@@ -30,6 +30,8 @@ pub(super) struct StreamContext<'a> {
     pub(super) counts: &'a EventCounts,
     pub(super) shared_rate: &'a SharedRate,
     pub(super) tracing: Option<&'a Tracing>,
+    /// Whether no events can come, since the store is out of reach.
+    pub(super) is_stalled: bool,
 }
 
 /// Eviction order among a client's idle subscribers: those that are away before those that poll (`true`), and of each
@@ -87,6 +89,8 @@ pub(super) struct Subscriber {
     pub(super) connection: u64,
     /// The first event of its connection, until it is sent.
     pub(super) opening: Option<Bytes>,
+    /// Whether its connection was told that no events can come.
+    pub(super) told_stalled: bool,
     /// A gap to report first: the id that it resumed after is unknown.
     pub(super) unknown: Option<Gap>,
     bucket: Option<TokenBucket<EventUnit>>,
@@ -131,6 +135,7 @@ impl Subscriber {
             phase: Phase::Live,
             connection: 1,
             opening: None,
+            told_stalled: false,
             unknown: None,
             bucket: None,
             turn: None,

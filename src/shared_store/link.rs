@@ -42,19 +42,37 @@ struct Open {
     nth: u64,
 }
 
-/// Why a call failed. Whether the script ran is not known.
+/// Why a call failed. Whether the script ran is not known, unless the store refused it.
 #[derive(Debug)]
-pub(crate) struct LinkError(String);
+pub(crate) struct LinkError {
+    text: String,
+    is_refusal: bool,
+}
 
 impl fmt::Display for LinkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl LinkError {
     fn of(error: impl fmt::Display) -> Self {
-        Self(error.to_string())
+        Self { text: error.to_string(), is_refusal: false }
+    }
+
+    pub(super) fn of_store(error: redis::RedisError) -> Self {
+        let is_refusal = matches!(error.kind(), redis::ErrorKind::Server(_) | redis::ErrorKind::Extension);
+        Self { text: error.to_string(), is_refusal }
+    }
+
+    /// The store answered what it should not.
+    pub(crate) fn odd(text: &str) -> Self {
+        Self::of(text)
+    }
+
+    /// Whether the store said that it did not do what it was asked: it is full, for instance, or another one's copy.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.is_refusal
     }
 }
 
@@ -93,9 +111,9 @@ impl Link {
         let mut call = script.0.prepare_invoke();
         keys.iter().for_each(|key| _ = call.key(*key));
         args.iter().for_each(|arg| _ = call.arg(*arg));
-        let answer = async { call.invoke_async(&mut connection).await.map_err(LinkError::of) };
+        let answer = async { call.invoke_async(&mut connection).await.map_err(LinkError::of_store) };
         let result = in_time(end, answer).await;
-        if result.is_err() {
+        if result.as_ref().is_err_and(|error| !error.is_refusal) {
             let mut open = self.open.lock();
             // Not one that was made since.
             if open.nth == nth {
@@ -106,7 +124,7 @@ impl Link {
     }
 
     /// The connection, and which one it is. Two calls that find none make one each: neither waits for the other.
-    async fn connection(&self) -> Result<(MultiplexedConnection, u64), LinkError> {
+    pub(super) async fn connection(&self) -> Result<(MultiplexedConnection, u64), LinkError> {
         let opened = {
             let open = self.open.lock();
             open.connection.clone().map(|connection| (connection, open.nth))
@@ -121,7 +139,7 @@ impl Link {
         Ok((connection, open.nth))
     }
 
-    async fn connect(&self) -> Result<MultiplexedConnection, LinkError> {
+    pub(super) async fn connect(&self) -> Result<MultiplexedConnection, LinkError> {
         let stream = match (&self.source.at, &self.tls) {
             (At::Unix(path), _) => Stream::Plain(rt::connect_unix(path).await.map_err(LinkError::of)?),
             (At::Tcp { host, port, .. }, tls) => {
@@ -143,24 +161,27 @@ impl Link {
         // Its own timeouts need a runtime of its choice.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let opened = MultiplexedConnection::new_with_config(&login, Io(stream), config).await;
-        let (connection, driver) = opened.map_err(LinkError::of)?;
+        let (connection, driver) = opened.map_err(LinkError::of_store)?;
         rt::spawn(driver);
         Ok(connection)
     }
 }
 
 /// What `call` results in, if it does so before `end`.
-async fn in_time<T>(end: Instant, call: impl Future<Output = Result<T, LinkError>>) -> Result<T, LinkError> {
+pub(super) async fn in_time<T>(
+    end: Instant,
+    call: impl Future<Output = Result<T, LinkError>>,
+) -> Result<T, LinkError> {
     let late = async {
         Sleep::until(rt::clock(), end).await;
-        Err(LinkError("it does not answer in time".to_owned()))
+        Err(LinkError::of("it does not answer in time"))
     };
     call.or(late).await
 }
 
 /// The password in the file at `path`.
 fn password(path: &Path) -> Result<String, LinkError> {
-    let failed = |why: &dyn fmt::Display| LinkError(format!("password file {}: {why}", path.display()));
+    let failed = |why: &dyn fmt::Display| LinkError::of(format!("password file {}: {why}", path.display()));
     let file = named_file::open_secret(path).map_err(|error| failed(&error))?;
     let bytes = named_file::read_at_most(file, MAX_PASSWORD).map_err(|error| failed(&error))?;
     let text = String::from_utf8(bytes).map_err(|_| failed(&"it is not UTF-8 text"))?;

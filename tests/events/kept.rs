@@ -132,7 +132,7 @@ fn a_server_that_comes_in_anothers_place_waits_for_its_file() {
     publish(&old, "s", &json!({"data": "old"}));
     // In one process the file is known to be its own: as at a reload, and for the new program of SIGUSR2.
     let new = serve(&settings);
-    assert!(hub(&new).store_fault().unwrap().contains("in use"));
+    assert!(hub(&new).store_fault().unwrap().contains("another process has it"));
     let mut reader = new.send("GET /events/s/poll?after=x HTTP/1.1\r\nHost: t\r\n\r\n");
     publish(&old, "s", &json!({"data": "last"}));
     end(old);

@@ -71,7 +71,12 @@ impl Redis {
         self.server = None;
     }
 
-    /// The store as quota servers name it.
+    /// Takes away what it kept.
+    pub fn forget(&self) {
+        std::fs::remove_dir_all(self.folder.path().join("appendonlydir")).unwrap();
+    }
+
+    /// The store as servers name it.
     pub fn store(&self) -> String {
         format!("unix:{}", self.socket().display())
     }

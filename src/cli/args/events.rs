@@ -49,9 +49,17 @@ one_route_command! {
         #[argh(option, arg_name = "time")]
         log_ttl: Option<String> => "route[0].events.log_ttl",
 
-        /// where the streams are kept: memory or file:PATH, which survives a restart (default memory)
+        /// where the streams are kept: memory; file:PATH, which survives a restart; or redis://HOST:PORT, which servers share (default memory)
         #[argh(option, arg_name = "store")]
         store: Option<String> => "route[0].events.store",
+
+        /// the file with the password of a shared store; the user is in its address (default none)
+        #[argh(option, arg_name = "file")]
+        store_password_file: Option<String> => "route[0].events.store_password_file",
+
+        /// what all keys in a shared store begin with (default sluicegate)
+        #[argh(option, arg_name = "prefix")]
+        store_prefix: Option<String> => "route[0].events.store_prefix",
 
         /// pace at which the content of each request is read, spelt as for --rate; TCP or the window of HTTP/2 holds the sender back (default off)
         #[argh(option, arg_name = "rate")]

@@ -137,7 +137,14 @@ impl Events {
             Some(_) => return Err(Problem::nothing_here()),
         };
         let name = StreamName::new(name).ok_or_else(Problem::bad_stream_name)?;
-        if let Err(error) = self.hub.opened().await {
+        // Another server may have sent an id that this one has not read yet.
+        let id = match self.hub.is_shared() {
+            true => {
+                Query::parse(request.uri()).ok().and_then(|query| last_id(request.headers(), &query).ok()?)
+            }
+            false => None,
+        };
+        if let Err(error) = self.hub.opened(&name, id.as_deref()).await {
             return match (below, request.method()) {
                 // An EventSource comes again after the end of a stream, and never after another status.
                 (None, &Method::GET) => Ok(answer::ended(settings.retry)),

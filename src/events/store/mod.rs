@@ -2,15 +2,19 @@
 
 mod file;
 mod kept;
+#[cfg(feature = "redis")]
+mod shared;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub(super) use file::FileStore;
 pub(super) use kept::{KeptEvent, KeptStream, Times};
+#[cfg(feature = "redis")]
+pub(super) use shared::RedisStore;
 
 use super::channel::Channel;
-use super::event::Draft;
+use super::event::{Draft, StreamName};
 use super::hub::Hub;
 use super::hub_error::HubError;
 
@@ -18,6 +22,8 @@ use super::hub_error::HubError;
 pub(super) enum Store {
     Memory,
     File(FileStore),
+    #[cfg(feature = "redis")]
+    Redis(RedisStore),
 }
 
 /// Whether a store can be used.
@@ -47,12 +53,16 @@ impl Store {
     /// Publishes a batch on the stream of `channel`, and returns its ids once it is kept.
     pub(super) async fn publish(
         &self,
+        hub: &Hub,
+        name: &StreamName,
         channel: &Arc<Channel>,
         batch: Vec<Draft>,
     ) -> Result<Vec<Box<str>>, HubError> {
         match self {
             Self::Memory => Err(HubError::StoreDown),
             Self::File(file) => file.publish(Arc::clone(channel), batch).await,
+            #[cfg(feature = "redis")]
+            Self::Redis(redis) => redis.publish(hub, name, channel, batch).await,
         }
     }
 
@@ -61,6 +71,8 @@ impl Store {
         match self {
             Self::Memory => {}
             Self::File(file) => file.follow(),
+            #[cfg(feature = "redis")]
+            Self::Redis(_) => {}
         }
     }
 
@@ -69,14 +81,26 @@ impl Store {
         match self {
             Self::Memory => {}
             Self::File(file) => file.close(hub),
+            #[cfg(feature = "redis")]
+            Self::Redis(redis) => redis.close(),
         }
     }
 
-    /// Whether memory has what the store had when the server started.
-    pub(super) fn is_read(&self) -> bool {
+    /// Completes when memory has what the store has of the stream `name`; if it has the event `id` already, at once.
+    ///
+    /// # Errors
+    /// That takes too long.
+    pub(super) async fn opened(
+        &self,
+        hub: &Hub,
+        name: &StreamName,
+        id: Option<&str>,
+    ) -> Result<(), HubError> {
         match self {
-            Self::Memory => true,
-            Self::File(file) => file.is_read(),
+            Self::Memory => Ok(()),
+            Self::File(file) => file.opened().await,
+            #[cfg(feature = "redis")]
+            Self::Redis(redis) => redis.opened(hub, name, id).await,
         }
     }
 
@@ -84,6 +108,8 @@ impl Store {
         match self {
             Self::Memory => StoreState::Ready,
             Self::File(file) => file.state(),
+            #[cfg(feature = "redis")]
+            Self::Redis(redis) => redis.state(),
         }
     }
 
@@ -92,6 +118,8 @@ impl Store {
         match self {
             Self::Memory => {}
             Self::File(file) => file.turned(|| is_awaited(self)).await,
+            #[cfg(feature = "redis")]
+            Self::Redis(redis) => redis.turned(|| is_awaited(self)).await,
         }
     }
 }

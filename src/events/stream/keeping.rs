@@ -6,8 +6,11 @@ use super::super::counts::Count;
 use super::super::event::{Draft, Event};
 use super::super::hub_error::HubError;
 use super::super::log::{Log, Staged};
+use super::super::queue::{Gap, Lost, Queue};
 use super::super::store::KeptStream;
+use super::super::subscriber::Phase;
 use super::{QueueCheck, Stream, StreamContext};
+use crate::clock::Instant;
 use crate::tracing::Origin;
 
 impl Stream {
@@ -57,6 +60,37 @@ impl Stream {
         }
         events.into_iter().for_each(|event| self.log.append(event, &mut |_| ()));
         self.log.trim(context.now, context.settings);
+    }
+
+    /// Goes on as a store has it: with the log of this incarnation, which has what is behind the number `after`. If it was another one,
+    /// nobody knows what came in between, and subscribers hear of that.
+    pub(in crate::events) fn stand(
+        &mut self,
+        incarnation: &str,
+        (after, head, evicted): (u64, u64, u64),
+        context: &StreamContext<'_>,
+    ) {
+        self.due = head;
+        if self.log.incarnation() == incarnation {
+            return;
+        }
+        let old = std::mem::replace(&mut self.log, Log::restored(incarnation, after, evicted));
+        for (_, subscriber) in &mut self.subscribers {
+            subscriber.give_up(Instant::MAX, context);
+            let known = old.id_of(subscriber.queue.position());
+            subscriber.unknown =
+                Some(Gap { after: known, before: None, missing: None, reason: Lost::Unknown });
+            subscriber.queue = Queue::new(after, subscriber.queue.window(), &self.log);
+            if let Phase::Suspended(suspension) = &mut subscriber.phase {
+                (suspension.position, suspension.sent, suspension.told) = (after, after, after);
+                suspension.may_resume = false;
+            }
+        }
+    }
+
+    /// Whether it has all that the store had when it was asked.
+    pub(in crate::events) fn is_read(&self) -> bool {
+        self.log.head() >= self.due
     }
 
     /// Whether nobody knows its ids.

@@ -14,7 +14,7 @@ use slab::Slab;
 use self::idle::Idle;
 use super::counts::{Count, EventCounts};
 use super::encoding;
-use super::event::{Draft, GAP};
+use super::event::{Draft, FLOWING, GAP, STALLED};
 use super::hub_error::HubError;
 use super::log::{Located, Log, Staged};
 use super::queue::{Gap, Lost, Next};
@@ -92,6 +92,8 @@ pub(super) struct Stream {
     tokens: HashMap<String, usize>,
     /// Invariant: exactly the subscribers whose `idle` is set.
     idle: Idle,
+    /// The number of the last event that the store had when it was asked.
+    due: u64,
 }
 
 impl Stream {
@@ -102,6 +104,7 @@ impl Stream {
             subscribers: Slab::new(),
             tokens: HashMap::new(),
             idle: Idle::default(),
+            due: 0,
         }
     }
 
@@ -253,6 +256,11 @@ impl Stream {
             counts.add(Count::retries, 1);
             let sent = suspension.sent;
             return Take::End(subscriber.paused(&self.log, sent, path, context, random));
+        }
+        if subscriber.told_stalled != context.is_stalled {
+            subscriber.told_stalled = context.is_stalled;
+            let kind = if context.is_stalled { STALLED } else { FLOWING };
+            return Take::Bytes(encoding::control(kind, &serde_json::json!({}), None));
         }
         let gap = subscriber.unknown.take();
         let next = match gap {

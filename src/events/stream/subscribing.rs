@@ -102,6 +102,7 @@ impl Stream {
         subscriber.settle(context);
         subscriber.phase = Phase::Live;
         subscriber.connection += 1;
+        subscriber.told_stalled = false;
         self.leave_idle(key);
         Ok(kind)
     }

@@ -70,7 +70,8 @@ impl Scene {
 
     pub(super) fn with<T>(&mut self, then: impl FnOnce(&mut Stream, &StreamContext<'_>) -> T) -> T {
         let Self { stream, settings, counts, shared_rate, tracing, now, .. } = self;
-        then(stream, &StreamContext { now: *now, settings, counts, shared_rate, tracing: tracing.as_ref() })
+        let tracing = tracing.as_ref();
+        then(stream, &StreamContext { now: *now, settings, counts, shared_rate, tracing, is_stalled: false })
     }
 
     pub(super) fn pass(&mut self, millis: u64) {

@@ -36,6 +36,9 @@ const MAX_BYTES: usize = 32 << 20;
 /// How long a publisher waits for the disk before it is answered that nobody knows.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a request waits for a file that another process has still.
+const HAND_OVER: Duration = Duration::from_secs(5);
+
 /// What the writer is passed.
 pub(in crate::events) struct FileStore {
     shared: Arc<Shared>,
@@ -152,8 +155,14 @@ impl FileStore {
         self.shared.work.notify(1);
     }
 
-    pub(in crate::events) fn is_read(&self) -> bool {
-        self.shared.state.lock().is_read
+    /// Completes when the file was read.
+    pub(in crate::events) async fn opened(&self) -> Result<(), HubError> {
+        let is_read = || self.shared.state.lock().is_read;
+        if !is_read() {
+            let late = Sleep::lasting(Arc::clone(&self.clock), HAND_OVER);
+            self.turned(|| is_read() || self.state() == StoreState::Closed).or(late).await;
+        }
+        if is_read() { Ok(()) } else { Err(HubError::StoreDown) }
     }
 
     pub(in crate::events) fn state(&self) -> StoreState {

@@ -89,6 +89,7 @@ impl Writer {
         // Streams that begin with the configuration, and events that grew too old meanwhile.
         self.due = Some(self.clock.now());
         self.turn(StoreState::Ready);
+        hub.set_stalled(false);
     }
 
     /// Writes until the hub is gone or closes.
@@ -322,6 +323,9 @@ impl Writer {
         }
         self.turn(state);
         self.refuse(HubError::StoreDown);
+        if let Some(hub) = self.hub.upgrade() {
+            hub.set_stalled(true);
+        }
     }
 
     fn refuse(&self, error: HubError) {

@@ -1,0 +1,265 @@
+//! A store in Redis or Valkey, which several servers share.
+//!
+//! A script of the store checks, numbers and keeps a batch, so that all servers have one order, the same ids and the same bounds. Each server reads each
+//! stream once, by one connection that waits for entries, and keeps what it read in memory, where its subscribers read it: the log
+//! in memory is a copy of the one in the store. If the store lost its last entries, a server that has them gives them back.
+
+mod calls;
+mod reader;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use event_listener::Event as Changed;
+use futures_lite::FutureExt;
+
+use self::calls::{Calls, Unpublished};
+use self::reader::Reader;
+use super::{StoreError, StoreState};
+use crate::clock::{Clock, Sleep};
+use crate::events::channel::Channel;
+use crate::events::event::{Draft, StreamName};
+use crate::events::hub::Hub;
+use crate::events::hub_error::HubError;
+use crate::events::log::Located;
+use crate::rt;
+use crate::shared_store::RedisSource;
+use crate::sync::Mutex;
+
+/// The most bytes of events that are on their way to the store, unless one batch has more.
+const MAX_BYTES: usize = 32 << 20;
+
+/// How long a request waits for the store, or for a stream to be read from it.
+const OPENING: Duration = Duration::from_secs(5);
+
+/// How often a reader that waits is woken for a stream that it may not have seen.
+const AGAIN: Duration = Duration::from_millis(50);
+
+pub(in crate::events) struct RedisStore {
+    shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+}
+
+struct Shared {
+    calls: Calls,
+    state: Mutex<State>,
+    /// Bytes on their way.
+    under_way: AtomicUsize,
+    /// There is something for the reader to do.
+    work: Changed,
+    /// The state of the store is another one, or events were read.
+    turned: Changed,
+}
+
+struct State {
+    store: StoreState,
+    /// Why the store took no batch lately, though it answers: it is full, or another one's copy.
+    refusing: Option<String>,
+    closing: bool,
+    /// The connection that waits.
+    tail: Option<i64>,
+    /// The streams that are read.
+    followed: HashMap<String, Weak<Channel>>,
+}
+
+/// Bytes on their way, until it is dropped.
+struct UnderWay<'a>(&'a AtomicUsize, usize);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+impl RedisStore {
+    /// A store at `source` for the streams below `route`. Reads the files of the source, and blocks meanwhile.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(in crate::events) fn new(
+        source: RedisSource,
+        route: &str,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
+        let shown = source.to_string();
+        let calls =
+            Calls::new(source, route).map_err(|error| StoreError(format!("store {shown}: {error}")))?;
+        let state = State {
+            store: StoreState::Opening,
+            refusing: None,
+            closing: false,
+            tail: None,
+            followed: HashMap::new(),
+        };
+        let shared = Shared {
+            calls,
+            state: Mutex::new(state),
+            under_way: AtomicUsize::new(0),
+            work: Changed::new(),
+            turned: Changed::new(),
+        };
+        Ok(Self { shared: Arc::new(shared), clock })
+    }
+
+    /// Spawns what reads the streams for `hub`, whose store this is.
+    pub(in crate::events) fn start(&self, hub: &Arc<Hub>) {
+        rt::spawn(Reader::new(Arc::clone(&self.shared), hub, Arc::clone(&self.clock)).run());
+    }
+
+    pub(in crate::events) async fn publish(
+        &self,
+        hub: &Hub,
+        name: &StreamName,
+        channel: &Arc<Channel>,
+        batch: Vec<Draft>,
+    ) -> Result<Vec<Box<str>>, HubError> {
+        match self.shared.state.lock().store {
+            StoreState::Ready => {}
+            StoreState::Closed => return Err(HubError::Closing),
+            StoreState::Opening | StoreState::Failed(_) => return Err(HubError::StoreDown),
+        }
+        let bytes: usize = batch.iter().map(Draft::size).sum();
+        let before = self.shared.under_way.fetch_add(bytes, Ordering::Relaxed);
+        let _under_way = UnderWay(&self.shared.under_way, bytes);
+        if before > 0 && before + bytes > MAX_BYTES {
+            return Err(HubError::StoreDown);
+        }
+        let incarnation = channel.with(|stream| stream.log().incarnation().to_owned());
+        let calls = &self.shared.calls;
+        match calls.publish(name.as_str(), &batch, &incarnation, &hub.settings()).await {
+            Ok(ids) => {
+                self.shared.state.lock().refusing = None;
+                if !self.shared.follows(name, channel) {
+                    // A stream that began with this batch. If this fails, the reader does it.
+                    let _ = self.shared.follow(hub, name, true).await;
+                }
+                Ok(ids)
+            }
+            Err(Unpublished::Refused(error)) => Err(error),
+            Err(Unpublished::Failed(error)) if error.is_refusal() => {
+                self.shared.refuses(hub.route(), error.to_string());
+                Err(HubError::StoreDown)
+            }
+            Err(Unpublished::Failed(error)) => {
+                log::warn!(route = hub.route(), error:%; "a publication failed at the store");
+                Err(HubError::StoreFailed)
+            }
+        }
+    }
+
+    /// Completes when the stream `name` is read as far as the store has it, or there is none; at once if it is read, and has the event
+    /// `id`.
+    pub(in crate::events) async fn opened(
+        &self,
+        hub: &Hub,
+        name: &StreamName,
+        id: Option<&str>,
+    ) -> Result<(), HubError> {
+        let has = |channel: &Channel, id| channel.with(|stream| stream.log().locate(id) != Located::Unknown);
+        let is_followed = || {
+            let channel = hub.channel(name).ok().filter(|channel| self.shared.follows(name, channel));
+            channel.is_some_and(|channel| channel.is_read() && id.is_none_or(|id| has(&channel, id)))
+        };
+        if is_followed() {
+            return Ok(());
+        }
+        let open = async {
+            self.turned(|| self.state() != StoreState::Opening).await;
+            let named = hub.settings().names.iter().any(|given| given == name.as_str());
+            let Some(channel) = self.shared.follow(hub, name, named).await? else { return Ok(()) };
+            while !channel.is_read() {
+                self.shared.wake().await;
+                let again = Sleep::lasting(Arc::clone(&self.clock), AGAIN);
+                self.turned(|| channel.is_read()).or(again).await;
+            }
+            Ok::<_, HubError>(())
+        };
+        let late = async {
+            Sleep::lasting(Arc::clone(&self.clock), OPENING).await;
+            Err(HubError::StoreDown)
+        };
+        open.or(late).await
+    }
+
+    pub(in crate::events) fn close(&self) {
+        self.shared.state.lock().closing = true;
+        self.shared.work.notify(1);
+    }
+
+    pub(in crate::events) fn state(&self) -> StoreState {
+        let state = self.shared.state.lock();
+        match (&state.store, &state.refusing) {
+            (StoreState::Ready, Some(why)) => StoreState::Failed(why.clone()),
+            (store, _) => store.clone(),
+        }
+    }
+
+    pub(in crate::events) async fn turned(&self, is_awaited: impl Fn() -> bool) {
+        loop {
+            let turned = self.shared.turned.listen();
+            if is_awaited() {
+                return;
+            }
+            turned.await;
+        }
+    }
+}
+
+impl Drop for RedisStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    fn follows(&self, name: &StreamName, channel: &Arc<Channel>) -> bool {
+        let state = self.state.lock();
+        state.followed.get(name.as_str()).is_some_and(|followed| followed.as_ptr() == Arc::as_ptr(channel))
+    }
+
+    /// Has the stream `name` read from now on. `None` if the store does not have it; it is made if `begins`.
+    async fn follow(
+        &self,
+        hub: &Hub,
+        name: &StreamName,
+        begins: bool,
+    ) -> Result<Option<Arc<Channel>>, HubError> {
+        let own = hub.channel(name).ok();
+        let incarnation = own.map(|own| own.with(|stream| stream.log().incarnation().to_owned()));
+        let incarnation = incarnation.filter(|_| begins).unwrap_or_default();
+        let standing = self.calls.open(name.as_str(), &incarnation).await;
+        let Some(standing) = standing.map_err(|_| HubError::StoreDown)? else { return Ok(None) };
+        let channel = hub.channel_or_new(name)?;
+        let first = standing.first.unwrap_or(standing.head + 1);
+        let at = (first - 1, standing.head, standing.evicted);
+        hub.with_context(|context| channel.stand(&standing.incarnation, at, context));
+        self.state.lock().followed.insert(name.as_str().to_owned(), Arc::downgrade(&channel));
+        self.work.notify(1);
+        Ok(Some(channel))
+    }
+
+    /// Has the reader look for streams that are new.
+    async fn wake(&self) {
+        let tail = self.state.lock().tail;
+        self.work.notify(1);
+        if let Some(tail) = tail {
+            // If it fails, the reader looks within a second.
+            let _ = self.calls.link.wake(tail, calls::PATIENCE).await;
+        }
+    }
+
+    fn refuses(&self, route: &str, why: String) {
+        let mut state = self.state.lock();
+        if state.refusing.as_ref() != Some(&why) {
+            log::error!(route, error = why.as_str(); "the store of the streams takes no events");
+        }
+        state.refusing = Some(format!("store {}: {why}", self.calls.link.source()));
+    }
+
+    fn turn(&self, store: StoreState) {
+        self.state.lock().store = store;
+        self.turned.notify(usize::MAX);
+    }
+}
