@@ -9,6 +9,7 @@ use std::task::{Context, Waker};
 use super::counts::EventGauges;
 use super::event::{Draft, Event};
 use super::hub_error::HubError;
+use super::log::Log;
 use super::stream::{
     PublishResult, QueueCheck, RandomIds, Stream, StreamContext, SubscribeRequest, Subscribed, Take,
 };
@@ -100,8 +101,8 @@ impl Channel {
     }
 
     /// See [`Stream::stand`]. Wakes all that may have to hear of it.
-    pub(super) fn stand(&self, incarnation: &str, at: (u64, u64, u64), context: &StreamContext<'_>) {
-        self.with(|stream| stream.stand(incarnation, at, context));
+    pub(super) fn stand(&self, log: Log, due: u64, context: &StreamContext<'_>) {
+        self.with(|stream| stream.stand(log, due, context));
         self.wake_all();
     }
 

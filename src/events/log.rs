@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::event::{Draft, Event};
+use super::event_id::{assigned, server_id};
 use super::hub_error::HubError;
 use super::settings::EventSettings;
 use crate::clock::Instant;
@@ -31,6 +32,8 @@ pub(super) struct Log {
     /// Numbers of events with publishers' own ids.
     given: HashMap<Box<str>, u64>,
     evicted: u64,
+    /// The tag in the id of the event before the first in the log, if it is known.
+    tag: Option<Box<str>>,
     /// Traced events that left since the last call of [`gone`](Log::gone).
     gone: Vec<(u64, Arc<Origin>, Outcome)>,
 }
@@ -74,8 +77,15 @@ impl Log {
             published: 0,
             given: HashMap::new(),
             evicted,
+            tag: Some("".into()),
             gone: Vec::new(),
         }
+    }
+
+    /// Sets the tag in the id of the last event before the log, which has no events yet; `None` if it is not known.
+    pub(super) fn with_tag(mut self, tag: Option<&str>) -> Self {
+        self.tag = tag.map(Into::into);
+        self
     }
 
     pub(super) fn incarnation(&self) -> &str {
@@ -133,7 +143,7 @@ impl Log {
 
     /// Goes on after the number `head`, as if all events up to it had been evicted.
     fn skip_to(&mut self, head: u64) {
-        (self.head, self.evicted) = (head, head);
+        (self.head, self.evicted, self.tag) = (head, head, None);
         self.given.clear();
         self.events.clear();
     }
@@ -178,6 +188,11 @@ impl Log {
             }
             if self.given.get(&event.id) == Some(&event.seq) {
                 self.given.remove(&event.id);
+                self.tag = None;
+            } else if let Some((_, tag)) = assigned(&self.incarnation, &event.id)
+                && self.tag.as_deref() != Some(tag)
+            {
+                self.tag = Some(tag.into());
             }
             self.events.pop_front();
         }
@@ -191,16 +206,30 @@ impl Log {
 
     /// The number in an id that the server assigned; 0 is before the first event.
     fn number(&self, id: &str) -> Option<u64> {
-        let digits = id.strip_prefix(&*self.incarnation)?.strip_prefix('-')?;
-        let plain =
-            digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
-        digits.parse().ok().filter(|_| plain)
+        assigned(&self.incarnation, id).map(|(seq, _)| seq)
+    }
+
+    /// The tag in the id of `event`; `None` if that is the publisher's own.
+    pub(super) fn tag_of<'a>(&self, event: &'a Event) -> Option<&'a str> {
+        assigned(&self.incarnation, &event.id).map(|(_, tag)| tag)
     }
 
     pub(super) fn locate(&self, id: &str) -> Located {
-        let given = self.given.get(id).copied();
-        let seq = given.or_else(|| self.number(id).filter(|seq| *seq <= self.head));
-        seq.map_or(Located::Unknown, Located::At)
+        if let Some(seq) = self.given.get(id) {
+            return Located::At(*seq);
+        }
+        match assigned(&self.incarnation, id) {
+            Some((seq, tag)) if seq <= self.head && !self.is_other(seq, tag) => Located::At(seq),
+            _ => Located::Unknown,
+        }
+    }
+
+    /// Whether the id of the event with this number is known to have another tag: it took the place of one that was lost.
+    fn is_other(&self, seq: u64, tag: &str) -> bool {
+        match self.get(seq) {
+            Some(event) => self.tag_of(event).is_some_and(|of| of != tag),
+            None => seq > 0 && seq + 1 == self.first() && self.tag.as_deref().is_some_and(|of| of != tag),
+        }
     }
 
     /// The event with this number, if it is in the log, expired or not.
@@ -230,7 +259,8 @@ impl Log {
         match self.get(seq) {
             Some(event) => Some(event.id.to_string()),
             None if seq > self.head => None,
-            None => Some(format!("{}-{seq}", self.incarnation)),
+            None if seq == 0 => Some(server_id(&self.incarnation, 0, "")),
+            None => Some(server_id(&self.incarnation, seq, self.tag.as_deref().unwrap_or_default())),
         }
     }
 

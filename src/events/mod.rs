@@ -15,6 +15,7 @@ mod counts;
 mod delivery_trace;
 mod encoding;
 mod event;
+mod event_id;
 mod event_store;
 mod http;
 mod hub;

@@ -26,6 +26,18 @@ impl Script {
     pub(crate) fn new(lua: &str) -> Self {
         Self(redis::Script::new(lua))
     }
+
+    pub(super) async fn invoke(
+        &self,
+        connection: &mut MultiplexedConnection,
+        keys: &[&str],
+        args: &[&str],
+    ) -> Result<Vec<String>, LinkError> {
+        let mut call = self.0.prepare_invoke();
+        keys.iter().for_each(|key| _ = call.key(*key));
+        args.iter().for_each(|arg| _ = call.arg(*arg));
+        call.invoke_async(connection).await.map_err(LinkError::of_store)
+    }
 }
 
 /// Calls of a shared store. Connects for the first one, and again after one has failed.
@@ -47,6 +59,8 @@ struct Open {
 pub(crate) struct LinkError {
     text: String,
     is_refusal: bool,
+    /// Another one takes writes now: maybe at the same address.
+    is_of_copy: bool,
 }
 
 impl fmt::Display for LinkError {
@@ -57,12 +71,13 @@ impl fmt::Display for LinkError {
 
 impl LinkError {
     fn of(error: impl fmt::Display) -> Self {
-        Self { text: error.to_string(), is_refusal: false }
+        Self { text: error.to_string(), is_refusal: false, is_of_copy: false }
     }
 
     pub(super) fn of_store(error: redis::RedisError) -> Self {
         let is_refusal = matches!(error.kind(), redis::ErrorKind::Server(_) | redis::ErrorKind::Extension);
-        Self { text: error.to_string(), is_refusal }
+        let is_of_copy = matches!(error.kind(), redis::ErrorKind::Server(redis::ServerErrorKind::ReadOnly));
+        Self { text: error.to_string(), is_refusal, is_of_copy }
     }
 
     /// The store answered what it should not.
@@ -108,12 +123,8 @@ impl Link {
     ) -> Result<Vec<String>, LinkError> {
         let end = rt::clock().now() + timeout;
         let (mut connection, nth) = in_time(end, self.connection()).await?;
-        let mut call = script.0.prepare_invoke();
-        keys.iter().for_each(|key| _ = call.key(*key));
-        args.iter().for_each(|arg| _ = call.arg(*arg));
-        let answer = async { call.invoke_async(&mut connection).await.map_err(LinkError::of_store) };
-        let result = in_time(end, answer).await;
-        if result.as_ref().is_err_and(|error| !error.is_refusal) {
+        let result = in_time(end, script.invoke(&mut connection, keys, args)).await;
+        if result.as_ref().is_err_and(|error| !error.is_refusal || error.is_of_copy) {
             let mut open = self.open.lock();
             // Not one that was made since.
             if open.nth == nth {
@@ -121,6 +132,11 @@ impl Link {
             }
         }
         result
+    }
+
+    /// Has the next call connect anew.
+    pub(crate) fn reset(&self) {
+        self.open.lock().connection = None;
     }
 
     /// The connection, and which one it is. Two calls that find none make one each: neither waits for the other.

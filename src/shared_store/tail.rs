@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 
-use super::link::{Link, LinkError, in_time};
+use super::link::{Link, LinkError, Script, in_time};
 use crate::clock::Clock;
 use crate::rt;
 
@@ -29,6 +29,20 @@ impl Tail {
     /// What [`Link::wake`] is passed.
     pub(crate) fn id(&self) -> i64 {
         self.id
+    }
+
+    /// Runs a script without keys on the same connection.
+    ///
+    /// # Errors
+    /// The store does not answer within `patience`, or refuses.
+    pub(crate) async fn run(
+        &mut self,
+        script: &Script,
+        args: &[&str],
+        patience: Duration,
+    ) -> Result<Vec<String>, LinkError> {
+        let call = async { script.invoke(&mut self.connection, &[], args).await };
+        in_time(rt::clock().now() + patience, call).await
     }
 
     /// Reads at most `most` entries of each log behind the ids in `after`. Waits up to `wait` if there are none. After an error, or when

@@ -71,9 +71,35 @@ impl Redis {
         self.server = None;
     }
 
+    /// What it has kept by now, for [`rewind`](Self::rewind).
+    pub fn copied(&self) -> TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(self.kept()).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+        }
+        copy
+    }
+
+    /// Kills it, and starts it with what it had kept when `copy` was made: as if it had lost all since.
+    pub fn rewind(&mut self, copy: &TempDir) {
+        self.kill();
+        self.forget();
+        std::fs::create_dir(self.kept()).unwrap();
+        for file in std::fs::read_dir(copy.path()).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), self.kept().join(file.file_name())).unwrap();
+        }
+        self.begin();
+    }
+
+    fn kept(&self) -> PathBuf {
+        self.folder.path().join("appendonlydir")
+    }
+
     /// Takes away what it kept.
     pub fn forget(&self) {
-        std::fs::remove_dir_all(self.folder.path().join("appendonlydir")).unwrap();
+        std::fs::remove_dir_all(self.kept()).unwrap();
     }
 
     /// The store as servers name it.

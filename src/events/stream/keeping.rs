@@ -62,19 +62,12 @@ impl Stream {
         self.log.trim(context.now, context.settings);
     }
 
-    /// Goes on as a store has it: with the log of this incarnation, which has what is behind the number `after`. If it was another one,
-    /// nobody knows what came in between, and subscribers hear of that.
-    pub(in crate::events) fn stand(
-        &mut self,
-        incarnation: &str,
-        (after, head, evicted): (u64, u64, u64),
-        context: &StreamContext<'_>,
-    ) {
-        self.due = head;
-        if self.log.incarnation() == incarnation {
-            return;
-        }
-        let old = std::mem::replace(&mut self.log, Log::restored(incarnation, after, evicted));
+    /// Begins anew with `log`, as a store has it up to the number `due`. Nobody knows what was lost in between,
+    /// and subscribers hear of that.
+    pub(in crate::events) fn stand(&mut self, log: Log, due: u64, context: &StreamContext<'_>) {
+        self.due = due;
+        let after = log.head();
+        let old = std::mem::replace(&mut self.log, log);
         for (_, subscriber) in &mut self.subscribers {
             subscriber.give_up(Instant::MAX, context);
             let known = old.id_of(subscriber.queue.position());
@@ -86,6 +79,16 @@ impl Stream {
                 suspension.may_resume = false;
             }
         }
+    }
+
+    /// Notes that the store has events up to the number `due`.
+    pub(in crate::events) fn set_due(&mut self, due: u64) {
+        self.due = self.due.max(due);
+    }
+
+    /// The number of the last event that the store had when it was asked.
+    pub(in crate::events) fn due(&self) -> u64 {
+        self.due
     }
 
     /// Whether it has all that the store had when it was asked.

@@ -1,12 +1,14 @@
 //! The scripts of a shared store, and what they are passed and answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::events::event::{Draft, Event};
+use crate::events::event_id::server_id;
 use crate::events::hub_error::HubError;
 use crate::events::settings::EventSettings;
 use crate::events::store::kept::{KeptEvent, Times, life};
-use crate::shared_store::{Link, LinkError, LogEntry, RedisSource, Script};
+use crate::shared_store::{Link, LinkError, LogEntry, RedisSource, Script, Tail};
 
 /// How long the numbers of a stream are kept behind its last event.
 const REST: Duration = Duration::from_secs(24 * 3600);
@@ -22,43 +24,75 @@ pub(super) struct Calls {
     /// What the keys of the route's streams begin with. The part in braces has them on one node of a cluster.
     begin: String,
     publish: Script,
-    open: Script,
+    join: Script,
     probe: Script,
     look: Script,
-    restore: Script,
 }
 
 /// Where a stream stands in the store.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Standing {
+    /// Whether the store goes on from all that the server has of it.
+    pub(super) is_same: bool,
     pub(super) incarnation: String,
     pub(super) head: u64,
     pub(super) evicted: u64,
+    pub(super) run: Run,
     /// The first event in its log, if there is one.
     pub(super) first: Option<u64>,
+    /// The tag in the id of its last event.
+    pub(super) end: String,
 }
 
-/// What a server has of a stream, for the store to be compared with.
+/// The part of a stream's life in which the store cannot have lost any of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) name: String,
+    /// What is in the ids that are given in it; nothing in the first one.
+    pub(super) tag: String,
+}
+
+/// What a server has of a stream.
 pub(super) struct Held {
     pub(super) name: String,
     pub(super) incarnation: String,
     pub(super) head: u64,
-    /// Type and data of the event at the head, if they are to be compared.
-    pub(super) last: Option<(String, String)>,
+    pub(super) evicted: u64,
+    /// The names of the runs that it had the stream in, the newest first.
+    pub(super) runs: Vec<String>,
 }
 
-/// What the store has in comparison.
+/// Events that the store may have lost.
+pub(super) struct Given<'a> {
+    /// The number that they follow.
+    pub(super) after: u64,
+    /// With the tags in their ids, or nothing where they have publishers' own.
+    pub(super) events: &'a [(Arc<Event>, Option<String>)],
+    pub(super) times: Times,
+}
+
+/// What the store says of a stream that a server has.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    Same,
-    /// Less, up to this number; 0 if it does not have the stream.
-    Less(u64),
-    /// Another stream of this name, or other events under the same numbers.
-    Other,
+pub(super) enum Joined {
+    /// It does not have it.
+    Nothing,
+    /// It is to be given what follows this number.
+    Give(u64),
+    Stands(Standing),
+}
+
+/// Where the streams stand that a server has, and in which process of the store.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub(super) process: String,
+    /// Incarnation, run and head of each; the run is empty if it is not one of this process.
+    pub(super) streams: Vec<(String, String, u64)>,
 }
 
 /// Why a batch is not published.
 pub(super) enum Unpublished {
+    /// The store may have lost some of the stream: the server has to join it again.
+    Lost,
     Refused(HubError),
     Failed(LinkError),
 }
@@ -73,11 +107,10 @@ impl Calls {
         Ok(Self {
             link: Link::new(source)?,
             begin,
-            publish: Script::new(include_str!("publish.lua")),
-            open: Script::new(include_str!("open.lua")),
+            publish: Script::new(concat!(include_str!("process.lua"), include_str!("publish.lua"))),
+            join: Script::new(concat!(include_str!("process.lua"), include_str!("join.lua"))),
             probe: Script::new("return {redis.call('SET', KEYS[1], '1', 'PX', 1000) and 'ok'}"),
-            look: Script::new(include_str!("look.lua")),
-            restore: Script::new(include_str!("restore.lua")),
+            look: Script::new(concat!(include_str!("process.lua"), include_str!("look.lua"))),
         })
     }
 
@@ -100,11 +133,13 @@ impl Calls {
         name: &str,
         batch: &[Draft],
         incarnation: &str,
+        run: &str,
         settings: &EventSettings,
     ) -> Result<Vec<Box<str>>, Unpublished> {
         let [about, log, ids] = self.keys(name);
         let mut args = vec![
             incarnation.to_owned(),
+            run.to_owned(),
             settings.log.to_string(),
             settings.log_bytes.to_string(),
             REST.as_millis().to_string(),
@@ -125,6 +160,7 @@ impl Calls {
             Some("ok") if answer.len() == batch.len() + 3 => {
                 Ok(answer[3..].iter().map(|id| id.as_str().into()).collect())
             }
+            Some("join") => Err(Unpublished::Lost),
             Some("conflict") => Err(Unpublished::Refused(HubError::Conflict(at()))),
             Some("reserved") => Err(Unpublished::Refused(HubError::ReservedId(at()))),
             _ => Err(Unpublished::Failed(odd())),
@@ -137,98 +173,98 @@ impl Calls {
         self.link.run(&self.probe, &[&key], &[], PATIENCE).await.map(drop)
     }
 
-    /// Where the stream `name` stands; `None` if there is none, and `incarnation`, that of a new one, is empty.
-    pub(super) async fn open(&self, name: &str, incarnation: &str) -> Result<Option<Standing>, LinkError> {
-        let [about, log, _] = self.keys(name);
-        let rest = REST.as_millis().to_string();
-        let answer = self.link.run(&self.open, &[&about, &log], &[incarnation, &rest], PATIENCE).await?;
-        let [incarnation, head, evicted, first] = &answer[..] else {
-            return if answer.is_empty() { Ok(None) } else { Err(odd()) };
-        };
-        let number = |text: &str| text.parse::<u64>().map_err(|_| odd());
-        Ok(Some(Standing {
-            incarnation: incarnation.clone(),
-            head: number(head)?,
-            evicted: number(evicted)?,
-            first: if first.is_empty() { None } else { Some(number(first)?) },
-        }))
-    }
-
-    /// Compares what the store has with what this server has.
-    pub(super) async fn look(&self, held: &[Held], keeps: bool) -> Result<Vec<Found>, LinkError> {
-        let keys: Vec<String> = held
-            .iter()
-            .flat_map(|held| {
-                let [about, log, _] = self.keys(&held.name);
-                [about, log]
-            })
-            .collect();
-        let mut args = vec![if keeps { REST.as_millis().to_string() } else { String::new() }];
-        for held in held {
-            match &held.last {
-                Some((kind, data)) => args.extend([held.head.to_string(), kind.clone(), data.clone()]),
-                None => args.extend([String::new(), String::new(), String::new()]),
-            }
-        }
-        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let answer = self.link.run(&self.look, &keys, &args, PATIENCE).await?;
-        if answer.len() != held.len() * 3 {
-            return Err(odd());
-        }
-        let found = held.iter().zip(answer.chunks_exact(3)).map(|(held, answer)| {
-            let head: u64 = answer[1].parse().map_err(|_| odd())?;
-            Ok(match (answer[0].as_str(), answer[2].as_str()) {
-                ("", _) if held.head == 0 => Found::Other,
-                ("", _) => Found::Less(0),
-                (incarnation, _) if incarnation != held.incarnation => Found::Other,
-                (_, "0") => Found::Other,
-                _ if head < held.head => Found::Less(head),
-                _ => Found::Same,
-            })
-        });
-        found.collect()
-    }
-
-    /// Gives a store that lost the end of a stream these events back. Returns false if the stream went on meanwhile.
-    pub(super) async fn restore(
+    /// Compares what the store has of a stream with what this server has, and gives it what it lost. A stream that it does not have is
+    /// made if it `begins`. `nonce` is a number that nobody else passes.
+    pub(super) async fn join(
         &self,
         held: &Held,
-        after: u64,
-        events: &[std::sync::Arc<Event>],
-        times: &Times,
-    ) -> Result<bool, LinkError> {
+        begins: bool,
+        nonce: u64,
+        given: Option<Given<'_>>,
+    ) -> Result<Joined, LinkError> {
         let [about, log, ids] = self.keys(&held.name);
-        let mut args = vec![
-            held.incarnation.clone(),
-            after.to_string(),
-            REST.as_millis().to_string(),
-            held.head.to_string(),
-            events.len().to_string(),
-        ];
-        for event in events {
-            let own = format!("{}-{}", held.incarnation, event.seq);
-            let id = if *event.id == *own { String::new() } else { event.id.to_string() };
-            let data = String::from_utf8_lossy(&event.data).into_owned();
-            let kind = event.kind.as_deref().unwrap_or_default().to_owned();
-            let cost = data.len() + kind.len() + id.len() + OVERHEAD;
-            let (born, expires) = life(event, times);
-            let trace = event.trace.map(|trace| trace.to_string()).unwrap_or_default();
-            args.extend([event.seq.to_string(), id, kind, trace, data]);
-            args.extend([born.to_string(), expires.to_string(), cost.to_string()]);
+        let mut args = vec![held.incarnation.clone(), held.head.to_string(), REST.as_millis().to_string()];
+        args.extend([format!("{nonce:016x}"), u8::from(begins).to_string(), held.runs.join(" ")]);
+        args.push(held.evicted.to_string());
+        match given {
+            Some(given) => given.write(&mut args),
+            None => args.extend([String::new(), "0".to_owned()]),
         }
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let answer = self.link.run(&self.restore, &[&about, &log, &ids], &args, PATIENCE).await?;
-        Ok(answer.first().is_some_and(|answer| answer == "ok"))
+        let answer = self.link.run(&self.join, &[&about, &log, &ids], &args, PATIENCE).await?;
+        let number = |text: &str| text.parse::<u64>().map_err(|_| odd());
+        let words: Vec<&str> = answer.iter().map(String::as_str).collect();
+        match words[..] {
+            ["none"] => Ok(Joined::Nothing),
+            ["give", after] => Ok(Joined::Give(number(after)?)),
+            [same @ ("same" | "other"), incarnation, head, evicted, run, tag, first, end] => {
+                Ok(Joined::Stands(Standing {
+                    is_same: same == "same",
+                    incarnation: incarnation.to_owned(),
+                    head: number(head)?,
+                    evicted: number(evicted)?,
+                    run: Run { name: run.to_owned(), tag: tag.to_owned() },
+                    first: if first.is_empty() { None } else { Some(number(first)?) },
+                    end: end.to_owned(),
+                }))
+            }
+            _ => Err(odd()),
+        }
+    }
+
+    /// Where the streams of these names stand. With `keeps`, what is known of them is kept for longer.
+    pub(super) async fn look(&self, names: &[&str], keeps: bool) -> Result<Look, LinkError> {
+        let keys: Vec<String> = names
+            .iter()
+            .map(|name| {
+                let [about, ..] = self.keys(name);
+                about
+            })
+            .collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let rest = if keeps { REST.as_millis().to_string() } else { String::new() };
+        let answer = self.link.run(&self.look, &keys, &[&rest], PATIENCE).await?;
+        let Some((process, streams)) = answer.split_first() else { return Err(odd()) };
+        if streams.len() != names.len() * 3 {
+            return Err(odd());
+        }
+        let streams = streams.chunks_exact(3).map(|of| {
+            let head = of[2].parse().map_err(|_| odd())?;
+            Ok((of[0].clone(), of[1].clone(), head))
+        });
+        Ok(Look { process: process.clone(), streams: streams.collect::<Result<_, LinkError>>()? })
+    }
+
+    /// Which process `tail` reads.
+    pub(super) async fn process(&self, tail: &mut Tail) -> Result<String, LinkError> {
+        let answer = tail.run(&self.look, &[""], PATIENCE).await?;
+        answer.into_iter().next().ok_or_else(odd)
     }
 }
 
-/// The event of an entry of the log of this incarnation; `None` if the log is that of another one.
-pub(super) fn event(incarnation: &str, (id, fields): LogEntry) -> Result<Option<KeptEvent>, LinkError> {
+impl Given<'_> {
+    fn write(&self, args: &mut Vec<String>) {
+        args.extend([self.after.to_string(), self.events.len().to_string()]);
+        for (event, tag) in self.events {
+            let own = if tag.is_some() { String::new() } else { event.id.to_string() };
+            let data = String::from_utf8_lossy(&event.data).into_owned();
+            let kind = event.kind.as_deref().unwrap_or_default().to_owned();
+            let cost = data.len() + kind.len() + own.len() + OVERHEAD;
+            let (born, expires) = life(event, &self.times);
+            let trace = event.trace.map(|trace| trace.to_string()).unwrap_or_default();
+            args.extend([event.seq.to_string(), own, kind, trace, data]);
+            args.extend([born.to_string(), expires.to_string(), cost.to_string()]);
+            args.push(tag.clone().unwrap_or_default());
+        }
+    }
+}
+
+/// The event of an entry of the log of this incarnation, and the tag of the run in which it was published.
+pub(super) fn event(incarnation: &str, (id, fields): LogEntry) -> Result<(KeptEvent, String), LinkError> {
     let seq: u64 = id.split('-').next().and_then(|seq| seq.parse().ok()).ok_or_else(odd)?;
     let (mut own, mut kind, mut trace, mut data) =
         (String::new(), String::new(), String::new(), String::new());
-    let (mut born, mut expires, mut of) = (String::new(), String::new(), String::new());
+    let (mut born, mut expires, mut tag) = (String::new(), String::new(), String::new());
     let mut fields = fields.into_iter();
     while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
         match name.as_str() {
@@ -238,20 +274,18 @@ pub(super) fn event(incarnation: &str, (id, fields): LogEntry) -> Result<Option<
             "d" => data = value,
             "b" => born = value,
             "e" => expires = value,
-            "a" => of = value,
+            "g" => tag = value,
             _ => {}
         }
     }
     let millis = |text: String| text.parse::<u64>().map_err(|_| odd());
-    if of != incarnation {
-        return Ok(None);
-    }
-    Ok(Some(KeptEvent {
+    let event = KeptEvent {
         seq,
-        id: if own.is_empty() { format!("{incarnation}-{seq}") } else { own },
+        id: if own.is_empty() { server_id(incarnation, seq, &tag) } else { own },
         kind: Some(kind).filter(|kind: &String| !kind.is_empty()),
         trace: trace.parse().ok(),
         data,
         life: (millis(born)?, millis(expires)?),
-    }))
+    };
+    Ok((event, tag))
 }

@@ -2,20 +2,26 @@
 //!
 //! A script of the store checks, numbers and keeps a batch, so that all servers have one order, the same ids and the same bounds. Each server reads each
 //! stream once, by one connection that waits for entries, and keeps what it read in memory, where its subscribers read it: the log
-//! in memory is a copy of the one in the store. If the store lost its last entries, a server that has them gives them back.
+//! in memory is a copy of the one in the store.
+//!
+//! A store that began again, or was flushed, may have lost what it took last. So a stream has runs, in which nothing can have been lost, and a
+//! server joins it in each before it publishes: what is lost and the server has, it gives back, and where others went on meanwhile
+//! its subscribers hear of a gap. Ids have the run in them, so that none is given twice.
 
 mod calls;
+mod following;
 mod reader;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use event_listener::Event as Changed;
 use futures_lite::FutureExt;
 
 use self::calls::{Calls, Unpublished};
+use self::following::Followed;
 use self::reader::Reader;
 use super::{StoreError, StoreState};
 use crate::clock::{Clock, Sleep};
@@ -25,7 +31,7 @@ use crate::events::hub::Hub;
 use crate::events::hub_error::HubError;
 use crate::events::log::Located;
 use crate::rt;
-use crate::shared_store::RedisSource;
+use crate::shared_store::{LinkError, RedisSource};
 use crate::sync::Mutex;
 
 /// The most bytes of events that are on their way to the store, unless one batch has more.
@@ -36,6 +42,9 @@ const OPENING: Duration = Duration::from_secs(5);
 
 /// How often a reader that waits is woken for a stream that it may not have seen.
 const AGAIN: Duration = Duration::from_millis(50);
+
+/// How often a batch is tried, in as many runs of the stream.
+const TRIES: usize = 4;
 
 pub(in crate::events) struct RedisStore {
     shared: Arc<Shared>,
@@ -60,8 +69,10 @@ struct State {
     closing: bool,
     /// The connection that waits.
     tail: Option<i64>,
+    /// Somebody found that a stream is not as it was: the reader is to look.
+    recheck: bool,
     /// The streams that are read.
-    followed: HashMap<String, Weak<Channel>>,
+    followed: HashMap<String, Followed>,
 }
 
 /// Bytes on their way, until it is dropped.
@@ -91,6 +102,7 @@ impl RedisStore {
             refusing: None,
             closing: false,
             tail: None,
+            recheck: false,
             followed: HashMap::new(),
         };
         let shared = Shared {
@@ -126,27 +138,59 @@ impl RedisStore {
         if before > 0 && before + bytes > MAX_BYTES {
             return Err(HubError::StoreDown);
         }
-        let incarnation = channel.with(|stream| stream.log().incarnation().to_owned());
-        let calls = &self.shared.calls;
-        match calls.publish(name.as_str(), &batch, &incarnation, &hub.settings()).await {
-            Ok(ids) => {
-                self.shared.state.lock().refusing = None;
-                if !self.shared.follows(name, channel) {
-                    // A stream that began with this batch. If this fails, the reader does it.
-                    let _ = self.shared.follow(hub, name, true).await;
+        for _ in 0..TRIES {
+            let Some(run) = self.shared.run_of(name, channel) else {
+                // A stream that begins with this batch, or was not read here.
+                self.shared.follow(hub, name, true).await.map_err(|error| self.down(hub, &error))?;
+                continue;
+            };
+            let incarnation = channel.with(|stream| stream.log().incarnation().to_owned());
+            let calls = &self.shared.calls;
+            match calls.publish(name.as_str(), &batch, &incarnation, &run, &hub.settings()).await {
+                Ok(ids) => {
+                    self.shared.takes(hub);
+                    return Ok(ids);
                 }
-                Ok(ids)
-            }
-            Err(Unpublished::Refused(error)) => Err(error),
-            Err(Unpublished::Failed(error)) if error.is_refusal() => {
-                self.shared.refuses(hub.route(), error.to_string());
-                Err(HubError::StoreDown)
-            }
-            Err(Unpublished::Failed(error)) => {
-                log::warn!(route = hub.route(), error:%; "a publication failed at the store");
-                Err(HubError::StoreFailed)
+                Err(Unpublished::Refused(error)) => return Err(error),
+                Err(Unpublished::Lost) => self.joined_again(name, channel, &run).await?,
+                Err(Unpublished::Failed(error)) if error.is_refusal() => {
+                    return Err(self.down(hub, &error));
+                }
+                Err(Unpublished::Failed(error)) => {
+                    log::warn!(route = hub.route(), error:%; "a publication failed at the store");
+                    return Err(HubError::StoreFailed);
+                }
             }
         }
+        Err(HubError::StoreDown)
+    }
+
+    /// Notes why nothing was published.
+    fn down(&self, hub: &Hub, error: &LinkError) -> HubError {
+        if error.is_refusal() {
+            self.shared.refuses(hub.route(), error.to_string());
+        }
+        HubError::StoreDown
+    }
+
+    /// Has the reader join a stream anew that it had in the run `run`.
+    async fn joined_again(
+        &self,
+        name: &StreamName,
+        channel: &Arc<Channel>,
+        run: &str,
+    ) -> Result<(), HubError> {
+        let is_joined = || self.shared.run_of(name, channel).is_none_or(|now| now != run);
+        let joined = async {
+            while !is_joined() {
+                self.recheck().await;
+                if matches!(self.shared.state.lock().store, StoreState::Failed(_) | StoreState::Closed) {
+                    return Err(HubError::StoreDown);
+                }
+            }
+            Ok(())
+        };
+        joined.or(self.late()).await
     }
 
     /// Completes when the stream `name` is read as far as the store has it, or there is none; at once if it is read, and has the event
@@ -158,29 +202,49 @@ impl RedisStore {
         id: Option<&str>,
     ) -> Result<(), HubError> {
         let has = |channel: &Channel, id| channel.with(|stream| stream.log().locate(id) != Located::Unknown);
-        let is_followed = || {
-            let channel = hub.channel(name).ok().filter(|channel| self.shared.follows(name, channel));
-            channel.is_some_and(|channel| channel.is_read() && id.is_none_or(|id| has(&channel, id)))
-        };
-        if is_followed() {
+        let followed =
+            || hub.channel(name).ok().filter(|channel| self.shared.run_of(name, channel).is_some());
+        let is_open = |channel: &Channel| channel.is_read() && id.is_none_or(|id| has(channel, id));
+        if followed().is_some_and(|channel| is_open(&channel)) {
             return Ok(());
         }
         let open = async {
             self.turned(|| self.state() != StoreState::Opening).await;
             let named = hub.settings().names.iter().any(|given| given == name.as_str());
-            let Some(channel) = self.shared.follow(hub, name, named).await? else { return Ok(()) };
+            let channel = match followed() {
+                Some(channel) => channel,
+                None => match self.shared.follow(hub, name, named).await {
+                    Ok(Some(channel)) => channel,
+                    Ok(None) => return Ok(()),
+                    Err(_) => return Err(HubError::StoreDown),
+                },
+            };
+            while !self.shared.is_current(name, &channel).await? {
+                self.recheck().await;
+            }
             while !channel.is_read() {
                 self.shared.wake().await;
-                let again = Sleep::lasting(Arc::clone(&self.clock), AGAIN);
-                self.turned(|| channel.is_read()).or(again).await;
+                self.turned(|| channel.is_read()).or(self.again()).await;
             }
             Ok::<_, HubError>(())
         };
-        let late = async {
-            Sleep::lasting(Arc::clone(&self.clock), OPENING).await;
-            Err(HubError::StoreDown)
-        };
-        open.or(late).await
+        open.or(self.late()).await
+    }
+
+    /// Has the reader look at once at what the store has. Completes when it did, or after a while.
+    async fn recheck(&self) {
+        self.shared.state.lock().recheck = true;
+        self.shared.wake().await;
+        self.turned(|| !self.shared.state.lock().recheck).or(self.again()).await;
+    }
+
+    async fn again(&self) {
+        Sleep::lasting(Arc::clone(&self.clock), AGAIN).await;
+    }
+
+    async fn late(&self) -> Result<(), HubError> {
+        Sleep::lasting(Arc::clone(&self.clock), OPENING).await;
+        Err(HubError::StoreDown)
     }
 
     pub(in crate::events) fn close(&self) {
@@ -214,32 +278,6 @@ impl Drop for RedisStore {
 }
 
 impl Shared {
-    fn follows(&self, name: &StreamName, channel: &Arc<Channel>) -> bool {
-        let state = self.state.lock();
-        state.followed.get(name.as_str()).is_some_and(|followed| followed.as_ptr() == Arc::as_ptr(channel))
-    }
-
-    /// Has the stream `name` read from now on. `None` if the store does not have it; it is made if `begins`.
-    async fn follow(
-        &self,
-        hub: &Hub,
-        name: &StreamName,
-        begins: bool,
-    ) -> Result<Option<Arc<Channel>>, HubError> {
-        let own = hub.channel(name).ok();
-        let incarnation = own.map(|own| own.with(|stream| stream.log().incarnation().to_owned()));
-        let incarnation = incarnation.filter(|_| begins).unwrap_or_default();
-        let standing = self.calls.open(name.as_str(), &incarnation).await;
-        let Some(standing) = standing.map_err(|_| HubError::StoreDown)? else { return Ok(None) };
-        let channel = hub.channel_or_new(name)?;
-        let first = standing.first.unwrap_or(standing.head + 1);
-        let at = (first - 1, standing.head, standing.evicted);
-        hub.with_context(|context| channel.stand(&standing.incarnation, at, context));
-        self.state.lock().followed.insert(name.as_str().to_owned(), Arc::downgrade(&channel));
-        self.work.notify(1);
-        Ok(Some(channel))
-    }
-
     /// Has the reader look for streams that are new.
     async fn wake(&self) {
         let tail = self.state.lock().tail;
@@ -251,11 +289,20 @@ impl Shared {
     }
 
     fn refuses(&self, route: &str, why: String) {
+        let why = format!("store {}: {why}", self.calls.link.source());
         let mut state = self.state.lock();
         if state.refusing.as_ref() != Some(&why) {
             log::error!(route, error = why.as_str(); "the store of the streams takes no events");
         }
-        state.refusing = Some(format!("store {}: {why}", self.calls.link.source()));
+        state.refusing = Some(why);
+    }
+
+    /// Notes that the store took something.
+    fn takes(&self, hub: &Hub) {
+        let mut state = self.state.lock();
+        if state.refusing.take().is_some() {
+            hub.set_stalled(false);
+        }
     }
 
     fn turn(&self, store: StoreState) {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures_lite::FutureExt;
 
 use super::Shared;
-use super::calls::{self, Found, Held, PATIENCE};
+use super::calls::{self, PATIENCE};
+use super::following::Followed;
 use crate::clock::{Clock, Instant, Sleep};
 use crate::events::channel::Channel;
 use crate::events::encoding::jittered;
@@ -18,8 +19,12 @@ use crate::shared_store::{LinkError, LogEntries, Tail};
 /// How long the reader waits for entries before it looks whether the streams are still those that it reads.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// The most entries of a stream that are read at once.
-const MOST: usize = 100;
+/// The most entries that are read at once, and the most of one stream; one of each stream at least.
+const MOST: usize = 400;
+const MOST_OF_ONE: usize = 100;
+
+/// The most streams that the store is asked of at once.
+const LOOKS: usize = 500;
 
 /// How often the store is told to keep the numbers of the streams.
 const KEEP: Duration = Duration::from_secs(600);
@@ -28,19 +33,22 @@ const KEEP: Duration = Duration::from_secs(600);
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 pub(super) struct Reader {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     hub: Weak<Hub>,
-    route: String,
-    clock: Arc<dyn Clock>,
+    pub(super) route: String,
+    pub(super) clock: Arc<dyn Clock>,
     kept: Option<Instant>,
+    /// The process of the store that the connection which waits is to.
+    process: String,
 }
 
-/// Streams that are read, by name.
-type Followed = Vec<(String, Arc<Channel>)>;
+/// A stream that is read: its name, and the run that it was joined in.
+type Read = (String, Arc<Channel>, String);
 
 impl Reader {
     pub(super) fn new(shared: Arc<Shared>, hub: &Arc<Hub>, clock: Arc<dyn Clock>) -> Self {
-        Self { shared, hub: Arc::downgrade(hub), route: hub.route().to_owned(), clock, kept: None }
+        let route = hub.route().to_owned();
+        Self { shared, hub: Arc::downgrade(hub), route, clock, kept: None, process: String::new() }
     }
 
     /// Reads until the hub is gone or closes.
@@ -81,35 +89,41 @@ impl Reader {
         let link = &shared.calls.link;
         let mut tail = link.tail(PATIENCE).await?;
         let Some(hub) = self.open_hub() else { return Ok(()) };
-        if self.compare(&hub, true).await.is_err() {
+        self.process = shared.calls.process(&mut tail).await?;
+        if self.compare(&hub).await.is_err() {
             // The connection for calls may be from before, and nobody noticed that it broke.
-            self.compare(&hub, true).await?;
+            link.reset();
+            self.compare(&hub).await?;
         }
         self.shared.state.lock().tail = Some(tail.id());
         if self.shared.state.lock().store != StoreState::Ready {
             log::info!(route = self.route.as_str(), store:% = link.source(); "the store of the streams is there");
         }
+        // First what subscribers hear: then they are sent what is published.
+        let is_refusing = shared.state.lock().refusing.is_some();
+        hub.set_stalled(is_refusing);
         self.shared.turn(StoreState::Ready);
-        hub.set_stalled(false);
         drop(hub);
         let mut looked = self.clock.now();
         loop {
             let Some(hub) = self.open_hub() else { return Ok(()) };
             let is_changed = self.read(&hub, &mut tail).await?;
-            if is_changed || self.clock.now() - looked >= WAIT {
+            if is_changed || self.shared.state.lock().recheck || self.clock.now() - looked >= WAIT {
                 looked = self.clock.now();
-                self.compare(&hub, false).await?;
+                self.compare(&hub).await?;
                 self.probe(&hub).await;
             }
         }
     }
 
     /// The streams that are read. Forgets those that are gone.
-    fn followed(&self) -> Followed {
+    fn followed(&self) -> Vec<Read> {
         let mut state = self.shared.state.lock();
-        state.followed.retain(|_, channel| channel.strong_count() > 0);
-        let followed = state.followed.iter();
-        followed.filter_map(|(name, channel)| Some((name.clone(), channel.upgrade()?))).collect()
+        state.followed.retain(|_, followed| followed.channel.strong_count() > 0);
+        let read = |(name, followed): (&String, &Followed)| {
+            Some((name.clone(), followed.channel.upgrade()?, followed.runs.first()?.clone()))
+        };
+        state.followed.iter().filter_map(read).collect()
     }
 
     /// Reads once. Returns whether a stream is another one than it was.
@@ -121,14 +135,15 @@ impl Reader {
             wait.or(more).await;
             return Ok(false);
         }
-        let after = followed.iter().map(|(name, channel)| {
+        let after = followed.iter().map(|(name, channel, _)| {
             let head = channel.with(|stream| stream.log().head());
             (self.shared.calls.log_key(name), format!("{head}-0"))
         });
         let after: Vec<_> = after.collect();
         // It may wait long: what nobody uses any more is to be forgotten meanwhile.
         drop(followed);
-        let read = tail.read(&after, MOST, WAIT, PATIENCE).await?;
+        let most = (MOST / after.len()).clamp(1, MOST_OF_ONE);
+        let read = tail.read(&after, most, WAIT, PATIENCE).await?;
         let mut is_changed = false;
         for log in read {
             is_changed |= self.arrived(hub, log)?;
@@ -140,66 +155,74 @@ impl Reader {
     fn arrived(&self, hub: &Arc<Hub>, (key, entries): LogEntries) -> Result<bool, LinkError> {
         let name = self.shared.calls.name_of(&key).and_then(StreamName::new);
         let Some(channel) = name.and_then(|name| hub.channel(&name).ok()) else { return Ok(false) };
-        let incarnation = channel.with(|stream| stream.log().incarnation().to_owned());
+        let Some(name) = self.shared.calls.name_of(&key) else { return Ok(false) };
+        let Some(tag) = self.shared.of_followed(name, &channel, |followed| followed.tag.clone()) else {
+            return Ok(false);
+        };
+        let (incarnation, due) = channel.with(|stream| (stream.log().incarnation().to_owned(), stream.due()));
         let times = Times::of(&*self.clock);
         let (mut events, mut is_changed) = (Vec::new(), false);
         for entry in entries {
-            match calls::event(&incarnation, entry)? {
-                Some(event) => events.push(event.event(&times)),
-                None => is_changed = true,
+            let (event, of) = calls::event(&incarnation, entry)?;
+            // Published in another run: what this server has may not be what came before.
+            if event.seq > due && of != tag {
+                is_changed = true;
+                break;
             }
+            events.push(event.event(&times));
         }
         hub.append(&channel, events);
         Ok(is_changed)
     }
 
-    /// Compares the streams with what the store has: gives back what it lost, and begins those anew that are others there. With
-    /// `content` by their last events, too, as after a connection was lost.
-    async fn compare(&mut self, hub: &Arc<Hub>, content: bool) -> Result<(), LinkError> {
+    /// Compares the streams with what the store has, joins those that are not as they were, and looks for new ones.
+    async fn compare(&mut self, hub: &Arc<Hub>) -> Result<(), LinkError> {
         let now = self.clock.now();
         let keeps = self.kept.is_none_or(|kept| now - kept >= KEEP);
         let followed = self.followed();
-        let held: Vec<Held> = followed.iter().map(|(name, channel)| held(name, channel, content)).collect();
-        if !held.is_empty() {
-            let found = self.shared.calls.look(&held, keeps).await?;
-            if keeps {
-                self.kept = Some(now);
+        for read in followed.chunks(LOOKS) {
+            let names: Vec<&str> = read.iter().map(|(name, ..)| name.as_str()).collect();
+            let looked = self.shared.calls.look(&names, keeps).await?;
+            if looked.process != self.process {
+                return Err(LinkError::odd(
+                    "another server answers at this address, or it has changed its part",
+                ));
             }
-            for (((name, channel), held), found) in followed.iter().zip(&held).zip(found) {
-                let is_other = match found {
-                    Found::Same => false,
-                    Found::Less(head) => !self.give_back(channel, held, head).await?,
-                    Found::Other => true,
-                };
-                if is_other && let Some(name) = StreamName::new(name) {
-                    self.follow(hub, &name, true).await?;
+            for ((name, channel, run), (of, found, head)) in read.iter().zip(&looked.streams) {
+                let is_same = channel.with(|stream| {
+                    let is_same =
+                        stream.log().incarnation() == of && run == found && *head >= stream.log().head();
+                    if is_same {
+                        stream.set_due(*head);
+                    }
+                    is_same
+                });
+                if !is_same {
+                    self.join(hub, name, channel).await?;
                 }
             }
         }
-        let names = hub.settings().names.clone();
-        let others = hub.names();
-        for name in names.iter().chain(&others).filter_map(|name| StreamName::new(name)) {
-            let is_followed = hub.channel(&name).is_ok_and(|channel| self.shared.follows(&name, &channel));
-            if !is_followed {
-                let is_named = names.iter().any(|given| given == name.as_str());
-                self.follow(hub, &name, is_named).await?;
-            }
+        if keeps {
+            self.kept = Some(now);
         }
+        self.look_for_new(hub).await?;
+        self.shared.state.lock().recheck = false;
+        self.shared.turned.notify(usize::MAX);
         Ok(())
     }
 
-    async fn follow(&self, hub: &Arc<Hub>, name: &StreamName, begins: bool) -> Result<(), LinkError> {
-        match self.shared.follow(hub, name, begins).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(LinkError::odd("a stream cannot be opened there")),
+    async fn look_for_new(&self, hub: &Arc<Hub>) -> Result<(), LinkError> {
+        let names = hub.settings().names.clone();
+        let others = hub.names();
+        for name in names.iter().chain(&others).filter_map(|name| StreamName::new(name)) {
+            let is_followed =
+                hub.channel(&name).is_ok_and(|channel| self.shared.run_of(&name, &channel).is_some());
+            if !is_followed {
+                let is_named = names.iter().any(|given| given == name.as_str());
+                self.shared.follow(hub, &name, is_named).await?;
+            }
         }
-    }
-
-    /// Gives the store back what it lost behind the number `head`. Returns false if somebody went on with the stream.
-    async fn give_back(&self, channel: &Channel, held: &Held, head: u64) -> Result<bool, LinkError> {
-        let events = channel.with(|stream| stream.events_after(head));
-        log::warn!(route = self.route.as_str(), events = events.len(); "the store lost events: it is given back what is in memory");
-        self.shared.calls.restore(held, head, &events, &Times::of(&*self.clock)).await
+        Ok(())
     }
 
     /// Tries whether a store that took no events does again.
@@ -207,13 +230,14 @@ impl Reader {
         if self.shared.state.lock().refusing.is_none() {
             return;
         }
-        match self.shared.calls.probe().await {
-            Ok(()) => {
-                self.shared.state.lock().refusing = None;
-                log::info!(route = self.route.as_str(); "the store of the streams takes events again");
-                hub.set_stalled(false);
-            }
-            Err(_) => hub.set_stalled(true),
+        let probed = self.shared.calls.probe().await;
+        if probed.is_ok() {
+            log::info!(route = self.route.as_str(); "the store of the streams takes events again");
+            self.shared.takes(hub);
+        } else {
+            // Below the lock: what was published meanwhile says that it takes events.
+            let state = self.shared.state.lock();
+            hub.set_stalled(state.refusing.is_some());
         }
     }
 
@@ -228,20 +252,4 @@ impl Reader {
             hub.set_stalled(true);
         }
     }
-}
-
-fn held(name: &str, channel: &Channel, content: bool) -> Held {
-    channel.with(|stream| {
-        let log = stream.log();
-        let last = log.get(log.head()).filter(|_| content);
-        Held {
-            name: name.to_owned(),
-            incarnation: log.incarnation().to_owned(),
-            head: log.head(),
-            last: last.map(|event| {
-                let kind = event.kind.as_deref().unwrap_or_default().to_owned();
-                (kind, String::from_utf8_lossy(&event.data).into_owned())
-            }),
-        }
-    })
 }

@@ -1,0 +1,66 @@
+//! Ids that servers assign: the incarnation of the log, a number, and where a store may have lost the end of the log a tag.
+
+/// The id of the event with this number in a log, or before its first. A tag is of the part of a stream's life in which it was published,
+/// where a store may lose its end: numbers are given again then, ids are not.
+pub(super) fn server_id(incarnation: &str, seq: u64, tag: &str) -> String {
+    match tag {
+        "" => format!("{incarnation}-{seq}"),
+        tag => format!("{incarnation}-{seq}.{tag}"),
+    }
+}
+
+/// The number and the tag in an id that servers assign.
+pub(super) fn assigned<'a>(incarnation: &str, id: &'a str) -> Option<(u64, &'a str)> {
+    let rest = id.strip_prefix(incarnation)?.strip_prefix('-')?;
+    let (digits, tag) = match rest.split_once('.') {
+        Some((digits, tag)) if tag.len() == 8 && tag.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            (digits, tag)
+        }
+        Some(_) => return None,
+        None => (rest, ""),
+    };
+    let is_plain =
+        digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    digits.parse().ok().filter(|_| is_plain).map(|seq| (seq, tag))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::clock::Instant;
+    use crate::events::EventSettings;
+    use crate::events::event::Draft;
+    use crate::events::hub_error::HubError;
+    use crate::events::log::{Located, Log, Staged};
+
+    #[test]
+    fn an_id_of_a_lost_event_is_not_that_of_the_one_with_its_number() {
+        let settings = EventSettings::default();
+        let ttl = Duration::from_secs(10);
+        let draft = || Draft::new("b", 100).unwrap();
+        let event = |seq, id: &str| draft().publish(seq, id.to_owned(), Instant::ZERO, ttl);
+        let mut log = Log::restored("x", 4, 4).with_tag(Some("0000000a"));
+        log.append(event(5, "x-5.0000000b"), &mut |_| ());
+        log.append(event(6, "own"), &mut |_| ());
+        for (id, located) in [
+            ("x-5.0000000b", Located::At(5)),
+            ("x-5", Located::Unknown),
+            ("x-5.0000000a", Located::Unknown),
+            ("x-4.0000000a", Located::At(4)),
+            ("x-4", Located::Unknown),
+            ("x-3", Located::At(3)),
+            ("x-0", Located::At(0)),
+            ("x-5.b", Located::Unknown),
+            ("x-5.", Located::Unknown),
+        ] {
+            assert_eq!(log.locate(id), located, "{id}");
+        }
+        assert_eq!(log.id_of(4).as_deref(), Some("x-4.0000000a"));
+        log.trim(Instant::ZERO + ttl, &settings);
+        assert_eq!((log.locate("x-6.0000000b"), log.id_of(0).as_deref()), (Located::At(6), Some("x-0")));
+        let reserved = draft().id("x-9.0000000b").unwrap();
+        let staged = log.stage(&mut Staged::after(&log), vec![reserved], Instant::ZERO, &settings);
+        assert_eq!(staged, Err(HubError::ReservedId(0)));
+    }
+}

@@ -1,0 +1,86 @@
+-- Says whether the store goes on from what a server has of a stream, and has the store's process own the stream.
+--
+-- A process of the store that began, or took over, may lack the last events that another one took. So a stream belongs to one run of one
+-- process, and whoever comes first in a new one gives the stream to it: from then on ids have the run's tag in them, and no id is given twice.
+-- What is lost and what a server still has is given back, as long as nothing was published in that run.
+--
+-- KEYS: about, log, ids. ARGV: incarnation, number of the server's last event, rest in ms, a name that no other run has, whether a stream that
+-- is not there begins (1), the runs the server had the stream in, the newest first, number up to which it knows events to be evicted, number that the
+-- given events follow or nothing, number of given events; for each number, id, type, traceparent, data, born, expires, bytes, tag.
+-- Answers `none`, `give` and the number that events to give follow, or `same` (all that the server has is there), or `other` with:
+-- incarnation, head, evicted, run, tag, number of the first event in the log or nothing, tag of the last event.
+local about, log, ids = KEYS[1], KEYS[2], KEYS[3]
+local incarnation, head, rest = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local knew, knows = {}, {}
+for run in string.gmatch(ARGV[6], '%S+') do
+  knew[#knew + 1] = run
+  knows[run] = true
+end
+local function plain(number) return string.format('%.0f', number) end
+
+local was = redis.call('HMGET', about, 'incarnation', 'head', 'run', 'base', 'previous', 'bytes', 'last', 'tag')
+local at, run, base, previous, tag = tonumber(was[2] or '0'), was[3] or '', tonumber(was[4] or '0'), was[5] or '', was[8] or ''
+local is_now = was[1] and string.sub(run, 1, #process) == process
+local is_same, gives = true, false
+if not was[1] then
+  if head == 0 and ARGV[5] ~= '1' then return {'none'} end
+  gives = head > 0
+elseif was[1] ~= incarnation then
+  is_same = false
+elseif knows[run] then
+  gives = head > at and not is_now
+  is_same = head <= at or gives
+else
+  local from
+  for _, run in ipairs(knew) do
+    from = tonumber(redis.call('HGET', about, 'from:' .. run) or '')
+    if from then break end
+  end
+  gives = from == at and at == base and head > at
+  is_same = gives or (from and head <= from) or false
+end
+if gives and ARGV[8] ~= plain(at) then return {'give', plain(at)} end
+
+if not was[1] then
+  -- Where one key of a stream went, the others may be there still.
+  redis.call('DEL', log, ids)
+  previous = knew[1] or ''
+  redis.call('HSET', about, 'incarnation', incarnation, 'evicted', ARGV[7])
+  if previous ~= '' then redis.call('HSET', about, 'from:' .. previous, '0') end
+elseif not is_now then
+  previous = run
+  if run ~= '' then redis.call('HSET', about, 'from:' .. run, plain(at)) end
+end
+if not is_now then
+  -- The first run of a new stream needs no tag: nobody has ids of it.
+  run, base = process .. ARGV[4], at
+  tag = (was[1] or #knew > 0) and string.sub(redis.sha1hex(run), 1, 8) or ''
+  redis.call('HSET', about, 'incarnation', was[1] or incarnation, 'run', run, 'base', plain(base), 'previous', previous, 'tag', tag,
+    'head', plain(at))
+end
+local bytes, last = tonumber(was[6] or '0'), tonumber(was[7] or '0')
+if redis.call('EXISTS', log) == 0 then bytes = 0 end
+if gives then
+  for nth = 0, tonumber(ARGV[9]) - 1 do
+    local function given(field) return ARGV[10 + nth * 9 + field] end
+    redis.call('XADD', log, given(0) .. '-0', 'i', given(1), 'k', given(2), 't', given(3), 'd', given(4), 'b', given(5), 'e', given(6),
+      'c', given(7), 'g', given(8))
+    if given(1) ~= '' then redis.call('HSET', ids, given(1), given(0)) end
+    redis.call('HSET', about, 'end', given(8))
+    bytes, last = bytes + tonumber(given(7)), math.max(last, tonumber(given(6)))
+  end
+  at = head
+  redis.call('HSET', about, 'head', plain(at), 'base', plain(at))
+  if previous ~= '' then redis.call('HSET', about, 'from:' .. previous, plain(at)) end
+  redis.call('PEXPIREAT', log, plain(last + 1000))
+  redis.call('PEXPIREAT', ids, plain(last + 1000))
+end
+if gives or not is_now then
+  local time = redis.call('TIME')
+  redis.call('HSET', about, 'bytes', plain(bytes), 'last', plain(last))
+  redis.call('PEXPIREAT', about, plain(math.max(last, time[1] * 1000) + rest))
+end
+local first = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
+local stands = redis.call('HMGET', about, 'incarnation', 'evicted', 'end')
+return {is_same and 'same' or 'other', stands[1], plain(at), stands[2] or '0', run, tag, first and string.match(first[1], '^%d+') or '',
+  stands[3] or ''}
