@@ -79,13 +79,21 @@ impl Reader {
     }
 
     fn event(&mut self) -> Event {
+        self.event_or_end().expect("the stream ended")
+    }
+
+    /// The next event; `None` if the server ended the stream, as it does when it cannot say where that goes on while the store is away.
+    fn event_or_end(&mut self) -> Option<Event> {
         let mut piece = [0; 65_536];
         loop {
             if let Some(event) = self.answer.next() {
-                return event;
+                return Some(event);
+            }
+            if self.answer.ended {
+                return None;
             }
             let len = self.stream.read(&mut piece).unwrap();
-            assert!(len > 0, "the stream ended");
+            assert!(len > 0, "the connection ended");
             self.answer.push(&piece[..len]);
         }
     }
@@ -214,6 +222,24 @@ fn a_store_that_is_killed_costs_publishers_a_503_and_subscribers_nothing() {
         assert_eq!(reader.data(1), ["after"]);
     }
     until("both to be ready", || servers.iter().all(is_ready));
+}
+
+#[test]
+fn a_store_that_answers_late_costs_a_503_and_what_is_published_again_is_there_once() {
+    let redis = Redis::start();
+    let server = start(&redis);
+    let (mut one, _) = Reader::opened(&server, "");
+    publish_at_last(server.addr(), &json!({"data": "before", "id": "0"}));
+    assert_eq!(one.data(1), ["before"]);
+    redis.signal(Signal::STOP);
+    let late = json!({"data": "late", "id": "1"});
+    let refused = post(server.addr(), "/events/s", JSON, &late.to_string());
+    assert_eq!((refused.status(), refused.field("retry-after")), (503, Some("5")));
+    assert_eq!(one.event().kind, "sluicegate.stalled");
+    redis.signal(Signal::CONT);
+    publish_at_last(server.addr(), &late);
+    publish_at_last(server.addr(), &json!({"data": "after", "id": "2"}));
+    assert_eq!([one.told().data, one.told().data], ["late", "after"]);
 }
 
 #[test]
@@ -372,7 +398,7 @@ fn each_subscriber_has_each_event_once_and_in_one_order_wherever_it_goes() {
                         // A few events, then at the other server.
                         let most = seen.len() + 25;
                         while seen.len() < most && seen.last().is_none_or(|data| data != "end") {
-                            let event = reader.event();
+                            let Some(event) = reader.event_or_end() else { break };
                             match &*event.kind {
                                 "message" => seen.push(event.data),
                                 "sluicegate.open" | "sluicegate.stalled" | "sluicegate.flowing" => {}

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use testkit::wait::until;
 
@@ -64,6 +65,12 @@ impl Redis {
         });
         self.server = Some(server);
         runs
+    }
+
+    /// Has it stop or go on.
+    pub fn signal(&self, signal: Signal) {
+        let server = self.server.as_ref().unwrap();
+        kill_process(Pid::from_child(&server.0), signal).unwrap();
     }
 
     /// Kills it.

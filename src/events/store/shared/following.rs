@@ -6,7 +6,7 @@ use super::Shared;
 use super::calls::{Given, Held, Joined, Run, Standing};
 use super::reader::Reader;
 use crate::events::channel::Channel;
-use crate::events::event::StreamName;
+use crate::events::event::{Event, StreamName};
 use crate::events::hub::Hub;
 use crate::events::hub_error::HubError;
 use crate::events::log::Log;
@@ -18,6 +18,9 @@ const RUNS: usize = 16;
 
 /// How often a stream that others change meanwhile is joined before the connection is made anew.
 const JOINS: usize = 5;
+
+/// The most bytes that a store is given back of a stream, from the end: as much as it takes well within a call's time.
+const MAX_GIVEN: u64 = 16 << 20;
 
 /// A stream that is read.
 pub(super) struct Followed {
@@ -122,14 +125,18 @@ impl Reader {
             let Some(runs) = self.shared.of_followed(name, channel, |followed| followed.runs.clone()) else {
                 return Ok(());
             };
-            let held = held(name, channel, runs);
+            let mut held = held(name, channel, runs);
+            // What it is not given any more is evicted there.
+            held.evicted = events
+                .first()
+                .map_or(held.evicted, |(first, _): &(Arc<Event>, _)| held.evicted.max(first.seq - 1));
             let given = after.map(|after| Given { after, events: &events, times: Times::of(&*self.clock) });
             match self.shared.calls.join(&held, true, hub.jitter(), given).await? {
                 Joined::Nothing => return Err(LinkError::odd("it has no stream that it was to make")),
                 Joined::Give(behind) => {
                     events = channel.with(|stream| {
                         let tag = |event: &_| stream.log().tag_of(event).map(str::to_owned);
-                        let events = stream.events_after(behind).into_iter();
+                        let events = the_last(stream.events_after(behind)).into_iter();
                         events.map(|event| (Arc::clone(&event), tag(&event))).collect()
                     });
                     after = Some(behind);
@@ -170,6 +177,17 @@ fn stand(hub: &Hub, channel: &Channel, standing: &Standing) {
     let tag = standing.first.is_none().then_some(standing.end.as_str());
     let log = Log::restored(&standing.incarnation, after, standing.evicted).with_tag(tag);
     hub.with_context(|context| channel.stand(log, standing.head, context));
+}
+
+/// The end of `events`, no larger than what a store is given at once, and one event at least.
+fn the_last(mut events: Vec<Arc<Event>>) -> Vec<Arc<Event>> {
+    let mut bytes = 0;
+    let fits = |event: &&Arc<Event>| {
+        bytes += event.cost();
+        bytes <= MAX_GIVEN
+    };
+    let given = events.iter().rev().take_while(fits).count().max(1);
+    events.split_off(events.len().saturating_sub(given))
 }
 
 fn held(name: &str, channel: &Channel, runs: Vec<String>) -> Held {
