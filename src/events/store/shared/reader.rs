@@ -56,6 +56,10 @@ impl Reader {
         let mut wait = RETRY.0;
         loop {
             let Err(error) = self.session().await else { break };
+            if self.open_hub().is_none() {
+                // It is not waited for: nothing of this server is on its way to the store.
+                break;
+            }
             if self.shared.state.lock().tail.take().is_some() {
                 // It was there.
                 wait = RETRY.0;
