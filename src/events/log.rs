@@ -133,7 +133,7 @@ impl Log {
         }
         mark(&mut event);
         self.head = event.seq;
-        if self.number(&event.id).is_none() {
+        if assigned(&self.incarnation, &event.id).is_none() {
             self.given.insert(event.id.clone(), event.seq);
         }
         event.before = self.published;
@@ -157,7 +157,7 @@ impl Log {
         let mut before: HashMap<&str, usize> = HashMap::new();
         for (at, draft) in batch.iter().enumerate() {
             let Some(id) = draft.given_id() else { continue };
-            if self.number(id).is_some() {
+            if assigned(&self.incarnation, id).is_some() {
                 return Err(HubError::ReservedId(at));
             }
             let differs = self.known(id, staged).is_some_and(|event| !draft.says(event));
@@ -202,11 +202,6 @@ impl Log {
     /// Takes the traced events that left since the last call, with their numbers and the reason.
     pub(super) fn gone(&mut self) -> Vec<(u64, Arc<Origin>, Outcome)> {
         std::mem::take(&mut self.gone)
-    }
-
-    /// The number in an id that the server assigned; 0 is before the first event.
-    fn number(&self, id: &str) -> Option<u64> {
-        assigned(&self.incarnation, id).map(|(seq, _)| seq)
     }
 
     /// The tag in the id of `event`; `None` if that is the publisher's own.

@@ -89,7 +89,7 @@ impl Shared {
             state.followed.insert(name.as_str().to_owned(), Followed::new(&channel, standing.run));
         }
         drop(state);
-        self.work.notify(1);
+        self.work.notify(usize::MAX);
         Ok(Some(channel))
     }
 

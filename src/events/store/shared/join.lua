@@ -21,46 +21,45 @@ local function plain(number) return string.format('%.0f', number) end
 local was = redis.call('HMGET', about, 'incarnation', 'head', 'run', 'base', 'previous', 'bytes', 'last', 'tag')
 local at, run, base, previous, tag = tonumber(was[2] or '0'), was[3] or '', tonumber(was[4] or '0'), was[5] or '', was[8] or ''
 local is_now = was[1] and string.sub(run, 1, #process) == process
-local is_same, gives = true, false
-if not was[1] then
-  if head == 0 and ARGV[5] ~= '1' then return {'none'} end
-  gives = head > 0
-elseif was[1] ~= incarnation then
-  is_same = false
-elseif knows[run] then
-  gives = head > at and not is_now
-  is_same = head <= at or gives
-else
+
+-- Whether all that the server has is in the store, or is once it is given back; and whether it is to be given back.
+local function compare()
+  if not was[1] then return true, head > 0 end
+  if was[1] ~= incarnation then return false, false end
+  if knows[run] then
+    local gives = head > at and not is_now
+    return head <= at or gives, gives
+  end
   local from
   for _, run in ipairs(knew) do
     from = tonumber(redis.call('HGET', about, 'from:' .. run) or '')
     if from then break end
   end
-  gives = from == at and at == base and head > at
-  is_same = gives or (from and head <= from) or false
+  local gives = from == at and at == base and head > at
+  return gives or (from and head <= from) or false, gives
 end
-if gives and ARGV[8] ~= plain(at) then return {'give', plain(at)} end
 
-if not was[1] then
-  -- Where one key of a stream went, the others may be there still.
-  redis.call('DEL', log, ids)
-  previous = knew[1] or ''
-  redis.call('HSET', about, 'incarnation', incarnation, 'evicted', ARGV[7])
-  if previous ~= '' then redis.call('HSET', about, 'from:' .. previous, '0') end
-elseif not is_now then
-  previous = run
-  if run ~= '' then redis.call('HSET', about, 'from:' .. run, plain(at)) end
-end
-if not is_now then
+local function take_over()
+  if not was[1] then
+    -- Where one key of a stream went, the others may be there still.
+    redis.call('DEL', log, ids)
+    previous = knew[1] or ''
+    redis.call('HSET', about, 'incarnation', incarnation, 'evicted', ARGV[7])
+    if previous ~= '' then redis.call('HSET', about, 'from:' .. previous, '0') end
+  else
+    previous = run
+    if run ~= '' then redis.call('HSET', about, 'from:' .. run, plain(at)) end
+  end
   -- The first run of a new stream needs no tag: nobody has ids of it.
   run, base = process .. ARGV[4], at
   tag = (was[1] or #knew > 0) and string.sub(redis.sha1hex(run), 1, 8) or ''
   redis.call('HSET', about, 'incarnation', was[1] or incarnation, 'run', run, 'base', plain(base), 'previous', previous, 'tag', tag,
     'head', plain(at))
 end
+
 local bytes, last = tonumber(was[6] or '0'), tonumber(was[7] or '0')
-if redis.call('EXISTS', log) == 0 then bytes = 0 end
-if gives then
+
+local function take_back()
   for nth = 0, tonumber(ARGV[9]) - 1 do
     local function given(field) return ARGV[10 + nth * 9 + field] end
     redis.call('XADD', log, given(0) .. '-0', 'i', given(1), 'k', given(2), 't', given(3), 'd', given(4), 'b', given(5), 'e', given(6),
@@ -75,6 +74,13 @@ if gives then
   redis.call('PEXPIREAT', log, plain(last + 1000))
   redis.call('PEXPIREAT', ids, plain(last + 1000))
 end
+
+if not was[1] and head == 0 and ARGV[5] ~= '1' then return {'none'} end
+local is_same, gives = compare()
+if gives and ARGV[8] ~= plain(at) then return {'give', plain(at)} end
+if not is_now then take_over() end
+if redis.call('EXISTS', log) == 0 then bytes = 0 end
+if gives then take_back() end
 if gives or not is_now then
   local time = redis.call('TIME')
   redis.call('HSET', about, 'bytes', plain(bytes), 'last', plain(last))

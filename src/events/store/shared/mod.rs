@@ -223,6 +223,9 @@ impl RedisStore {
                 self.recheck().await;
             }
             while !channel.is_read() {
+                if self.shared.state.lock().store == StoreState::Closed {
+                    return Err(HubError::Closing);
+                }
                 self.shared.wake().await;
                 self.turned(|| channel.is_read()).or(self.again()).await;
             }
@@ -249,7 +252,7 @@ impl RedisStore {
 
     pub(in crate::events) fn close(&self) {
         self.shared.state.lock().closing = true;
-        self.shared.work.notify(1);
+        self.shared.work.notify(usize::MAX);
     }
 
     pub(in crate::events) fn state(&self) -> StoreState {
@@ -281,7 +284,7 @@ impl Shared {
     /// Has the reader look for streams that are new.
     async fn wake(&self) {
         let tail = self.state.lock().tail;
-        self.work.notify(1);
+        self.work.notify(usize::MAX);
         if let Some(tail) = tail {
             // If it fails, the reader looks within a second.
             let _ = self.calls.link.wake(tail, calls::PATIENCE).await;

@@ -51,40 +51,32 @@ impl Reader {
         Self { shared, hub: Arc::downgrade(hub), route, clock, kept: None, process: String::new() }
     }
 
-    /// Reads until the hub is gone or closes.
+    /// Reads until the hub is gone or closes. Ends then at once, also while the store does not answer: nothing of this server is on its
+    /// way to the store but what publishers wait for.
     pub(super) async fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let closing = closing(Arc::clone(&shared), self.hub.clone());
+        self.read_on().or(closing).await;
+        shared.turn(StoreState::Closed);
+    }
+
+    async fn read_on(&mut self) {
         let mut wait = RETRY.0;
         loop {
-            let Err(error) = self.session().await else { break };
-            if self.open_hub().is_none() {
-                // It is not waited for: nothing of this server is on its way to the store.
-                break;
-            }
+            let Err(error) = self.session().await else { return };
             if self.shared.state.lock().tail.take().is_some() {
                 // It was there.
                 wait = RETRY.0;
             }
             self.fail(&error);
             let random = self.hub.upgrade().map_or(0, |hub| hub.jitter());
-            let sleep = Sleep::lasting(Arc::clone(&self.clock), jittered(wait, random));
-            sleep.or(self.closing()).await;
+            Sleep::lasting(Arc::clone(&self.clock), jittered(wait, random)).await;
             wait = (wait * 2).min(RETRY.1);
         }
-        self.shared.turn(StoreState::Closed);
     }
 
     fn open_hub(&self) -> Option<Arc<Hub>> {
         self.hub.upgrade().filter(|_| !self.shared.state.lock().closing)
-    }
-
-    async fn closing(&self) {
-        loop {
-            let more = self.shared.work.listen();
-            if self.open_hub().is_none() {
-                return;
-            }
-            more.await;
-        }
     }
 
     /// Reads by one connection. Returns when the hub closes.
@@ -255,5 +247,53 @@ impl Reader {
         if let Some(hub) = self.hub.upgrade() {
             hub.set_stalled(true);
         }
+    }
+}
+
+/// Completes when the hub closes or is gone.
+async fn closing(shared: Arc<Shared>, hub: Weak<Hub>) {
+    loop {
+        let more = shared.work.listen();
+        if shared.state.lock().closing || hub.strong_count() == 0 {
+            return;
+        }
+        more.await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_lite::future;
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::events::EventSettings;
+    use crate::events::store::{RedisStore, Store};
+    use crate::rt::{self, Listener};
+
+    #[test]
+    fn it_ends_at_once_when_the_hub_closes_also_while_the_store_does_not_answer() {
+        rt::block_on(async {
+            // Accepts, and says nothing.
+            let listener = Listener::bind_tcp(([127, 0, 0, 1], 0).into()).unwrap();
+            let source = format!("redis://{}", listener.local_addr().unwrap()).parse().unwrap();
+            let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
+            let redis = RedisStore::new(source, "/", Arc::clone(&clock)).unwrap();
+            let shared = Arc::clone(&redis.shared);
+            let hub = Hub::with_store("/", EventSettings::default(), Arc::clone(&clock), Store::Redis(redis));
+            let mut reading = pin!(Reader::new(shared, &hub, clock).run());
+            let accepted = async { Some(listener.accept().await.unwrap()) };
+            let socket = accepted.or(async {
+                reading.as_mut().await;
+                None
+            });
+            let _socket = socket.await.expect("it connects");
+            assert!(future::poll_once(reading.as_mut()).await.is_none());
+            hub.close();
+            assert!(future::poll_once(reading).await.is_some());
+            assert_eq!(hub.store.state(), StoreState::Closed);
+        });
     }
 }
