@@ -1,4 +1,4 @@
-//! One stream of events to thousands of subscribers over loopback, beside nginx with nchan.
+//! One stream of events to thousands of subscribers over loopback, beside nginx with nchan, or beside itself on Redis.
 //!
 //! Every part runs in a process of its own: the server, and its subscribers with the publisher; this one starts
 //! them, reads their clocks and prints one table. `docs/benchmarks.md` says what each figure is.
@@ -22,6 +22,12 @@ use server::Kind;
 /// How many subscribers there are, in turn.
 const CROWDS: [usize; 2] = [1_000, 5_000];
 
+/// The same, and what a delivery takes without a crowd.
+const WITH_ONE: [usize; 3] = [1, 1_000, 5_000];
+
+const BESIDE_NCHAN: [Kind; 2] = [Kind::Sluicegate, Kind::Nchan];
+const ON_REDIS: [Kind; 3] = [Kind::Sluicegate, Kind::Redis, Kind::RedisElsewhere];
+
 /// Events a second to all subscribers of a stream, delays and processor time, beside nginx with nchan.
 #[derive(FromArgs)]
 struct Options {
@@ -37,8 +43,14 @@ struct Options {
     #[argh(option, default = "200")]
     size: usize,
 
+    /// measure servers whose streams are in Redis in place of nchan, to one subscriber too: on one server, and published at another
+    /// one than the subscribers'
+    #[argh(switch)]
+    redis: bool,
+
     /// exit with 1 if at any number of subscribers Sluicegate takes more of the processor for a delivery than
-    /// nchan, or its delay at p99 is more than twice nchan's: medians of the readings
+    /// nchan, or its delay at p99 is more than twice nchan's; with --redis, if delays at p50 are more than 2 ms longer on Redis, or
+    /// deliveries to 5000 less than 0.8 of those without: medians of the readings
     #[argh(switch)]
     check: bool,
 
@@ -72,16 +84,22 @@ fn bench(options: &Options) -> Outcome<ExitCode> {
         procfs::load_average()
     );
     let mut readings: Vec<Reading> = Vec::new();
+    let kinds = if options.redis { &ON_REDIS[..] } else { &BESIDE_NCHAN };
+    let crowds = if options.redis { &WITH_ONE[..] } else { &CROWDS };
     for number in 1..=options.readings {
         for (subscribers, kind) in
-            CROWDS.into_iter().flat_map(|count| [(count, Kind::Sluicegate), (count, Kind::Nchan)])
+            crowds.iter().flat_map(|&count| kinds.iter().map(move |&kind| (count, kind)))
         {
             eprintln!("reading {number} of {}: {kind}, {subscribers} subscribers", options.readings);
             readings.extend(reading::measure(&site, kind, subscribers, options)?);
         }
     }
-    summary::print(&readings);
-    let is_good = !options.check || summary::check(&readings);
+    summary::print(&readings, crowds, kinds);
+    let is_good = match (options.check, options.redis) {
+        (false, _) => true,
+        (true, false) => summary::check(&readings),
+        (true, true) => summary::check_redis(&readings),
+    };
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

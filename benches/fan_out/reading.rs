@@ -18,6 +18,8 @@ pub struct Reading {
     pub per_second: f64,
     /// Seconds of the server's processor time for a million deliveries, meanwhile.
     pub cpu: f64,
+    /// The same of the store.
+    pub store_cpu: f64,
     /// Microseconds from publication to delivery, while the server has little to do.
     pub p50: f64,
     pub p99: f64,
@@ -32,6 +34,7 @@ pub fn measure(site: &Site, kind: Kind, subscribers: usize, options: &Options) -
     let window = Duration::from_secs_f64(options.seconds);
     let orders = [
         server.target.port.to_string(),
+        server.target.publish_port.to_string(),
         server.target.subscribe.clone(),
         server.target.publish.clone(),
         subscribers.to_string(),
@@ -41,13 +44,15 @@ pub fn measure(site: &Site, kind: Kind, subscribers: usize, options: &Options) -
     let crowd = Process::role(roles::SUBSCRIBERS, &orders)?;
     let [p50, p99] = figures(&crowd.line_with("delays ", window + PATIENCE)?)?;
     crowd.line_with("begin", PATIENCE)?;
-    let cpu = procfs::cpu_seconds(server.pid)?;
+    let store = || server.store.map_or(Ok(0.0), procfs::cpu_seconds);
+    let (cpu, store_cpu) = (procfs::cpu_seconds(server.pid)?, store()?);
     let [events, seconds] = figures(&crowd.line_with("end ", window + PATIENCE)?)?;
-    let cpu = procfs::cpu_seconds(server.pid)? - cpu;
+    let (cpu, store_cpu) = (procfs::cpu_seconds(server.pid)? - cpu, store()? - store_cpu);
     let memory = procfs::pss_kib(server.pid)?.saturating_sub(before) as f64 / subscribers as f64;
     let per_second = events / seconds;
-    let cpu = cpu / (events * subscribers as f64 / 1e6);
-    Ok(Some(Reading { kind, subscribers, per_second, cpu, p50, p99, memory }))
+    let millions = events * subscribers as f64 / 1e6;
+    let (cpu, store_cpu) = (cpu / millions, store_cpu / millions);
+    Ok(Some(Reading { kind, subscribers, per_second, cpu, store_cpu, p50, p99, memory }))
 }
 
 fn figures(line: &str) -> Outcome<[f64; 2]> {

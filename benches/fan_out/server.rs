@@ -1,16 +1,26 @@
 //! The servers that are measured, and how each is started.
 
 use std::fmt;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use testkit::message;
 use testkit::process::{Outcome, Process, listener, procfs};
 
 use crate::Site;
 
+/// For a store to listen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Sluicegate,
+    /// With its streams in a redis-server.
+    Redis,
+    /// The same, and events are published at another server.
+    RedisElsewhere,
     /// nginx with Debian's nchan, one worker.
     Nchan,
 }
@@ -19,6 +29,8 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Sluicegate => "sluicegate",
+            Self::Redis => "on redis",
+            Self::RedisElsewhere => "on redis, from another server",
             Self::Nchan => "nginx, nchan",
         })
     }
@@ -27,6 +39,8 @@ impl fmt::Display for Kind {
 /// Where a server's stream is published and read.
 pub struct Target {
     pub port: u16,
+    /// That of the server at which events are published.
+    pub publish_port: u16,
     pub subscribe: String,
     pub publish: String,
 }
@@ -36,8 +50,10 @@ pub struct Running {
     pub target: Target,
     /// The process whose time and memory count.
     pub pid: u32,
+    /// The store, if it is a process of its own.
+    pub store: Option<u32>,
     /// Ended when the server is dropped.
-    _process: Process,
+    _processes: Vec<Process>,
 }
 
 impl Running {
@@ -45,20 +61,49 @@ impl Running {
     pub fn start(site: &Site, kind: Kind) -> Outcome<Option<Self>> {
         match kind {
             Kind::Sluicegate => Self::sluicegate(site).map(Some),
+            Kind::Redis => Self::on_redis(site, false),
+            Kind::RedisElsewhere => Self::on_redis(site, true),
             Kind::Nchan => Self::nchan(site),
         }
     }
 
     fn sluicegate(site: &Site) -> Outcome<Self> {
-        let config = site.folder().join("gate.toml");
-        let text = "listen = \"127.0.0.1:0\"\nlog_level = \"off\"\n[[route]]\npath = \"/events/\"\n[route.events]\n\
-                    names = \"s\"\nclient_streams = 10_000\n";
-        std::fs::write(&config, text)?;
-        let args = ["run".to_owned(), config.to_string_lossy().into_owned()];
-        let process = Process::program(&site.sluicegate, &args, false)?;
-        let (port, pid) = (process.port()?, process.id());
+        let (process, port) = gate(site, "memory")?;
+        Ok(Self::of(port, port, process.id(), None, vec![process]))
+    }
+
+    /// On a redis-server that keeps all on the disk, through TCP.
+    fn on_redis(site: &Site, elsewhere: bool) -> Outcome<Option<Self>> {
+        let Some(program) = listener::program("redis-server") else { return Ok(None) };
+        let port = listener::free_port()?;
+        let folder = tempfile::tempdir_in(site.folder())?.keep();
+        let port_text = port.to_string();
+        let folder = folder.to_string_lossy();
+        let args = ["--port", &port_text, "--save", "", "--appendonly", "yes", "--loglevel", "warning"];
+        let args = [&args[..], &["--appendfsync", "everysec", "--dir", &folder]].concat();
+        let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
+        let redis = Process::program(&program, &args, true)?;
+        listener::first_answer(&redis, port, "PING\r\n")?;
+        let store = format!("redis://127.0.0.1:{port}/0");
+        let (server, port) = gate(site, &store)?;
+        let (pid, store_pid) = (server.id(), Some(redis.id()));
+        let mut processes = vec![server, redis];
+        let mut publish = port;
+        if elsewhere {
+            let (other, at) = gate(site, &store)?;
+            publish = at;
+            processes.push(other);
+        }
+        for port in [port, publish] {
+            has_store(port)?;
+        }
+        Ok(Some(Self::of(port, publish, pid, store_pid, processes)))
+    }
+
+    fn of(port: u16, publish_port: u16, pid: u32, store: Option<u32>, processes: Vec<Process>) -> Self {
         let path = "/events/s".to_owned();
-        Ok(Self { target: Target { port, subscribe: path.clone(), publish: path }, pid, _process: process })
+        let target = Target { port, publish_port, subscribe: path.clone(), publish: path };
+        Self { target, pid, store, _processes: processes }
     }
 
     fn nchan(site: &Site) -> Outcome<Option<Self>> {
@@ -73,9 +118,46 @@ impl Running {
         // The master listens before it has its worker, which answers.
         listener::first_answer(&process, port, &message::request(port, "/none"))?;
         let pid = procfs::child_of(process.id()).ok_or("nginx has no worker")?;
-        let target = Target { port, subscribe: "/subscribe".to_owned(), publish: "/publish".to_owned() };
-        Ok(Some(Self { target, pid, _process: process }))
+        let (subscribe, publish) = ("/subscribe".to_owned(), "/publish".to_owned());
+        let target = Target { port, publish_port: port, subscribe, publish };
+        Ok(Some(Self { target, pid, store: None, _processes: vec![process] }))
     }
+}
+
+/// Waits until the server at `port` has its store, and the stream in it.
+fn has_store(port: u16) -> Outcome<()> {
+    let request = format!(
+        "GET /events/s/poll?wait=0s HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+    );
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.write_all(request.as_bytes())?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        if message::status(&answer) == Some(200) {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(format!("no stream: {}", String::from_utf8_lossy(&answer)).into());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A server whose streams are in `store`, and its port.
+fn gate(site: &Site, store: &str) -> Outcome<(Process, u16)> {
+    let config = site.folder().join("gate.toml");
+    let text = format!(
+        "listen = \"127.0.0.1:0\"\nlog_level = \"off\"\n[[route]]\npath = \"/events/\"\n[route.events]\n\
+         names = \"s\"\nclient_streams = 10_000\nstore = \"{store}\"\n"
+    );
+    std::fs::write(&config, text)?;
+    let args = ["run".to_owned(), config.to_string_lossy().into_owned()];
+    let process = Process::program(&site.sluicegate, &args, false)?;
+    // It has read the file when it listens: the next one may have the same.
+    let port = process.port()?;
+    Ok((process, port))
 }
 
 /// Where Debian's libnginx-mod-nchan puts it, and others.

@@ -9,13 +9,19 @@ use crate::server::Kind;
 /// The most that a delay at p99 may be of nchan's.
 const MAX_DELAY: f64 = 2.0;
 
-pub fn print(readings: &[Reading]) {
+/// The most milliseconds that a store may add to a delay at p50.
+const MAX_ADDED: f64 = 2.0;
+
+/// The least that deliveries on a store may be of those without.
+const MIN_DELIVERIES: f64 = 0.8;
+
+pub fn print(readings: &[Reading], crowds: &[usize], kinds: &[Kind]) {
     let mut table = Table::new(
-        "one stream | subscribers | events/s | deliveries/s | CPU s a million | p50 ms | p99 ms | \
+        "one stream | subscribers | events/s | deliveries/s | CPU s a million | of the store | p50 ms | p99 ms | \
          PSS, KiB a subscriber",
     );
-    for subscribers in CROWDS {
-        for kind in [Kind::Sluicegate, Kind::Nchan] {
+    for &subscribers in crowds {
+        for &kind in kinds {
             if of(readings, kind, subscribers, |_| 0.0).is_empty() {
                 table.row([format!("{kind}: not installed"), subscribers.to_string()]);
                 continue;
@@ -29,6 +35,7 @@ pub fn print(readings: &[Reading]) {
                 all(|reading| reading.per_second, 0),
                 all(|reading| reading.per_second * reading.subscribers as f64, 0),
                 all(|reading| reading.cpu, 2),
+                all(|reading| reading.store_cpu, 2),
                 all(|reading| reading.p50 / 1e3, 2),
                 all(|reading| reading.p99 / 1e3, 2),
                 all(|reading| reading.memory, 1),
@@ -57,6 +64,29 @@ pub fn check(readings: &[Reading]) -> bool {
             println!("{verdict}: to {subscribers}, {what} is {ratio:.2} × nchan's, {is} {most}");
             good &= ratio <= most;
         }
+    }
+    good
+}
+
+/// Prints how servers on Redis stand beside one that is not, and says whether that is good.
+pub fn check_redis(readings: &[Reading]) -> bool {
+    let mut good = true;
+    let mut say = |is_good: bool, what: String| {
+        println!("{}: {what}", if is_good { "good" } else { "FAILED" });
+        good &= is_good;
+    };
+    let most = CROWDS[1];
+    for kind in [Kind::Redis, Kind::RedisElsewhere] {
+        let of = |kind, subscribers, figure: fn(&Reading) -> f64| {
+            median(&of(readings, kind, subscribers, figure)).unwrap_or(f64::NAN)
+        };
+        let p50 = |kind| of(kind, 1, |reading| reading.p50 / 1e3);
+        let added = p50(kind) - p50(Kind::Sluicegate);
+        say(added <= MAX_ADDED, format!("{kind}, a delivery at p50 is {added:.2} ms later, at most {MAX_ADDED}"));
+        let per_second = |kind| of(kind, most, |reading| reading.per_second);
+        let ratio = per_second(kind) / per_second(Kind::Sluicegate);
+        let what = format!("{kind}, to {most}, deliveries are {ratio:.2} × those without, at least {MIN_DELIVERIES}");
+        say(ratio >= MIN_DELIVERIES, what);
     }
     good
 }

@@ -22,6 +22,7 @@ mod curl;
 mod cycles;
 mod deployment;
 mod events;
+mod events_chaos;
 mod events_redis;
 mod haproxy;
 mod import;

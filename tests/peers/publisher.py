@@ -1,6 +1,6 @@
 """A publisher that may be killed at any instant: by what it says, the next one knows what was acknowledged.
 
-Arguments: the number of the first batch, one for this very process, and the addresses it publishes at in turn.
+Arguments: a name, the number of the first batch, one for this very process, and the addresses it publishes at in turn.
 Prints `begin` before the first, and `batch N` and `plain NAME` when these were acknowledged.
 
 A batch is three events with ids of its own; it is repeated until it is acknowledged. Between two batches is
@@ -13,8 +13,8 @@ import socket
 import sys
 import time
 
-number, life = int(sys.argv[1]), sys.argv[2]
-fronts = [address.rsplit(":", 1) for address in sys.argv[3:]]
+own, number, life = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+fronts = [address.rsplit(":", 1) for address in sys.argv[4:]]
 chance = random.Random(life)
 
 
@@ -48,12 +48,12 @@ def post(events):
 plain = 0
 print("begin", flush=True)
 while True:
-    batch = [{"id": f"own-{number * 3 + n}", "data": f"{number * 3 + n} " + "x" * 500} for n in range(3)]
+    batch = [{"id": f"{own}-{number * 3 + n}", "data": f"{number * 3 + n} " + "x" * 500} for n in range(3)]
     while not post(batch):
         time.sleep(0.01)
     print("batch", number, flush=True)
     number += 1
-    name = f"{life}-{plain}"
+    name = f"{own}.{life}-{plain}"
     plain += 1
     if post([{"data": f"plain {name}"}]):
         print("plain", name, flush=True)

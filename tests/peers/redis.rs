@@ -46,6 +46,12 @@ impl Redis {
         );
     }
 
+    /// Starts it again with what is in its folder, and further arguments from now on.
+    pub fn begin_with(&mut self, args: &[&str]) {
+        self.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        self.begin();
+    }
+
     /// Starts it again with what is in its folder.
     pub fn begin(&mut self) {
         assert!(self.tried(), "redis-server ended; see above");

@@ -1,4 +1,4 @@
-//! Bytes passed on between a client and a server, on connections that can be cut, and kept from being made anew.
+//! Bytes passed on between a client and a server, on connections that can be cut, kept from being made anew, and led to another server.
 
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
@@ -10,25 +10,26 @@ pub struct Relay {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct Shared {
     /// Both ends of what is passed on, unless new connections have to wait.
     streams: Mutex<Option<Vec<TcpStream>>>,
     opened: Condvar,
+    server: Mutex<SocketAddr>,
 }
 
 impl Relay {
     pub fn to(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared { streams: Mutex::new(Some(Vec::new())), opened: Condvar::new() });
+        let streams = Mutex::new(Some(Vec::new()));
+        let shared = Arc::new(Shared { streams, opened: Condvar::new(), server: Mutex::new(server) });
         let relay = Self { addr, shared: Arc::clone(&shared) };
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let streams = shared.streams.lock().unwrap();
                 let mut streams = shared.opened.wait_while(streams, |streams| streams.is_none()).unwrap();
                 // A server that is gone is what its client sees.
-                let Ok(server) = TcpStream::connect(server) else { continue };
+                let Ok(server) = TcpStream::connect(shared.leads()) else { continue };
                 pass_on(&client, &server);
                 pass_on(&server, &client);
                 streams.as_mut().unwrap().extend([client, server]);
@@ -45,10 +46,23 @@ impl Relay {
         }
     }
 
+    /// Ends all connections, and makes those that come to another server, as a virtual address that moves does.
+    pub fn lead_to(&self, server: SocketAddr) {
+        self.cut();
+        *self.shared.server.lock().unwrap() = server;
+        self.open();
+    }
+
     /// Lets those that wait go on.
     pub fn open(&self) {
         *self.shared.streams.lock().unwrap() = Some(Vec::new());
         self.shared.opened.notify_all();
+    }
+}
+
+impl Shared {
+    fn leads(&self) -> SocketAddr {
+        *self.server.lock().unwrap()
     }
 }
 

@@ -14,9 +14,10 @@ pub const SUBSCRIBERS: &str = "subscribers";
 /// Plays the role `name`.
 pub fn run(name: &str, args: &[String]) -> Outcome<()> {
     match (name, args) {
-        (SUBSCRIBERS, [port, subscribe, publish, count, size, millis]) => {
+        (SUBSCRIBERS, [port, publish_port, subscribe, publish, count, size, millis]) => {
+            let (port, publish_port) = (port.parse()?, publish_port.parse()?);
             let target =
-                Target { port: port.parse()?, subscribe: subscribe.clone(), publish: publish.clone() };
+                Target { port, publish_port, subscribe: subscribe.clone(), publish: publish.clone() };
             let window = Duration::from_millis(millis.parse()?);
             subscribers::run(&target, count.parse()?, size.parse()?, window)
         }

@@ -115,13 +115,13 @@ impl Crowd {
             poller.add(&socket, number, EventFlags::IN)?;
             subscribers.push(Subscriber { socket, stream, next: 0 });
         }
-        let publisher = TcpStream::connect(server)?;
+        let publisher = TcpStream::connect((Ipv4Addr::LOCALHOST, target.publish_port))?;
         publisher.set_nodelay(true)?;
         publisher.set_nonblocking(true)?;
         poller.add(&publisher, PUBLISHER, EventFlags::IN)?;
         let head = format!(
             "POST {} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: text/plain\r\nContent-Length: {size}\r\n\r\n",
-            target.publish, target.port
+            target.publish, target.publish_port
         );
         Ok(Self {
             poller,

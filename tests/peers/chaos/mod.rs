@@ -9,9 +9,9 @@
 //! acknowledged is there once, and one that was not, once or never.
 
 mod proxy;
-mod publisher;
-mod server_log;
-mod subscriber;
+pub mod publisher;
+pub mod server_log;
+pub mod subscriber;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,7 +46,7 @@ fn whatever_is_killed_each_subscriber_has_all_or_a_report_of_the_gap() {
     let server = Sluicegate::run(&config);
     let mut proxy = Proxy::start(server.addr);
     let fronts = [server.addr, proxy.addr];
-    let mut publisher = Publisher::start(fronts);
+    let mut publisher = Publisher::start("own", &fronts);
     // Half of them have a token by which they are known again, and half are as browsers are.
     let subscribers: Vec<Arc<Subscriber>> = (0..SUBSCRIBERS)
         .map(|at| {
@@ -83,15 +83,15 @@ fn whatever_is_killed_each_subscriber_has_all_or_a_report_of_the_gap() {
     assert!(log.len() > 30 && blows.iter().all(|times| *times > 0), "next to nothing happened");
 }
 
-fn number(name: &str) -> Option<u64> {
+pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: a number")))
 }
 
 /// SplitMix64.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut x = self.0;
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,18 +1,20 @@
 //! One publisher after another: each goes on where the last one is known to have been.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use crate::program::program;
 
 pub struct Publisher {
-    fronts: [SocketAddr; 2],
+    /// What its ids begin with.
+    pub name: &'static str,
+    fronts: Vec<SocketAddr>,
     life: Life,
     lives: u32,
     said: Said,
@@ -23,6 +25,8 @@ struct Life {
     child: Child,
     /// Its first publication is about to leave.
     begun: Arc<AtomicBool>,
+    /// How many batches it said were acknowledged.
+    batches: Arc<AtomicU64>,
     /// The lines it said, when it has ended.
     lines: Option<JoinHandle<Vec<String>>>,
 }
@@ -32,13 +36,19 @@ struct Life {
 pub struct Said {
     /// So many batches of three.
     pub batches: u64,
-    /// Events without ids.
-    pub plain: HashSet<String>,
+    /// Events without ids, and how many batches were acknowledged before each.
+    pub plain: HashMap<String, u64>,
 }
 
 impl Publisher {
-    pub fn start(fronts: [SocketAddr; 2]) -> Self {
-        Self { fronts, life: Life::begin(fronts, 0, 0), lives: 0, said: Said::default() }
+    pub fn start(name: &'static str, fronts: &[SocketAddr]) -> Self {
+        let life = Life::begin(name, fronts, 0, 0);
+        Self { name, fronts: fronts.to_vec(), life, lives: 0, said: Said::default() }
+    }
+
+    /// How many batches were acknowledged, of those that were said by now.
+    pub fn batches(&self) -> u64 {
+        self.said.batches + self.life.batches.load(Ordering::SeqCst)
     }
 
     /// It is killed, and another one begins with what may not have arrived. One that has not begun to publish is
@@ -49,7 +59,7 @@ impl Publisher {
         }
         self.kill();
         self.lives += 1;
-        self.life = Life::begin(self.fronts, self.said.batches, self.lives);
+        self.life = Life::begin(self.name, &self.fronts, self.said.batches, self.lives);
         true
     }
 
@@ -61,7 +71,10 @@ impl Publisher {
                     assert_eq!(number, self.said.batches.to_string());
                     self.said.batches += 1;
                 }
-                ("plain", name) => assert!(self.said.plain.insert(name.to_owned())),
+                ("plain", name) => {
+                    let before = self.said.plain.insert(name.to_owned(), self.said.batches);
+                    assert_eq!(before, None, "{name}");
+                }
                 other => panic!("{other:?}"),
             }
         }
@@ -74,13 +87,13 @@ impl Publisher {
 }
 
 impl Life {
-    fn begin(fronts: [SocketAddr; 2], batch: u64, life: u32) -> Self {
+    fn begin(name: &str, fronts: &[SocketAddr], batch: u64, life: u32) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/publisher.py");
         let mut child = Command::new(program("python3"))
             .arg("-I")
             .arg(script)
-            .args([batch.to_string(), life.to_string()])
-            .args(fronts.map(|addr| addr.to_string()))
+            .args([name.to_owned(), batch.to_string(), life.to_string()])
+            .args(fronts.iter().map(SocketAddr::to_string))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -88,19 +101,24 @@ impl Life {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let begun = Arc::new(AtomicBool::new(false));
         let has_begun = Arc::clone(&begun);
+        let batches = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&batches);
         let lines = std::thread::spawn(move || {
             let (mut lines, mut line) = (Vec::new(), String::new());
             // A line that is cut was not said.
             while stdout.read_line(&mut line).unwrap() > 0 && line.ends_with('\n') {
                 match line.trim_end() {
                     "begin" => has_begun.store(true, Ordering::SeqCst),
-                    said => lines.push(said.to_owned()),
+                    said => {
+                        count.fetch_add(u64::from(said.starts_with("batch ")), Ordering::SeqCst);
+                        lines.push(said.to_owned());
+                    }
                 }
                 line.clear();
             }
             lines
         });
-        Self { child, begun, lines: Some(lines) }
+        Self { child, begun, batches, lines: Some(lines) }
     }
 
     /// Kills it; what it said before. What is in the pipe was said.
