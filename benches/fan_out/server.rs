@@ -126,9 +126,8 @@ impl Running {
 
 /// Waits until the server at `port` has its store, and the stream in it.
 fn has_store(port: u16) -> Outcome<()> {
-    let request = format!(
-        "GET /events/s/poll?wait=0s HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
-    );
+    let request =
+        format!("GET /events/s/poll?wait=0s HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
     let deadline = Instant::now() + PATIENCE;
     loop {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;

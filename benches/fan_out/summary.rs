@@ -82,10 +82,15 @@ pub fn check_redis(readings: &[Reading]) -> bool {
         };
         let p50 = |kind| of(kind, 1, |reading| reading.p50 / 1e3);
         let added = p50(kind) - p50(Kind::Sluicegate);
-        say(added <= MAX_ADDED, format!("{kind}, a delivery at p50 is {added:.2} ms later, at most {MAX_ADDED}"));
+        say(
+            added <= MAX_ADDED,
+            format!("{kind}, a delivery at p50 is {added:.2} ms later, at most {MAX_ADDED}"),
+        );
         let per_second = |kind| of(kind, most, |reading| reading.per_second);
         let ratio = per_second(kind) / per_second(Kind::Sluicegate);
-        let what = format!("{kind}, to {most}, deliveries are {ratio:.2} × those without, at least {MIN_DELIVERIES}");
+        let what = format!(
+            "{kind}, to {most}, deliveries are {ratio:.2} × those without, at least {MIN_DELIVERIES}"
+        );
         say(ratio >= MIN_DELIVERIES, what);
     }
     good

@@ -1,13 +1,14 @@
 """A publisher that may be killed at any instant: by what it says, the next one knows what was acknowledged.
 
 Arguments: a name, the number of the first batch, one for this very process, and the addresses it publishes at in turn.
-Prints `begin` before the first, and `batch N` and `plain NAME` when these were acknowledged.
+With PUBLISH_TOKEN in its environment it sends that. Prints `begin` before the first, and `batch N` and `plain NAME` when these were acknowledged.
 
 A batch is three events with ids of its own; it is repeated until it is acknowledged. Between two batches is
 an event without an id, which nobody may repeat.
 """
 
 import json
+import os
 import random
 import socket
 import sys
@@ -16,6 +17,8 @@ import time
 own, number, life = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 fronts = [address.rsplit(":", 1) for address in sys.argv[4:]]
 chance = random.Random(life)
+token = os.environ.get("PUBLISH_TOKEN")
+authorization = f"Authorization: Bearer {token}\r\n" if token else ""
 
 
 def post(events):
@@ -24,7 +27,7 @@ def post(events):
     body = json.dumps(events).encode()
     head = (
         f"POST /events/s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"{authorization}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode()
     cut = chance.randrange(len(body))
     try:

@@ -46,7 +46,7 @@ fn whatever_is_killed_each_subscriber_has_all_or_a_report_of_the_gap() {
     let server = Sluicegate::run(&config);
     let mut proxy = Proxy::start(server.addr);
     let fronts = [server.addr, proxy.addr];
-    let mut publisher = Publisher::start("own", &fronts);
+    let mut publisher = Publisher::start("own", &fronts, None);
     // Half of them have a token by which they are known again, and half are as browsers are.
     let subscribers: Vec<Arc<Subscriber>> = (0..SUBSCRIBERS)
         .map(|at| {

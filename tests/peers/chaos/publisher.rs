@@ -15,8 +15,9 @@ pub struct Publisher {
     /// What its ids begin with.
     pub name: &'static str,
     fronts: Vec<SocketAddr>,
+    token: Option<&'static str>,
     life: Life,
-    lives: u32,
+    lives: u64,
     said: Said,
 }
 
@@ -41,9 +42,9 @@ pub struct Said {
 }
 
 impl Publisher {
-    pub fn start(name: &'static str, fronts: &[SocketAddr]) -> Self {
-        let life = Life::begin(name, fronts, 0, 0);
-        Self { name, fronts: fronts.to_vec(), life, lives: 0, said: Said::default() }
+    pub fn start(name: &'static str, fronts: &[SocketAddr], token: Option<&'static str>) -> Self {
+        let life = Life::begin(name, fronts, token, [0, 0]);
+        Self { name, fronts: fronts.to_vec(), token, life, lives: 0, said: Said::default() }
     }
 
     /// How many batches were acknowledged, of those that were said by now.
@@ -59,7 +60,7 @@ impl Publisher {
         }
         self.kill();
         self.lives += 1;
-        self.life = Life::begin(self.name, &self.fronts, self.said.batches, self.lives);
+        self.life = Life::begin(self.name, &self.fronts, self.token, [self.said.batches, self.lives]);
         true
     }
 
@@ -87,13 +88,15 @@ impl Publisher {
 }
 
 impl Life {
-    fn begin(name: &str, fronts: &[SocketAddr], batch: u64, life: u32) -> Self {
+    /// It begins with the batch, and is the life, of these numbers.
+    fn begin(name: &str, fronts: &[SocketAddr], token: Option<&str>, [batch, life]: [u64; 2]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/publisher.py");
         let mut child = Command::new(program("python3"))
             .arg("-I")
             .arg(script)
             .args([name.to_owned(), batch.to_string(), life.to_string()])
             .args(fronts.iter().map(SocketAddr::to_string))
+            .envs(token.map(|token| ("PUBLISH_TOKEN", token)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::Duration;
@@ -18,6 +19,9 @@ use crate::sluicegate::Sluicegate;
 
 /// Connections are made from 127.0.0.1: what listens here loses its port to none of them while it is away.
 pub const HOST: &str = "127.0.18.1";
+
+/// What publishers send.
+pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// An answer may be late: the store is away.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,14 +43,16 @@ impl EventServer {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join(format!("server-{nth}.toml"));
         let addr = free();
+        let token = folder.path().join("token");
+        fs::write(&token, TOKEN).unwrap();
+        fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
         let keys = blocks(PAGE, "The servers", "toml")[0];
         let keys = with(
             keys,
             &[
                 ("listen = \"0.0.0.0:8080\"\n", &format!("listen = \"{addr}\"\nlog_level = \"warn\"\n")),
                 ("trusted_proxies = [\"10.0.0.9\"]\n", "trusted_proxies = [\"127.0.0.1\"]\n"),
-                // Publishers here are on this machine.
-                ("publish_token_file = \"publish-token\"\n", ""),
+                ("publish-token", token.to_str().unwrap()),
                 ("names = \"news\"", "names = \"s\""),
                 ("redis://127.0.0.1:6380/0", store),
             ],
@@ -90,14 +96,17 @@ pub fn post(at: SocketAddr, content: &str) -> Option<u16> {
 pub fn posted(at: SocketAddr, content: &str) -> Option<(u16, Value)> {
     let fields = "Host: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n";
     let length = content.len();
-    let request = format!("POST /events/s HTTP/1.1\r\n{fields}Content-Length: {length}\r\n\r\n{content}");
+    let request = format!(
+        "POST /events/s HTTP/1.1\r\n{fields}Authorization: Bearer {TOKEN}\r\nContent-Length: {length}\r\n\r\n{content}"
+    );
     let answer = ask(at, "POST", &request)?;
     Some((answer.status(), serde_json::from_slice(&answer.body).unwrap_or_default()))
 }
 
 /// The answer to a poll, if it is one.
 pub fn polled(at: SocketAddr, query: &str) -> Option<Value> {
-    let request = format!("GET /events/s/poll?{query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let request =
+        format!("GET /events/s/poll?{query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let answer = ask(at, "GET", &request).filter(|answer| answer.status() == 200)?;
     serde_json::from_slice(&answer.body).ok()
 }

@@ -20,11 +20,7 @@ fn store_proxy(folder: &std::path::Path, nodes: [SocketAddr; 2]) -> (SocketAddr,
     haproxy(folder, |addr| {
         with(
             block,
-            &[
-                ("127.0.0.1:6380", &addr.to_string()),
-                ("10.0.0.11:6379", &first),
-                ("10.0.0.12:6379", &second),
-            ],
+            &[("127.0.0.1:6380", &addr.to_string()), ("10.0.0.11:6379", &first), ("10.0.0.12:6379", &second)],
         )
     })
 }
@@ -52,7 +48,7 @@ fn all(at: SocketAddr, first: &str) -> Vec<String> {
 fn subscribers_and_publishers_follow_the_primary_to_its_copy() {
     let settings = settings();
     let flags: Vec<&str> = settings.iter().map(String::as_str).collect();
-    let (first_addr, mut first) = node(&flags);
+    let (first_addr, first) = node(&flags);
     let (second_addr, mut second) = node(&flags);
     copies(&second, first_addr);
     is_copied(&second);
@@ -67,9 +63,8 @@ fn subscribers_and_publishers_follow_the_primary_to_its_copy() {
     // One that nobody copies takes nothing, by its settings.
     second.kill();
     let refused = |at: &EventServer| {
-        posted(at.addr, &json!({"data": "x"}).to_string()).is_some_and(|(status, answer)| {
-            (status, answer["code"].as_str()) == (503, Some("store_down"))
-        })
+        posted(at.addr, &json!({"data": "x"}).to_string())
+            .is_some_and(|(status, answer)| (status, answer["code"].as_str()) == (503, Some("store_down")))
     };
     until("a refusal", || refused(&servers[0]));
     second.begin();

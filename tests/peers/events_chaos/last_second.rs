@@ -27,7 +27,8 @@ fn events(answer: &Value) -> Vec<&str> {
 fn read(at: &EventServer, id: &str) -> Value {
     let mut answer = None;
     until("an answer", || {
-        answer = polled(at.addr, &format!("max=1000&after={id}&wait=1s")).filter(|answer| !events(answer).is_empty());
+        answer = polled(at.addr, &format!("max=1000&after={id}&wait=1s"))
+            .filter(|answer| !events(answer).is_empty());
         answer.is_some()
     });
     answer.unwrap()

@@ -1,9 +1,6 @@
 //! Two redis-servers, one the copy of the other, at one address that leads to the primary.
 
 use std::net::SocketAddr;
-use std::thread::sleep;
-use std::time::Duration;
-
 use testkit::wait::until;
 
 use super::event_server::HOST;
@@ -99,7 +96,7 @@ impl StorePair {
             line.unwrap().to_owned()
         };
         until("the copy to have all", || offset(primary) == offset(self.copy()));
-        self.lead_to_copy();
+        self.leads_to_copy();
         // Not before: what waits there must not be written any more.
         assert_eq!(self.copy().says(&["CLIENT", "UNPAUSE"]), "OK");
     }
@@ -113,15 +110,14 @@ impl StorePair {
         copies(self.copy(), self.addrs[self.primary]);
     }
 
-    /// The copy is made a primary too, and for a while servers write to the one whose events will be forgotten.
-    pub fn has_two_primaries(&mut self, lasting: Duration) {
+    /// The copy is made a primary too, while servers write to the one whose events will be forgotten.
+    pub fn has_two_primaries(&self) {
         is_copied(self.copy());
         assert_eq!(self.copy().says(&["REPLICAOF", "NO", "ONE"]), "OK");
-        sleep(lasting);
-        self.lead_to_copy();
     }
 
-    fn lead_to_copy(&mut self) {
+    /// The copy takes over, and what was the primary becomes its copy.
+    pub fn leads_to_copy(&mut self) {
         self.copy_takes_over();
         copies(self.copy(), self.addrs[self.primary]);
     }
