@@ -8,7 +8,6 @@ use crate::chaos::publisher::Publisher;
 use crate::redis::Redis;
 use crate::relay::Relay;
 
-const LOG: &str = "{sluicegate:events:/events/}:s:log";
 const IDS: &str = "{sluicegate:events:/events/}:s:ids";
 
 pub struct StorePair {
@@ -62,9 +61,9 @@ impl StorePair {
         &self.nodes[1 - self.primary]
     }
 
-    /// How many events are kept.
+    /// How many events there are up to the one that ends it.
     pub fn entries(&self) -> usize {
-        self.primary().says(&["XLEN", LOG]).parse().unwrap()
+        self.primary().says(&["HGET", IDS, "end"]).parse().unwrap()
     }
 
     /// Kills the primary, and starts it with what it kept.
