@@ -11,7 +11,10 @@ use testkit::process::{Outcome, Process, listener, procfs};
 
 use crate::Site;
 
-/// For a store to listen.
+/// How often a store is started.
+const TRIES: usize = 5;
+
+/// For a server to have its store.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,16 +78,9 @@ impl Running {
     /// On a redis-server that keeps all on the disk, through TCP.
     fn on_redis(site: &Site, elsewhere: bool) -> Outcome<Option<Self>> {
         let Some(program) = listener::program("redis-server") else { return Ok(None) };
-        let port = listener::free_port()?;
-        let folder = tempfile::tempdir_in(site.folder())?.keep();
-        let port_text = port.to_string();
-        let folder = folder.to_string_lossy();
-        let args = ["--port", &port_text, "--save", "", "--appendonly", "yes", "--loglevel", "warning"];
-        let args = [&args[..], &["--appendfsync", "everysec", "--dir", &folder]].concat();
-        let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
-        let redis = Process::program(&program, &args, true)?;
-        listener::first_answer(&redis, port, "PING\r\n")?;
-        let store = format!("redis://127.0.0.1:{port}/0");
+        // Another program may take its port first.
+        let started = (0..TRIES).find_map(|_| redis_server(site, &program).ok());
+        let (redis, store) = started.ok_or("redis-server does not listen")?;
         let (server, port) = gate(site, &store)?;
         let (pid, store_pid) = (server.id(), Some(redis.id()));
         let mut processes = vec![server, redis];
@@ -122,6 +118,19 @@ impl Running {
         let target = Target { port, publish_port: port, subscribe, publish };
         Ok(Some(Self { target, pid, store: None, _processes: vec![process] }))
     }
+}
+
+/// A redis-server that listens, and its address as a store.
+fn redis_server(site: &Site, program: &Path) -> Outcome<(Process, String)> {
+    let port = listener::free_port()?;
+    let folder = tempfile::tempdir_in(site.folder())?.keep();
+    let (at, folder) = (port.to_string(), folder.to_string_lossy());
+    let args = ["--port", &at, "--save", "", "--appendonly", "yes", "--loglevel", "warning"];
+    let args = [&args[..], &["--appendfsync", "everysec", "--dir", &folder]].concat();
+    let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
+    let redis = Process::program(program, &args, true)?;
+    listener::first_answer(&redis, port, "PING\r\n")?;
+    Ok((redis, format!("redis://127.0.0.1:{port}/0")))
 }
 
 /// Waits until the server at `port` has its store, and the stream in it.

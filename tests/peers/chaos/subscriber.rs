@@ -102,6 +102,10 @@ impl Subscriber {
                         ended |= event.data == "end";
                         *last = event.id.unwrap();
                         seen.push(Seen::Event(last.clone()));
+                        if ended {
+                            // What a publisher had sent when it was killed may be behind it.
+                            break;
+                        }
                     }
                     "sluicegate.gap" => seen.push(gap(&event.json())),
                     "sluicegate.pause" => pause = Some(event.json()),
@@ -137,6 +141,9 @@ impl Subscriber {
                 ended |= event["data"] == "end";
                 *last = event["id"].as_str().unwrap().to_owned();
                 seen.push(Seen::Event(last.clone()));
+                if ended {
+                    break;
+                }
             }
             if ended || answer["may_resume"] == true && events.is_empty() || answer["suspended"] == false {
                 return ended;

@@ -119,7 +119,10 @@ pub fn told_to(log: &Log, seen: &[Seen], excuses: &[Excuse]) -> Told {
             most = most.max(next.unwrap_or(0));
         } else {
             if let Some(place) = next {
-                println!("{id}, the {at}th that it saw, is in the place of {:?}", log.events.get(place));
+                println!(
+                    "{id}, the {at}th that it saw, is in the place of {:?}",
+                    log.events.get(place).map(|(id, _)| id)
+                );
             }
             told.lost += 1;
             next = None;
