@@ -1,14 +1,16 @@
 //! Clients that others wrote read one stream at different servers, through HAProxy and directly, while servers are killed: `eventsource` of npm, httpx-sse and
 //! redis-cli.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::Receiver;
 
 use serde_json::json;
 use testkit::wait::until;
 
 use super::event_server::{EventServer, posted};
-use super::{Fronts, beginning};
+use super::{Fronts, beginning, publish_at_last};
 use crate::program::{PATIENCE, Running, program};
 use crate::redis::Redis;
 use crate::streams::{installed, lines};
@@ -81,6 +83,50 @@ fn of_redis(redis: &Redis, incarnation: &str) -> Vec<String> {
     entries.collect()
 }
 
+/// A client, and what it prints.
+type Client = (Running, Receiver<String>);
+
+/// npm's client through HAProxy, and Python's at one server and the other by turns; both behind the event `begin`.
+fn clients(script: &Path, haproxy: SocketAddr, servers: [SocketAddr; 2], begin: &str) -> [Client; 2] {
+    let url = |addr| format!("http://{addr}/events/s?after={begin}");
+    let mut node = Command::new(program("node"));
+    node.current_dir(script.parent().unwrap()).arg(script).arg(url(haproxy));
+    let mut python = Command::new(installed("bin/python"));
+    python.args(["-I", "-c", PYTHON, &url(servers[0]), &url(servers[1])]);
+    [node, python].map(|mut command| {
+        let mut client = Running(command.stdout(Stdio::piped()).spawn().unwrap());
+        let said = lines(client.0.stdout.take().unwrap());
+        (client, said)
+    })
+}
+
+/// Publishes so many more at a server, of which nobody is killed meanwhile. Every other one has an id of its own and is repeated; what has none is
+/// not, unless it was refused.
+fn publish(at: SocketAddr, published: &mut u32, count: u32) {
+    for _ in 0..count {
+        *published += 1;
+        let is_own = published.is_multiple_of(2);
+        let mut event = json!({"data": published.to_string()});
+        if is_own {
+            event["id"] = json!(format!("own-{published}"));
+        }
+        until("an answer", || {
+            let (status, answer) = posted(at, &event.to_string()).expect("a server that lives");
+            let is_refused = status == 503 && (is_own || answer["code"] == "store_down");
+            assert!(status == 200 || is_refused, "{status} {answer}");
+            status == 200
+        });
+    }
+}
+
+/// Adds the next so many lines of each client to what it said.
+fn read(clients: &[Client; 2], seen: &mut [Vec<String>; 2], count: usize) {
+    for ((_, said), seen) in clients.iter().zip(seen) {
+        let event = || said.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("an event: {error}"));
+        seen.extend(std::iter::repeat_with(event).take(count));
+    }
+}
+
 #[test]
 fn clients_of_others_have_one_stream_at_two_servers_also_when_these_are_killed() {
     let redis = Redis::start();
@@ -88,81 +134,31 @@ fn clients_of_others_have_one_stream_at_two_servers_also_when_these_are_killed()
     let addrs = [servers[0].addr, servers[1].addr, servers[2].addr];
     let fronts = Fronts::of(addrs);
     let begin = beginning(addrs[0]);
-    let incarnation = begin.strip_suffix("-0").unwrap().to_owned();
-
-    let folder = installed("node");
-    let script = Script(folder.join(format!("shared-{}.mjs", std::process::id())));
+    let script = Script(installed("node").join(format!("shared-{}.mjs", std::process::id())));
     std::fs::write(&script.0, NODE).unwrap();
-    let url = |addr| format!("http://{addr}/events/s?after={begin}");
-    let mut node = Command::new(program("node"));
-    node.current_dir(&folder).arg(&script.0).arg(url(fronts.haproxy));
-    let mut python = Command::new(installed("bin/python"));
-    python.args(["-I", "-c", PYTHON, &url(addrs[0]), &url(addrs[1])]);
-    let mut clients = [node, python].map(|mut command| {
-        let mut client = Running(command.stdout(Stdio::piped()).spawn().unwrap());
-        let said = lines(client.0.stdout.take().unwrap());
-        (client, said)
-    });
-
-    let mut published = 0;
-    let mut publish = |count: usize, names: &[&str]| {
-        for name in names {
-            for nth in 0..count {
-                published += 1;
-                let data = format!("{published}");
-                // Every other one has an id of the server's; what has none of its own is not repeated unless it was refused.
-                let event = if nth % 2 == 0 {
-                    json!({"data": data})
-                } else {
-                    json!({"data": data, "id": format!("own-{data}")})
-                };
-                let at: std::net::SocketAddr = name.parse().unwrap();
-                until("an answer", || {
-                    let (status, answer) =
-                        posted(at, &event.to_string()).expect("nobody is killed meanwhile");
-                    assert!(
-                        status == 200 || answer["code"] == "store_down" || status == 503 && nth % 2 == 1,
-                        "{status} {answer}"
-                    );
-                    status == 200
-                });
-            }
-        }
-    };
-    let names = addrs.map(|addr| addr.to_string());
-    let both = [names[0].as_str(), names[1].as_str()];
-    let mut seen = [Vec::new(), Vec::new()];
-    let read = |clients: &[(Running, std::sync::mpsc::Receiver<String>); 2],
-                seen: &mut [Vec<String>; 2],
-                count: usize| {
-        for ((_, said), seen) in clients.iter().zip(seen) {
-            let event = || said.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("an event: {error}"));
-            seen.extend(std::iter::repeat_with(event).take(count));
-        }
-    };
-    publish(10, &both);
+    let mut clients = clients(&script.0, fronts.haproxy, [addrs[0], addrs[1]], &begin);
+    let (mut seen, mut published) = ([Vec::new(), Vec::new()], 0);
+    for at in &addrs[..2] {
+        publish(*at, &mut published, 10);
+    }
     read(&clients, &mut seen, 20);
     for killed in [0, 1, 2] {
         servers[killed].dies();
-        let others: Vec<&str> = (0..3).filter(|at| *at != killed).map(|at| names[at].as_str()).collect();
-        publish(5, &others);
+        for (_, at) in addrs.iter().enumerate().filter(|(at, _)| *at != killed) {
+            publish(*at, &mut published, 5);
+        }
         read(&clients, &mut seen, 10);
         servers[killed].begins();
     }
-    until("the end to be taken", || {
-        posted(addrs[2], &json!({"data": "end", "id": "end"}).to_string())
-            .is_some_and(|(status, _)| status == 200)
-    });
+    publish_at_last(addrs[2], "end");
     read(&clients, &mut seen, 1);
     for (client, _) in &mut clients {
         assert!(client.0.wait().unwrap().success());
     }
     let data: Vec<String> =
         (1..=published).map(|number| number.to_string()).chain(["end".to_owned()]).collect();
-    let of = |seen: &[String]| -> Vec<String> {
-        seen.iter().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect()
-    };
-    assert_eq!(of(&seen[0]), data);
+    let of = |line: &String| line.split_once(' ').unwrap().1.to_owned();
+    assert_eq!(seen[0].iter().map(of).collect::<Vec<_>>(), data);
     assert_eq!(seen[0], seen[1], "ids too");
-    assert_eq!(seen[0], of_redis(&redis, &incarnation));
+    assert_eq!(seen[0], of_redis(&redis, begin.strip_suffix("-0").unwrap()));
 }

@@ -123,7 +123,7 @@ pub fn first_bytes(at: SocketAddr, target: &str) -> Option<Vec<u8>> {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(stream, "GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").ok()?;
     let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
-    while !bytes.windows(4).any(|end| end == b"}\n\n\r") && !bytes.ends_with(b"}\n\n") {
+    while !bytes.windows(3).any(|end| end == b"}\n\n") {
         let len = stream.read(&mut piece).ok().filter(|len| *len > 0)?;
         bytes.extend_from_slice(&piece[..len]);
     }

@@ -44,6 +44,13 @@ fn all(at: SocketAddr, first: &str) -> Vec<String> {
     events.iter().map(|event| event["data"].as_str().unwrap().to_owned()).collect()
 }
 
+fn id_of(seen: &Seen) -> &str {
+    match seen {
+        Seen::Event(id) => id,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn subscribers_and_publishers_follow_the_primary_to_its_copy() {
     let settings = settings();
@@ -97,12 +104,8 @@ fn subscribers_and_publishers_follow_the_primary_to_its_copy() {
         assert_eq!(all, expected);
     }
     let seen = Subscriber::join(reader);
-    let id = |seen| match seen {
-        &Seen::Event(ref id) => id.as_str(),
-        other => panic!("{other:?}"),
-    };
     // Without those whose ids are the server's.
     let incarnation = begin.strip_suffix("-0").unwrap();
-    let ids: Vec<&str> = seen.iter().map(id).filter(|id| !id.starts_with(incarnation)).collect();
+    let ids: Vec<&str> = seen.iter().map(id_of).filter(|id| !id.starts_with(incarnation)).collect();
     assert_eq!(ids, expected, "each has its data as its id");
 }
