@@ -1,5 +1,8 @@
 //! Ids that servers assign: the incarnation of the log, a number, and where a store may have lost the end of the log a tag.
 
+use super::event::Event;
+use super::log::Log;
+
 /// The id of the event with this number in a log, or before its first. A tag is of the part of a stream's life in which it was published,
 /// where a store may lose its end: numbers are given again then, ids are not.
 pub(super) fn server_id(incarnation: &str, seq: u64, tag: &str) -> String {
@@ -22,6 +25,32 @@ pub(super) fn assigned<'a>(incarnation: &str, id: &'a str) -> Option<(u64, &'a s
     let is_plain =
         digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
     digits.parse().ok().filter(|_| is_plain).map(|seq| (seq, tag))
+}
+
+impl Log {
+    /// The tag in the id of `event`; `None` if that is the publisher's own.
+    pub(super) fn tag_of<'a>(&self, event: &'a Event) -> Option<&'a str> {
+        assigned(self.incarnation(), &event.id).map(|(_, tag)| tag)
+    }
+
+    /// Whether the id of the event with this number is known to have another tag: it took the place of one that was lost.
+    pub(super) fn is_other(&self, seq: u64, tag: &str) -> bool {
+        match self.get(seq) {
+            Some(event) => self.tag_of(event).is_some_and(|of| of != tag),
+            None => seq > 0 && seq + 1 == self.first() && self.tag.as_deref().is_some_and(|of| of != tag),
+        }
+    }
+
+    /// The id of the event with this number, if known: publishers' own ids leave the log with their events. Number 0 has an
+    /// id too, so that a subscriber that came before the first event can resume.
+    pub(super) fn id_of(&self, seq: u64) -> Option<String> {
+        match self.get(seq) {
+            Some(event) => Some(event.id.to_string()),
+            None if seq > self.head() => None,
+            None if seq == 0 => Some(server_id(self.incarnation(), 0, "")),
+            None => Some(server_id(self.incarnation(), seq, self.tag.as_deref().unwrap_or_default())),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -59,6 +88,10 @@ mod tests {
         assert_eq!(log.id_of(4).as_deref(), Some("x-4.0000000a"));
         log.trim(Instant::ZERO + ttl, &settings);
         assert_eq!((log.locate("x-6.0000000b"), log.id_of(0).as_deref()), (Located::At(6), Some("x-0")));
+        let log = log.with_next_tag("0000000c");
+        let mut staged = Staged::after(&log);
+        let given = log.stage(&mut staged, vec![draft()], Instant::ZERO, &settings).unwrap();
+        assert_eq!(given.join(" "), "x-7.0000000c");
         let reserved = draft().id("x-9.0000000b").unwrap();
         let staged = log.stage(&mut Staged::after(&log), vec![reserved], Instant::ZERO, &settings);
         assert_eq!(staged, Err(HubError::ReservedId(0)));

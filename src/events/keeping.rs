@@ -116,14 +116,14 @@ impl Hub {
         kept.into_iter().filter_map(|kept| after(&kept).map(|after| (kept, after))).collect()
     }
 
-    /// Goes on with streams that were read from the store.
-    pub(super) fn restore(&self, kept: Vec<(KeptStream, Vec<KeptEvent>)>, times: &Times) {
+    /// Goes on with streams that were read from the store, whose ids have `tag` in them from now on. Decodes all events: blocks.
+    pub(super) fn restore(&self, kept: Vec<(KeptStream, Vec<KeptEvent>)>, tag: &str, times: &Times) {
         for (stream, events) in kept {
             let Some(name) = StreamName::new(&stream.name) else { continue };
             let channel =
                 Arc::clone(self.streams.write().entry(name.clone()).or_insert_with(|| new_channel(&name)));
             let events = events.into_iter().map(|event| event.event(times)).collect();
-            self.with_context(|context| channel.with(|of| of.restore(&stream, events, context)));
+            self.with_context(|context| channel.with(|of| of.restore(&stream, tag, events, context)));
             channel.wake_all();
         }
     }

@@ -33,7 +33,9 @@ pub(super) struct Log {
     given: HashMap<Box<str>, u64>,
     evicted: u64,
     /// The tag in the id of the event before the first in the log, if it is known.
-    tag: Option<Box<str>>,
+    pub(super) tag: Option<Box<str>>,
+    /// The tag in the ids that are given from now on.
+    next_tag: Box<str>,
     /// Traced events that left since the last call of [`gone`](Log::gone).
     gone: Vec<(u64, Arc<Origin>, Outcome)>,
 }
@@ -78,6 +80,7 @@ impl Log {
             given: HashMap::new(),
             evicted,
             tag: Some("".into()),
+            next_tag: "".into(),
             gone: Vec::new(),
         }
     }
@@ -85,6 +88,12 @@ impl Log {
     /// Sets the tag in the id of the last event before the log, which has no events yet; `None` if it is not known.
     pub(super) fn with_tag(mut self, tag: Option<&str>) -> Self {
         self.tag = tag.map(Into::into);
+        self
+    }
+
+    /// Sets the tag in the ids that are given from now on.
+    pub(super) fn with_next_tag(mut self, tag: &str) -> Self {
+        self.next_tag = tag.into();
         self
     }
 
@@ -114,7 +123,7 @@ impl Log {
             if let (Some(given), Some(id)) = (&mut staged.given, &id) {
                 given.insert(id.as_str().into(), staged.events.len());
             }
-            let id = id.unwrap_or_else(|| format!("{}-{}", self.incarnation, staged.head));
+            let id = id.unwrap_or_else(|| server_id(&self.incarnation, staged.head, &self.next_tag));
             let event = draft.publish(staged.head, id, now, settings.log_ttl);
             ids.push(event.id.clone());
             staged.events.push(event);
@@ -204,11 +213,6 @@ impl Log {
         std::mem::take(&mut self.gone)
     }
 
-    /// The tag in the id of `event`; `None` if that is the publisher's own.
-    pub(super) fn tag_of<'a>(&self, event: &'a Event) -> Option<&'a str> {
-        assigned(&self.incarnation, &event.id).map(|(_, tag)| tag)
-    }
-
     pub(super) fn locate(&self, id: &str) -> Located {
         if let Some(seq) = self.given.get(id) {
             return Located::At(*seq);
@@ -216,14 +220,6 @@ impl Log {
         match assigned(&self.incarnation, id) {
             Some((seq, tag)) if seq <= self.head && !self.is_other(seq, tag) => Located::At(seq),
             _ => Located::Unknown,
-        }
-    }
-
-    /// Whether the id of the event with this number is known to have another tag: it took the place of one that was lost.
-    fn is_other(&self, seq: u64, tag: &str) -> bool {
-        match self.get(seq) {
-            Some(event) => self.tag_of(event).is_some_and(|of| of != tag),
-            None => seq > 0 && seq + 1 == self.first() && self.tag.as_deref().is_some_and(|of| of != tag),
         }
     }
 
@@ -246,17 +242,6 @@ impl Log {
     /// Up to this number events were evicted because the log was full.
     pub(super) fn evicted(&self) -> u64 {
         self.evicted
-    }
-
-    /// The id of the event with this number, if known: publishers' own ids leave the log with their events. Number 0 has an
-    /// id too, so that a subscriber that came before the first event can resume.
-    pub(super) fn id_of(&self, seq: u64) -> Option<String> {
-        match self.get(seq) {
-            Some(event) => Some(event.id.to_string()),
-            None if seq > self.head => None,
-            None if seq == 0 => Some(server_id(&self.incarnation, 0, "")),
-            None => Some(server_id(&self.incarnation, seq, self.tag.as_deref().unwrap_or_default())),
-        }
     }
 
     pub(super) fn published(&self) -> u64 {

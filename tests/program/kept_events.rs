@@ -1,20 +1,21 @@
 //! Streams of events in a file, under a program that is killed, replaced, started twice, and whose disk is full.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::scope;
+use std::thread::{panicking, scope};
+use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use testkit::program::{self, Program, command, text};
 use testkit::served::{connect, post};
 use testkit::skip::skipped;
-use testkit::wait::{soon, until};
+use testkit::wait::{PATIENCE, until};
 use testkit::wire::{Answer, Client, End};
 
 /// Publishers at once.
@@ -29,6 +30,15 @@ fn start(store: &Path, more: &[&str]) -> Program {
 
 fn body(answer: &Answer) -> Value {
     serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{}", answer.text()))
+}
+
+/// Kills a program also when its test fails: what waits for its end then ends, too.
+struct Killed<'a>(&'a Program);
+
+impl Drop for Killed<'_> {
+    fn drop(&mut self) {
+        self.0.signal(Signal::KILL);
+    }
 }
 
 /// All events of the stream, by poll.
@@ -49,6 +59,7 @@ fn events(addr: SocketAddr) -> Vec<(String, String)> {
 fn publish(addr: SocketAddr, publisher: usize, answered: &AtomicUsize) -> Vec<(String, String)> {
     let mut kept = Vec::new();
     let Ok(stream) = TcpStream::connect(addr) else { return kept };
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut client = Client::new(stream);
     for n in 0.. {
         // Some under ids of their own, in batches of two.
@@ -84,6 +95,7 @@ fn what_was_answered_is_there_after_a_kill_once_and_in_its_order() {
         let addr = program.addr();
         let answered = AtomicUsize::new(0);
         let round: Vec<_> = scope(|scope| {
+            let killed = Killed(&program);
             let publishing: Vec<_> = (0..PUBLISHERS)
                 .map(|publisher| {
                     let answered = &answered;
@@ -91,7 +103,7 @@ fn what_was_answered_is_there_after_a_kill_once_and_in_its_order() {
                 })
                 .collect();
             until("some events", || answered.load(Ordering::Relaxed) > 20);
-            program.signal(Signal::KILL);
+            drop(killed);
             publishing.into_iter().map(|publisher| publisher.join().unwrap()).collect()
         });
         expected.extend(round);
@@ -179,6 +191,39 @@ fn a_full_disk_refuses_events_and_takes_them_when_there_is_room() {
     let program = program::path();
     let program = Program::start_command(apart(&[&[program.to_str().unwrap()], &args[..]].concat()));
     let addr = program.addr();
+    let told = scope(|scope| {
+        let _killed = Killed(&program);
+        let mut subscriber = connect(addr);
+        subscriber.write_all(b"GET /events/s HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        let mut first = [0];
+        subscriber.read_exact(&mut first).unwrap();
+        let told = scope.spawn(move || told_until_the_last(first, subscriber));
+        fill_and_clear(&program, &disk);
+        told.join().unwrap()
+    });
+    assert_eq!(told, ["sluicegate.stalled", "sluicegate.flowing"], "once each, however often it was tried");
+}
+
+/// What a subscriber, whose answer begins with `first`, hears of the store until the event that begins with 1000.
+fn told_until_the_last(first: [u8; 1], mut subscriber: TcpStream) -> Vec<String> {
+    let (mut answer, mut piece, mut told) = (testkit::sse::Answer::default(), [0; 65_536], Vec::new());
+    answer.push(&first);
+    loop {
+        let len = subscriber.read(&mut piece).unwrap();
+        assert!(len > 0 && !answer.ended, "the stream ended: {told:?}");
+        answer.push(&piece[..len]);
+        for event in answer.by_ref() {
+            match &*event.kind {
+                "message" if event.data.starts_with("1000 ") => return told,
+                "sluicegate.stalled" | "sluicegate.flowing" => told.push(event.kind),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn fill_and_clear(program: &Program, disk: &Path) {
+    let addr = program.addr();
     let large = |n: usize| {
         let data = format!("{n} {}", "x".repeat(60_000));
         post(addr, "/events/s", "Content-Type: text/plain\r\n", &data)
@@ -204,16 +249,14 @@ fn a_full_disk_refuses_events_and_takes_them_when_there_is_room() {
         admin.send(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
         admin.answer()
     };
-    // Now and then the file is tried again: what does not fit fails again.
-    let mut number = 500;
-    let why = soon("what is wrong", || {
-        number += 1;
-        if large(number).status() == 200 {
-            kept.push(number);
-        }
-        Some(ready()).filter(|answer| answer.status() == 503)
-    });
-    assert!(why.text().contains("event streams /events/: store file "), "{}", why.text());
+    // Each second the file is tried again, and as long as there is no room nothing is taken.
+    until("it to be told", || ready().status() == 503);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        let why = ready();
+        assert_eq!((why.status(), large(500).status()), (503, 503), "{}", why.text());
+        assert!(why.text().contains("event streams /events/: store file "), "{}", why.text());
+    }
     let numbers = || -> Vec<usize> {
         events(addr).iter().map(|(_, data)| data.split(' ').next().unwrap().parse().unwrap()).collect()
     };
@@ -225,7 +268,21 @@ fn a_full_disk_refuses_events_and_takes_them_when_there_is_room() {
     assert_eq!(after.status(), 200, "{}", after.text());
     kept.push(1000);
     assert_eq!(numbers(), kept);
-    drop(program);
+}
+
+/// Ends a publisher, and the program that came last, when a test fails, too.
+struct Ended<'a> {
+    done: &'a AtomicUsize,
+    last: Option<Pid>,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.done.store(1, Ordering::Relaxed);
+        if let Some(last) = self.last {
+            let _ = kill_process(last, if panicking() { Signal::KILL } else { Signal::TERM });
+        }
+    }
 }
 
 #[test]
@@ -240,13 +297,17 @@ fn a_new_program_goes_on_with_the_file_of_the_old_one() {
     let mut program = Program::start_where_told(command(&["run", text(&file)]));
     let published = Mutex::new(Vec::new());
     let done = AtomicUsize::new(0);
-    let last = scope(|scope| {
+    let mut ended = Ended { done: &done, last: None };
+    scope(|scope| {
+        // It ends with the closure, and so ends the publisher.
+        let done_then = Ended { done: &done, last: None };
         scope.spawn(|| {
             let mut n = 0;
             while done.load(Ordering::Relaxed) == 0 {
                 // As publishers should: again, under the same id, until it is taken.
                 let event = json!({"data": n.to_string(), "id": format!("n{n}")}).to_string();
                 let Ok(mut stream) = TcpStream::connect(addr) else { continue };
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
                 let request = format!(
                     "POST /events/s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{event}",
                     event.len()
@@ -261,28 +322,69 @@ fn a_new_program_goes_on_with_the_file_of_the_old_one() {
                 }
             }
         });
-        let mut last = None;
         for _ in 0..3 {
             let before = published.lock().unwrap().len();
             until("events", || published.lock().unwrap().len() > before + 20);
-            match &last {
+            match ended.last {
                 None => program.signal(Signal::USR2),
-                Some(pid) => rustix::process::kill_process(*pid, Signal::USR2).unwrap(),
+                Some(pid) => kill_process(pid, Signal::USR2).unwrap(),
             }
             let mark = "draining: the new program serves; a signal stops this one at once";
             let log = program::log_until(&mut program, mark);
             let pid = testkit::records::records(&log, mark)[0].number("pid");
-            last = rustix::process::Pid::from_raw(pid as i32);
+            ended.last = Pid::from_raw(pid as i32);
         }
         let before = published.lock().unwrap().len();
         until("events of the last one", || published.lock().unwrap().len() > before + 20);
-        done.store(1, Ordering::Relaxed);
-        last.unwrap()
+        drop(done_then);
     });
     let data: Vec<String> = events(addr).into_iter().map(|(_, data)| data).collect();
     let published = published.into_inner().unwrap();
     // The last one may have been taken after its connection broke.
     assert_eq!(data[..published.len()], published[..], "one order, each once");
     assert!(data.len() <= published.len() + 1);
-    rustix::process::kill_process(last, Signal::TERM).unwrap();
+}
+
+#[test]
+fn an_id_that_a_crash_lost_is_not_given_to_another_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("site.toml");
+    let start = |sync| {
+        let config = format!(
+            "listen = '127.0.0.1:0'\n[[route]]\npath = '/events/'\n[route.events]\nnames = 's'\nserver_names = 't'\nstore = 'file:a.redb'\nstore_sync = '{sync}'\n"
+        );
+        std::fs::write(&file, config).unwrap();
+        Program::start_where_told(command(&["run", text(&file)]))
+    };
+    let publish = |at: &Program, data| {
+        let answer = post(at.addr(), "/events/s", "Content-Type: text/plain\r\n", data);
+        body(&answer)["ids"][0].as_str().unwrap_or_else(|| panic!("{}", answer.text())).to_owned()
+    };
+    let polled = |at: &Program, after: &str| {
+        let poll = body(&Client::new(connect(at.addr())).get(&format!("/events/s/poll?after={after}"), ""));
+        let data = poll["events"].as_array().unwrap().iter().map(|event| event["data"].to_string());
+        (data.collect::<Vec<_>>().join(" "), poll["gap"]["reason"].clone())
+    };
+    let program = start("0s");
+    let kept = publish(&program, "kept");
+    program.end();
+    let program = start("60s");
+    let lost = [publish(&program, "lost"), publish(&program, "lost, too")];
+    assert_eq!(lost[1], kept.replace("-1", "-3"));
+    program.signal(Signal::KILL);
+    drop(program);
+    for sync in ["60s", "0s"] {
+        let program = start(sync);
+        if sync == "60s" {
+            assert_eq!(polled(&program, &kept), (String::new(), Value::Null));
+            let new = publish(&program, "new");
+            assert!(new.starts_with(&format!("{}.", lost[0])), "its number with a tag: {new}");
+            assert_eq!(polled(&program, &new), (String::new(), Value::Null));
+        }
+        for id in &lost {
+            assert_eq!(polled(&program, id), ("\"kept\" \"new\"".to_owned(), json!("unknown")), "{id}");
+        }
+        assert_eq!(polled(&program, &kept), ("\"new\"".to_owned(), Value::Null));
+        program.end();
+    }
 }

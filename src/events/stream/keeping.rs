@@ -44,10 +44,12 @@ impl Stream {
         (self.check_queues(context), traced)
     }
 
-    /// Goes on with the log of `kept`, which an earlier process had, if it is another one and this stream was not used yet.
+    /// Goes on with the log of `kept`, which an earlier process had, if it is another one and this stream was not used yet. Ids have
+    /// `tag` in them from now on.
     pub(in crate::events) fn restore(
         &mut self,
         kept: &KeptStream,
+        tag: &str,
         events: Vec<Event>,
         context: &StreamContext<'_>,
     ) {
@@ -56,7 +58,10 @@ impl Stream {
                 return;
             }
             let head = events.first().map_or(kept.head, |event| event.seq - 1);
-            self.log = Log::restored(&kept.incarnation, head, kept.evicted);
+            // Where there was a tag, those before may have another one.
+            let before = tag.is_empty().then_some("");
+            self.log =
+                Log::restored(&kept.incarnation, head, kept.evicted).with_tag(before).with_next_tag(tag);
         }
         events.into_iter().for_each(|event| self.log.append(event, &mut |_| ()));
         self.log.trim(context.now, context.settings);

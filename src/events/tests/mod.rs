@@ -4,6 +4,7 @@ mod broken_files;
 mod interleavings;
 mod kept;
 mod parser;
+mod restored;
 mod rules;
 mod scene;
 mod sharing;

@@ -1,22 +1,20 @@
 //! Streams and their events in one file of the engine. Blocks.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use redb::{
-    Builder, CommitError, Database, DatabaseError, ReadableTable, StorageError, TableDefinition, TableError,
-    TableHandle, TransactionError,
-};
+use redb::{Builder, Database, ReadableTable, TableDefinition, TableHandle};
 
 use super::super::kept::{KeptEvent, KeptStream, Times, life};
-use super::backend::{LockError, LockedFile};
+use super::backend::LockedFile;
+use super::disk_error::{DiskError, Kind};
 use crate::events::event::Event;
+use crate::rt;
 
-/// Whole numbers of the file itself.
+/// Whole numbers of the file itself: `form`; `lags`, 1 while events may be answered that are not in it; `tag`, which is in ids that are
+/// given, 0 until some of them may have been lost.
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("sluicegate.about");
 
 /// By the stream's number in the file: name, incarnation, head, evicted.
@@ -31,6 +29,15 @@ const EVENTS: TableDefinition<'_, (u64, u64), Row> = TableDefinition::new("sluic
 /// The form of these tables.
 const FORM: u64 = 1;
 
+/// The number of no stream: what is written to see whether there is room.
+const TRIAL: u64 = u64::MAX;
+
+/// Bytes of a row of it.
+const TRIAL_ROW: usize = 64 << 10;
+
+/// Room that the engine may need beside what is written.
+const SLACK: usize = 256 << 10;
+
 /// What the engine may hold of the file: 8 MiB. Events are read from memory.
 const CACHE: usize = 8 << 20;
 
@@ -42,6 +49,8 @@ pub(super) struct Disk {
     /// By name.
     streams: HashMap<String, OnDisk>,
     next: u64,
+    /// What is in the ids that are given.
+    tag: String,
 }
 
 /// What the file has of a stream.
@@ -61,128 +70,6 @@ pub(super) struct Change {
     pub(super) first: u64,
     /// New ones, in order.
     pub(super) events: Vec<Arc<Event>>,
-}
-
-/// Why a file cannot be used.
-#[derive(Debug)]
-pub(super) struct DiskError {
-    path: PathBuf,
-    kind: Kind,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Taken { here: bool },
-    Foreign,
-    Form(u64),
-    Damaged(String),
-    Io(io::Error),
-}
-
-impl DiskError {
-    /// The engine gave up.
-    pub(super) fn closed(path: &Path) -> Self {
-        Self { path: path.to_owned(), kind: Kind::Io(io::Error::other("the engine failed")) }
-    }
-
-    /// Whether the file is open elsewhere; `Some(true)` in this process.
-    pub(super) fn is_taken(&self) -> Option<bool> {
-        match self.kind {
-            Kind::Taken { here } => Some(here),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for DiskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "store file {} ", self.path.display())?;
-        match &self.kind {
-            Kind::Taken { .. } => {
-                f.write_str("is in use by another server; give each a file of its own, or stop the other one")
-            }
-            Kind::Foreign => {
-                f.write_str("is not a store of event streams; name another file, or move it away")
-            }
-            Kind::Form(form) => write!(
-                f,
-                "has form {form}, which a later version wrote; use that version, or name another file"
-            ),
-            Kind::Damaged(how) => {
-                write!(f, "is damaged ({how}); move it away: the streams then begin anew")
-            }
-            Kind::Io(error) => {
-                let remedy = match error.kind() {
-                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on its disk",
-                    ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-                        "let the server's user write it and its folder (with systemd also by ReadWritePaths=)"
-                    }
-                    ErrorKind::NotFound => "make its folder, or name another file",
-                    _ => "look at it and at its disk, or name another file",
-                };
-                write!(f, "cannot be used: {error}; {remedy}")
-            }
-        }
-    }
-}
-
-impl From<StorageError> for Kind {
-    fn from(error: StorageError) -> Self {
-        match error {
-            StorageError::Io(error) => Self::Io(error),
-            StorageError::Corrupted(how) => Self::Damaged(how),
-            other => Self::Io(io::Error::other(other.to_string())),
-        }
-    }
-}
-
-impl From<TransactionError> for Kind {
-    fn from(error: TransactionError) -> Self {
-        match error {
-            TransactionError::Storage(error) => error.into(),
-            other => Self::Io(io::Error::other(other.to_string())),
-        }
-    }
-}
-
-impl From<TableError> for Kind {
-    fn from(error: TableError) -> Self {
-        match error {
-            TableError::Storage(error) => error.into(),
-            other => Self::Damaged(other.to_string()),
-        }
-    }
-}
-
-impl From<CommitError> for Kind {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::Storage(error) => error.into(),
-            other => Self::Io(io::Error::other(other.to_string())),
-        }
-    }
-}
-
-impl From<DatabaseError> for Kind {
-    fn from(error: DatabaseError) -> Self {
-        match error {
-            // What does not begin as a file of the engine.
-            DatabaseError::Storage(StorageError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
-                Self::Foreign
-            }
-            DatabaseError::Storage(error) => error.into(),
-            other => Self::Damaged(other.to_string()),
-        }
-    }
-}
-
-impl From<LockError> for Kind {
-    fn from(error: LockError) -> Self {
-        match error {
-            LockError::Taken { here } => Self::Taken { here },
-            LockError::Io(error) => Self::Io(error),
-        }
-    }
 }
 
 impl Disk {
@@ -214,7 +101,16 @@ impl Disk {
             if form.is_some_and(|form| form > FORM) {
                 return Err(Kind::Form(form.unwrap_or_default()));
             }
-            writing.open_table(EVENTS)?;
+            leave(&mut writing.open_table(EVENTS)?, TRIAL, 0, u64::MAX)?;
+            let number = |about: &redb::Table<'_, &str, u64>, of| {
+                Ok::<_, Kind>(about.get(of)?.map_or(0, |number| number.value()))
+            };
+            // Whoever had it before did not close it: ids that it gave may be of events that are lost, and are not to be given again.
+            if number(&about, "lags")? != 0 {
+                about.insert("tag", new_tag())?;
+                about.insert("lags", 0)?;
+            }
+            let tag = number(&about, "tag")?;
             let streams = writing.open_table(STREAMS)?;
             let mut found = HashMap::new();
             let mut next = 0;
@@ -225,7 +121,7 @@ impl Disk {
                 next = number.value() + 1;
                 found.insert(name.to_owned(), OnDisk { number: number.value(), kept, first: 0 });
             }
-            (found, next)
+            (found, next, tag)
         };
         writing.commit()?;
         let reading = database.begin_read()?;
@@ -238,12 +134,50 @@ impl Disk {
             };
         }
         drop((events, reading));
-        Ok(Self { path: path.to_owned(), database, streams: disk.0, next: disk.1 })
+        let tag = if disk.2 == 0 { String::new() } else { format!("{:08x}", disk.2) };
+        Ok(Self { path: path.to_owned(), database, streams: disk.0, next: disk.1, tag })
     }
 
     /// The streams that the file has.
     pub(super) fn streams(&self) -> Vec<KeptStream> {
         self.streams.values().map(|stream| stream.kept.clone()).collect()
+    }
+
+    /// What is in the ids that are given from now on; nothing if none of this file was ever lost.
+    pub(super) fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// Notes whether events may be answered that the file does not have. It is on the disk when this returns. After an error the file
+    /// must be opened anew.
+    pub(super) fn set_lags(&mut self, lags: bool) -> Result<(), DiskError> {
+        let set = || -> Result<(), Kind> {
+            let writing = self.database.begin_write()?;
+            writing.open_table(ABOUT)?.insert("lags", u64::from(lags))?;
+            Ok(writing.commit()?)
+        };
+        unpanicked(set).map_err(|kind| self.failed(kind))
+    }
+
+    /// Fails if there is no room for as many bytes of events. After an error the file must be opened anew.
+    pub(super) fn try_room(&mut self, bytes: usize) -> Result<(), DiskError> {
+        let tried = || -> Result<(), Kind> {
+            // The engine uses what leaves again after two more writes: until then both are there.
+            let (rows, text) = (1 + (2 * bytes + SLACK) / TRIAL_ROW, "x".repeat(TRIAL_ROW));
+            let writing = self.database.begin_write()?;
+            for row in 0..rows as u64 {
+                let row = (TRIAL, row);
+                writing.open_table(EVENTS)?.insert(row, (0, 0, "", None, None, text.as_str()))?;
+            }
+            writing.commit()?;
+            for _ in 0..2 {
+                let writing = self.database.begin_write()?;
+                leave(&mut writing.open_table(EVENTS)?, TRIAL, 0, u64::MAX)?;
+                writing.commit()?;
+            }
+            Ok(())
+        };
+        unpanicked(tried).map_err(|kind| self.failed(kind))
     }
 
     /// The events of the stream `name` behind the number `after`.
@@ -336,10 +270,17 @@ impl Disk {
     }
 }
 
-/// What `reads` returns. The engine asserts what a damaged file does not hold to: a panic is that.
-fn unpanicked<T>(reads: impl FnOnce() -> Result<T, Kind>) -> Result<T, Kind> {
-    let read = catch_unwind(AssertUnwindSafe(reads));
-    read.unwrap_or_else(|_| Err(Kind::Damaged("the engine cannot read it".to_owned())))
+/// A number for ids that no earlier one had, but once in four thousand million times.
+fn new_tag() -> u64 {
+    let mut bytes = [0; 4];
+    rt::random(&mut bytes);
+    u64::from(u32::from_ne_bytes(bytes).max(1))
+}
+
+/// What `uses` returns. The engine asserts what a damaged file does not hold to: a panic is that.
+fn unpanicked<T>(uses: impl FnOnce() -> Result<T, Kind>) -> Result<T, Kind> {
+    let used = catch_unwind(AssertUnwindSafe(uses));
+    used.unwrap_or_else(|_| Err(Kind::Damaged("the engine cannot read it".to_owned())))
 }
 
 type Events<'a> = redb::Table<'a, (u64, u64), Row>;

@@ -5,6 +5,7 @@
 
 mod backend;
 mod disk;
+mod disk_error;
 mod writer;
 
 use std::collections::VecDeque;
@@ -16,7 +17,6 @@ use event_listener::Event as Changed;
 use futures_lite::FutureExt;
 use tokio::sync::oneshot;
 
-use self::disk::Disk;
 use self::writer::Writer;
 use super::{StoreError, StoreState};
 use crate::clock::{Clock, Sleep};
@@ -95,15 +95,12 @@ impl FileStore {
     /// # Errors
     /// The file cannot be used, or another server uses it.
     pub(in crate::events) fn open(&self, path: &Path, hub: &Arc<Hub>) -> Result<(), StoreError> {
-        let disk = match Disk::open(path) {
-            Ok(disk) => Some(disk),
-            Err(error) if error.is_taken().is_some_and(|here| here || rt::is_successor()) => None,
-            Err(error) => return Err(StoreError(error.to_string())),
-        };
         let mut writer = Writer::new(Arc::clone(&self.shared), path, hub, Arc::clone(&self.clock));
-        if let Some(disk) = disk {
-            let kept = writer::read(&disk, &hub.wanted(disk.streams()));
-            writer.begin(disk, kept.map_err(|error| StoreError(error.to_string()))?);
+        match writer.open(hub) {
+            Ok(()) => {}
+            // The writer opens it once it can.
+            Err(error) if error.is_taken().is_some_and(|here| here || rt::is_successor()) => {}
+            Err(error) => return Err(StoreError(error.to_string())),
         }
         rt::spawn(writer.run());
         Ok(())

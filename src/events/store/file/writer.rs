@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 
-use super::disk::{Change, Disk, DiskError};
-use super::{Job, Shared};
+use super::disk::{Change, Disk};
+use super::disk_error::DiskError;
+use super::{Job, MAX_BYTES, Shared};
 use crate::clock::{Clock, Instant, Sleep};
 use crate::events::channel::Channel;
 use crate::events::event::Event;
@@ -48,6 +49,10 @@ pub(super) struct Writer {
     unwritten: usize,
     /// Whether the file is opened no more: it was, once, while closing.
     is_last_try: bool,
+    /// Bytes of events that could not be written.
+    lacks: Option<usize>,
+    /// Whether the file says that answered events may be missing in it.
+    lags: bool,
 }
 
 /// What there is to do.
@@ -77,14 +82,32 @@ impl Writer {
             due: None,
             unwritten: 0,
             is_last_try: false,
+            lacks: None,
+            lags: false,
         }
     }
 
-    /// Has the hub go on with what was read of `disk`.
-    pub(super) fn begin(&mut self, disk: Disk, kept: Read) {
-        let Some(hub) = self.hub.upgrade() else { return };
-        hub.restore(kept, &Times::of(&*self.clock));
-        self.disk = Some(disk);
+    /// Opens the file, and has `hub` go on with what is in it. Blocks.
+    fn opened(path: &Path, hub: &Hub, lacks: Option<usize>, clock: &dyn Clock) -> Result<Disk, DiskError> {
+        let mut disk = Disk::open(path)?;
+        // It opens on a full disk, too.
+        if let Some(bytes) = lacks {
+            disk.try_room(bytes)?;
+        }
+        let kept = read(&disk, &hub.wanted(disk.streams()))?;
+        hub.restore(kept, disk.tag(), &Times::of(clock));
+        Ok(disk)
+    }
+
+    /// Opens the file for `hub`. Blocks.
+    pub(super) fn open(&mut self, hub: &Hub) -> Result<(), DiskError> {
+        let disk = Self::opened(&self.path, hub, None, &*self.clock)?;
+        self.begin(disk, hub);
+        Ok(())
+    }
+
+    fn begin(&mut self, disk: Disk, hub: &Hub) {
+        (self.disk, self.lacks, self.lags) = (Some(disk), None, false);
         self.shared.state.lock().is_read = true;
         // Streams that begin with the configuration, and events that grew too old meanwhile.
         self.due = Some(self.clock.now());
@@ -111,8 +134,15 @@ impl Writer {
             log::error!(route = self.route.as_str(), events = self.unwritten; "the streams are closed, and events that were answered are not in their store");
         }
         // Closing writes, too.
-        let disk = self.disk.take();
-        rt::blocking(move || drop(disk)).await;
+        let (disk, is_whole) = (self.disk.take(), self.lags && self.unwritten == 0);
+        rt::blocking(move || {
+            let mut disk = disk;
+            if let Some(disk) = disk.as_mut().filter(|_| is_whole) {
+                // If that fails, the next process gives other ids than it had to.
+                let _ = disk.set_lags(false);
+            }
+        })
+        .await;
         let last = self.shared.state.lock().last.take();
         self.turn(StoreState::Closed);
         self.refuse(HubError::Closing);
@@ -132,16 +162,15 @@ impl Writer {
                 }
                 self.is_last_try = true;
             }
-            let path = self.path.clone();
-            let opened = rt::blocking(move || {
-                let disk = Disk::open(&path)?;
-                let kept = read(&disk, &wanted.wanted(disk.streams()))?;
-                Ok::<_, DiskError>((disk, kept))
-            });
+            // The last try writes what fits.
+            let lacks = self.lacks.filter(|_| !self.is_last_try);
+            let (path, clock) = (self.path.clone(), Arc::clone(&self.clock));
+            let hub = Arc::clone(&wanted);
+            let opened = rt::blocking(move || Self::opened(&path, &hub, lacks, &*clock));
             let wait = match opened.await {
-                Ok((disk, kept)) => {
+                Ok(disk) => {
                     log::info!(route = self.route.as_str(); "the store of the streams is open");
-                    self.begin(disk, kept);
+                    self.begin(disk, &wanted);
                     return true;
                 }
                 Err(error) if error.is_taken().is_some() => {
@@ -156,6 +185,8 @@ impl Writer {
                     RECOVERY
                 }
             };
+            // Not kept while it rests.
+            drop(wanted);
             self.rest(wait).await;
         }
     }
@@ -207,6 +238,12 @@ impl Writer {
     async fn write(&mut self, hub: &Arc<Hub>, jobs: Vec<Job>, is_due: bool) -> Result<(), DiskError> {
         let sync = hub.settings().store_sync;
         if !jobs.is_empty() && !sync.is_zero() {
+            if !self.lags
+                && let Err(error) = self.lag().await
+            {
+                jobs.into_iter().for_each(|job| _ = job.answer.send(Err(HubError::StoreDown)));
+                return Err(error);
+            }
             // In memory first: what a crash loses is what was published since the last write.
             self.due.get_or_insert(self.clock.now() + sync);
             for job in jobs {
@@ -300,17 +337,28 @@ impl Writer {
         Ok(())
     }
 
+    /// Has the file say that answered events may be missing in it, before the first one is.
+    async fn lag(&mut self) -> Result<(), DiskError> {
+        let Some(mut disk) = self.disk.take() else { return Err(DiskError::closed(&self.path)) };
+        self.lacks = Some(0);
+        let disk = rt::blocking(move || disk.set_lags(true).map(|()| disk)).await;
+        (self.disk, self.lacks, self.lags) = (Some(disk?), None, true);
+        Ok(())
+    }
+
     /// Has `changes` on the disk, and returns them. After an error the file must be opened anew.
     async fn on_disk(&mut self, changes: Vec<Change>, gone: Vec<String>) -> Result<Vec<Change>, DiskError> {
         let Some(mut disk) = self.disk.take() else { return Err(DiskError::closed(&self.path)) };
         let (path, times) = (self.path.clone(), Times::of(&*self.clock));
+        let events = changes.iter().flat_map(|change| &change.events);
+        self.lacks = Some(events.map(|event| event.cost() as usize).sum::<usize>().min(MAX_BYTES));
         let (written, changes) = rt::blocking(move || {
             let write = || disk.write(&changes, &gone, &times).map(|()| disk);
             let written = catch_unwind(AssertUnwindSafe(write));
             (written.unwrap_or_else(|_| Err(DiskError::closed(&path))), changes)
         })
         .await;
-        self.disk = Some(written?);
+        (self.disk, self.lacks) = (Some(written?), None);
         Ok(changes)
     }
 
