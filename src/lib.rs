@@ -80,7 +80,9 @@
 //!   `simulate` a simulation and its figures; of `config::reference` the example and the schema; of `logging` the forms of its log and the settings of the access log. What
 //!   neither the program nor the tests and examples name is private.
 //! - Settings are read by [`config::Loader`], which tells all faults with their places and knows which defaults follow from others; they have no traits of serde, as the core's
-//!   units have. A program with a format of its own reads the parts: what is a word or a text in a configuration has `FromStr` and `Display`.
+//!   units have. A program with a format of its own reads and writes the parts: what is a word or a text in a
+//!   configuration has `FromStr` and `Display`, and the one reads what the other writes, but for certificates in a class, which are shown short. Nothing writes a whole configuration: the file is what its author typed, with comments, and
+//!   what is changed by hand while a server runs is written to the overlay beside it.
 //! - Of other crates, these are in public signatures: those of the core, and futures-lite, hyper (its traits of readers, writers, timers and executors), log, prometheus-client (`Collector`), rustix,
 //!   serde and toml (values of a configuration), and by feature tonic, prost, futures-rustls, opentelemetry and svg. [`foreign`] has those that a program needs most.
 

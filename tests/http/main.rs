@@ -24,6 +24,7 @@ mod shared_rates;
 mod shedding;
 mod simulate;
 mod sink;
+mod spelling;
 mod stalled;
 mod streams;
 mod tcp;

@@ -2,10 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use testkit::program::{Program, text};
 use testkit::served::connect;
+use testkit::sse::Answer;
 use testkit::wait::until;
 
 const TRANSFERS: u64 = 1000;
@@ -31,12 +34,19 @@ fn share(process: u32) -> f64 {
     (ticks(process) - before) as f64 / begin.elapsed().as_secs_f64()
 }
 
-/// Looks on, and reads all that comes on a thread of its own.
-fn viewer(program: &Program) -> TcpStream {
+/// Looks on, and counts in `frames` what comes, on a thread of its own.
+fn viewer(program: &Program, frames: &Arc<AtomicUsize>) -> TcpStream {
     let mut stream = connect(program.admin());
     stream.write_all(b"GET /v1/live HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    let viewer = stream.try_clone().unwrap();
-    std::thread::spawn(move || while stream.read(&mut [0; 64 * 1024]).is_ok_and(|read| read > 0) {});
+    let (viewer, frames) = (stream.try_clone().unwrap(), Arc::clone(frames));
+    std::thread::spawn(move || {
+        let (mut answer, mut bytes) = (Answer::default(), vec![0; 64 * 1024]);
+        while let Ok(read @ 1..) = stream.read(&mut bytes) {
+            answer.push(&bytes[..read]);
+            frames
+                .fetch_add(answer.by_ref().filter(|event| event.kind == "change").count(), Ordering::Relaxed);
+        }
+    });
     viewer
 }
 
@@ -54,11 +64,15 @@ fn a_viewer_of_a_thousand_transfers_costs_at_most_two_percent() {
     let mut costs = Vec::new();
     for _ in 0..ROUNDS {
         let alone = share(program.id());
-        let viewer = viewer(&program);
+        let frames = Arc::default();
+        let viewer = viewer(&program, &frames);
         std::thread::sleep(Duration::from_secs(2));
+        let before = frames.swap(0, Ordering::Relaxed);
+        assert!(before > 0, "no frame in two seconds");
         let watched = share(program.id());
+        let a_second = frames.load(Ordering::Relaxed) as f64 / MEASURED.as_secs_f64();
         viewer.shutdown(std::net::Shutdown::Both).unwrap();
-        println!("alone {alone:.2} %, with a viewer {watched:.2} %");
+        println!("alone {alone:.2} %, with a viewer {watched:.2} %, {a_second:.1} frames a second");
         costs.push(watched - alone);
         std::thread::sleep(GONE);
     }

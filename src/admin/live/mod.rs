@@ -4,13 +4,14 @@
 //! exists, and is sampled, only while somebody looks.
 
 mod alerts;
+mod camera;
+mod members;
 mod patch;
 mod quota;
 mod rows;
 mod sampler;
 mod state;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -18,12 +19,11 @@ use std::time::Duration;
 use event_listener::Event;
 use futures_lite::{FutureExt, future};
 use http::{HeaderValue, Method, Request, Response};
-use serde_json::{Map, Value};
 
+use self::camera::Camera;
 #[cfg(feature = "quota")]
 pub(super) use self::quota::look_at;
 use self::quota::{Look, QuotaRow};
-use self::sampler::Sampler;
 use crate::clock::{Clock, Sleep};
 use crate::events::{Draft, EventSettings, Events, StreamName};
 use crate::http::api::{Problem, Query};
@@ -56,10 +56,6 @@ const MAX_VIEWERS: usize = 32;
 
 /// Bytes of the largest frame.
 const MAX_FRAME: usize = 4 << 20;
-
-/// The whole state, and what changed since the event before.
-const FULL: &str = "full";
-const CHANGE: &str = "change";
 
 /// The tokens that admit viewers, if the listener has some: of those who may change things, and of those who may look.
 pub(super) type Tokens = [Option<Token>; 2];
@@ -305,54 +301,6 @@ async fn ask(look: Look, into: Weak<Mutex<Option<QuotaRow>>>) {
 /// How long to wait after a sample for which the processor worked so long.
 fn interval_after(took: Duration) -> Duration {
     took.saturating_mul(SPARED).clamp(INTERVAL, MAX_INTERVAL)
-}
-
-/// Makes frames of samples.
-struct Camera {
-    server: Handle,
-    quota: Arc<Mutex<Option<QuotaRow>>>,
-    sampler: Sampler,
-    /// The state that viewers have.
-    shown: Option<Map<String, Value>>,
-}
-
-impl Camera {
-    fn new(server: Handle, quota: Arc<Mutex<Option<QuotaRow>>>) -> Self {
-        Self { sampler: Sampler::new(server.clone()), server, quota, shown: None }
-    }
-
-    /// What `take` makes. If that panics, a new sampler begins: viewers that are connected stay, and have the next frame.
-    fn guarded<T>(&mut self, take: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        let taken = catch_unwind(AssertUnwindSafe(|| take(self)));
-        if taken.is_err() {
-            log::error!(
-                "a sample of the live view failed: this is a bug; the view goes on with the next one"
-            );
-            *self = Self::new(self.server.clone(), Arc::clone(&self.quota));
-        }
-        taken.ok()
-    }
-
-    /// The next frame: its type and data; `None` if nothing but the time has changed.
-    fn frame(&mut self, is_full: bool) -> Option<(&'static str, String)> {
-        let state = self.sampler.sample(self.quota.lock().clone());
-        let mut state = serde_json::to_value(&state).unwrap_or_default();
-        patch::without_nulls(&mut state);
-        let Value::Object(state) = state else { return None };
-        let frame = match &self.shown {
-            Some(shown) if !is_full => {
-                let patch = patch::between(shown, &state);
-                if patch.keys().all(|key| matches!(key.as_str(), "at" | "elapsed")) {
-                    return None;
-                }
-                (CHANGE, serde_json::to_string(&patch))
-            }
-            _ => (FULL, serde_json::to_string(&state)),
-        };
-        self.shown = Some(state);
-        let (kind, data) = frame;
-        data.ok().map(|data| (kind, data))
-    }
 }
 
 #[cfg(test)]

@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::sampler::{Flow, Reported};
 use super::state::{Row, StreamRow, TransferRow, UploadRow};
 use crate::admin::api::binding;
 use crate::budget::{ClientKey, Held, HeldBy};
 use crate::http::budgets::UPLOAD;
-use crate::http::server::{ConnectionReport, Handle, TransferReport};
+use crate::http::server::{ConnectionReport, Glance, Handle, TransferReport};
 use crate::limit::Rate;
 use crate::live_limits::Name;
 use crate::telemetry::Durations;
@@ -26,34 +25,21 @@ fn upload_word(held: Option<&Held>) -> &str {
 }
 
 /// What holds a transfer: before its answer, what holds its upload.
-pub(super) fn held_word(report: &Reported) -> &str {
-    match report {
-        Reported::Stream(report) => word(report.held.as_ref()),
-        Reported::Transfer(report) => match &report.upload {
-            Some(upload) if report.status.is_none() && !upload.has_ended => upload_word(upload.held.as_ref()),
-            _ => word(report.held.as_ref()),
-        },
+pub(super) fn held_word(seen: &Glance) -> &str {
+    match &seen.upload_held {
+        Some(held) => upload_word(held.as_ref()),
+        None => word(seen.held.as_ref()),
     }
 }
 
-/// The client, the class and the route of a transfer.
-pub(super) fn place<'a>(
-    server: &Handle,
-    flow: &'a Flow,
-) -> (Cow<'a, ClientKey>, Option<&'a str>, Option<Cow<'a, str>>) {
-    match &flow.report {
-        Reported::Transfer(report) => {
-            let route = report.route.as_deref().map(Cow::Borrowed);
-            (Cow::Borrowed(&report.client), report.class.as_deref(), route)
-        }
-        Reported::Stream(report) => {
-            let key = report.client.ip().map_or(ClientKey::Local, ClientKey::address);
-            (Cow::Owned(key), None, port_of(server, report).map(Cow::Owned))
-        }
-    }
+/// The client of a transfer, or of a stream of raw TCP.
+pub(super) fn client(seen: &Glance) -> Cow<'_, ClientKey> {
+    let of_connection = || seen.connection()?.client.ip().map(ClientKey::address);
+    seen.client().map_or_else(|| Cow::Owned(of_connection().unwrap_or(ClientKey::Local)), Cow::Borrowed)
 }
 
-fn port_of(server: &Handle, report: &ConnectionReport) -> Option<String> {
+/// The port of a stream of raw TCP.
+pub(super) fn port_of(server: &Handle, report: &ConnectionReport) -> Option<String> {
     let ports = server.ports();
     ports
         .iter()
@@ -62,61 +48,56 @@ fn port_of(server: &Handle, report: &ConnectionReport) -> Option<String> {
 }
 
 /// A transfer's row, with its key.
-pub(super) fn transfer(server: &Handle, flow: &Flow) -> (String, TransferRow) {
-    let key = format!("{}.{}", flow.id.0, flow.id.1);
-    let (client, class, route) = place(server, flow);
-    let (client, class, route) = (client.to_string(), class.map(str::to_owned), route.map(Cow::into_owned));
-    let connection = flow.id.0;
-    let row = match &flow.report {
-        Reported::Transfer(report) => of_transfer(server, report, connection, (client, class, route)),
-        Reported::Stream(report) => TransferRow {
-            connection,
-            client,
-            class,
-            method: "TCP".to_owned(),
-            target: route.clone().unwrap_or_default(),
-            route,
-            status: None,
-            length: None,
-            bytes: report.bytes_written,
-            rate_set: None,
-            held_by: word(report.held.as_ref()).to_owned(),
-            limit: None,
-            upload: None,
-        },
+pub(super) fn transfer(server: &Handle, seen: &Glance) -> Option<(String, TransferRow)> {
+    let key = format!("{}.{}", seen.id.0, seen.id.1);
+    if let Some(report) = seen.report(server) {
+        return Some((key, of_transfer(server, report, seen.id.0)));
+    }
+    let route = port_of(server, seen.connection()?);
+    let row = TransferRow {
+        connection: seen.id.0,
+        client: client(seen).to_string(),
+        class: None,
+        method: "TCP".to_owned(),
+        target: route.clone().unwrap_or_default(),
+        route,
+        status: None,
+        length: None,
+        bytes: seen.bytes,
+        rate_set: None,
+        held_by: word(seen.held.as_ref()).to_owned(),
+        limit: None,
+        upload: None,
     };
-    (key, row)
+    Some((key, row))
 }
 
-fn of_transfer(
-    server: &Handle,
-    report: &TransferReport,
-    connection: u64,
-    (client, class, route): (String, Option<String>, Option<String>),
-) -> TransferRow {
+fn of_transfer(server: &Handle, report: TransferReport, connection: u64) -> TransferRow {
     let limit = |held: Option<&Held>, is_upload| {
-        binding(server, report, held, is_upload).map(|name: Name| name.to_string())
+        binding(server, &report, held, is_upload).map(|name: Name| name.to_string())
     };
+    let of_response = limit(report.held.as_ref(), false);
+    let upload = report.upload.as_ref().map(|upload| UploadRow {
+        length: upload.length,
+        bytes: upload.bytes,
+        rate_set: upload.pace.map(Rate::bytes_per_second),
+        held_by: upload_word(upload.held.as_ref()).to_owned(),
+        limit: limit(upload.held.as_ref(), true),
+    });
     TransferRow {
         connection,
-        client,
-        class,
-        route,
+        client: report.client.to_string(),
+        class: report.class.map(|class| class.to_string()),
         method: report.method.to_string(),
-        target: report.target.clone(),
         status: report.status.map(|status| status.as_u16()),
         length: report.length,
         bytes: report.bytes,
         rate_set: report.pace.map(Rate::bytes_per_second),
         held_by: word(report.held.as_ref()).to_owned(),
-        limit: limit(report.held.as_ref(), false),
-        upload: report.upload.as_ref().map(|upload| UploadRow {
-            length: upload.length,
-            bytes: upload.bytes,
-            rate_set: upload.pace.map(Rate::bytes_per_second),
-            held_by: upload_word(upload.held.as_ref()).to_owned(),
-            limit: limit(upload.held.as_ref(), true),
-        }),
+        limit: of_response,
+        upload,
+        route: report.route,
+        target: report.target,
     }
 }
 

@@ -14,7 +14,7 @@ use super::state::{ClientRow, HeldBy, Rest, Row, ServerRow, State};
 use crate::admin::api::{LimitReport, limit_reports};
 use crate::budget::ClientKey;
 use crate::clock::{Clock, Instant};
-use crate::http::server::{ConnectionReport, Handle, Protocol, TransferReport};
+use crate::http::server::{Glance, Handle};
 use crate::live_limits::Name;
 use crate::rt;
 
@@ -64,15 +64,9 @@ struct ClientSum<'a> {
 
 /// A transfer, or a stream of raw TCP, and what it moved since the last sample.
 pub(super) struct Flow {
-    pub(super) id: (u64, u64),
-    pub(super) report: Reported,
+    pub(super) seen: Glance,
     moved: (u64, u64),
     rank: u64,
-}
-
-pub(super) enum Reported {
-    Transfer(Box<TransferReport>),
-    Stream(Box<ConnectionReport>),
 }
 
 pub(super) struct Sampler {
@@ -108,16 +102,23 @@ impl Sampler {
         let mut flows = self.collect();
         let count = flows.len() as u64;
         let mut clients: HashMap<Cow<'_, ClientKey>, ClientSum<'_>> = HashMap::new();
-        let (mut held_by, mut routes, mut classes) = (HeldBy::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut held_by, mut classes) = (HeldBy::new(), BTreeMap::new());
+        let (mut by_number, mut routes): (HashMap<usize, Row>, BTreeMap<String, Row>) = Default::default();
         for flow in &flows {
-            let word = rows::held_word(&flow.report);
+            let word = rows::held_word(&flow.seen);
             *of(&mut held_by, word) += 1;
-            let (key, class, route) = rows::place(&self.server, flow);
+            let (key, class) = (rows::client(&flow.seen), flow.seen.class());
             let add = |row: &mut Row| {
                 row.transfers += 1;
                 *of(&mut row.held_by, word) += 1;
             };
-            route.iter().for_each(|route| add(of(&mut routes, route)));
+            match (flow.seen.route(), flow.seen.connection()) {
+                (Some(route), _) => add(by_number.entry(route).or_default()),
+                (None, Some(report)) => {
+                    rows::port_of(&self.server, report).iter().for_each(|port| add(of(&mut routes, port)));
+                }
+                (None, None) => {}
+            }
             class.iter().for_each(|class| add(of(&mut classes, class)));
             self.add_to_client(&key, flow.moved);
             let sum = clients.entry(key).or_default();
@@ -125,6 +126,7 @@ impl Sampler {
             sum.transfers += 1;
             *of(&mut sum.held_by, word) += 1;
         }
+        routes.extend(by_number.into_iter().map(|(route, row)| (self.server.route_path(route), row)));
         rows::add_totals(&self.server, &mut routes, &mut classes, MAX_ROWS);
         let clients = self.listed_clients(clients);
         let listed = self.listed(&mut flows);
@@ -151,7 +153,7 @@ impl Sampler {
             classes,
             routes,
             clients,
-            transfers: listed.iter().map(|flow| rows::transfer(&self.server, flow)).collect(),
+            transfers: listed.iter().filter_map(|flow| rows::transfer(&self.server, &flow.seen)).collect(),
             rest: self.rest,
             streams: rows::streams(&self.server, MAX_ROWS),
             alerts: self.alerts.check(),
@@ -161,37 +163,25 @@ impl Sampler {
 
     /// All that is under way, with what moved since the last sample. What was there before the first has moved nothing.
     fn collect(&mut self) -> Vec<Flow> {
-        let mut flows = Vec::new();
-        let mut after = 0;
-        loop {
-            let reports = self.server.connections_after(after, BATCH, usize::MAX);
-            let Some(last) = reports.last() else { break };
-            after = last.id;
-            for mut report in reports {
-                for transfer in std::mem::take(&mut report.transfers) {
-                    let id = (report.id, transfer.number);
-                    let up = transfer.upload.as_ref().map_or(0, |upload| upload.bytes);
-                    flows.push(self.flow(id, (transfer.bytes, up), Reported::Transfer(transfer.into())));
-                }
-                if report.protocol == Some(Protocol::Tcp) {
-                    let (id, bytes) = ((report.id, 0), (report.bytes_written, report.bytes_read));
-                    flows.push(self.flow(id, bytes, Reported::Stream(report.into())));
-                }
-            }
+        let (mut glances, mut after) = (Vec::new(), 0);
+        while let Some(last) = self.server.glance_after(after, BATCH, &mut glances) {
+            after = last;
         }
+        let flows = glances.into_iter().map(|glance| self.flow(glance)).collect();
         let samples = self.samples;
         self.flows.retain(|_, seen| seen.sample == samples);
         flows
     }
 
-    fn flow(&mut self, id: (u64, u64), (bytes, bytes_up): (u64, u64), report: Reported) -> Flow {
+    fn flow(&mut self, glance: Glance) -> Flow {
+        let Glance { id, bytes, bytes_up, .. } = glance;
         let first = Seen { bytes, bytes_up, ..Seen::default() };
         let new = if self.samples == 1 { first } else { Seen::default() };
         let seen = self.flows.entry(id).or_insert(new);
         let moved = (bytes.saturating_sub(seen.bytes), bytes_up.saturating_sub(seen.bytes_up));
         (seen.bytes, seen.bytes_up, seen.sample) = (bytes, bytes_up, self.samples);
         seen.moved(moved.0 + moved.1);
-        Flow { id, report, moved, rank: seen.rank() }
+        Flow { rank: seen.rank(), seen: glance, moved }
     }
 
     fn add_to_client(&mut self, key: &ClientKey, moved: (u64, u64)) {
@@ -207,7 +197,7 @@ impl Sampler {
 
     /// Leaves the largest flows, and adds the others to the rest.
     fn listed(&mut self, flows: &mut Vec<Flow>) -> Vec<Flow> {
-        let order = |flow: &Flow| (Reverse(flow.rank), flow.id);
+        let order = |flow: &Flow| (Reverse(flow.rank), flow.seen.id);
         if flows.len() > MAX_TRANSFERS {
             flows.select_nth_unstable_by_key(MAX_TRANSFERS, order);
         }
@@ -219,7 +209,7 @@ impl Sampler {
         self.rest.transfers = left_out.len() as u64;
         for (flows, is_listed) in [(&*flows, true), (&left_out, false)] {
             for flow in flows {
-                if let Some(seen) = self.flows.get_mut(&flow.id) {
+                if let Some(seen) = self.flows.get_mut(&flow.seen.id) {
                     seen.is_listed = is_listed;
                 }
             }
@@ -236,8 +226,10 @@ impl Sampler {
         self.clients.retain(|_, seen| seen.sample == samples);
         let mut order: Vec<(u64, ClientKey)> =
             self.clients.iter().map(|(key, seen)| (seen.rank(), key.clone())).collect();
-        // A key's text is made once, not at each comparison.
-        order.sort_by_cached_key(|(rank, key)| (Reverse(*rank), key.to_string()));
+        // Of equals those that are listed stay, by their rank.
+        if order.len() > MAX_CLIENTS {
+            order.select_nth_unstable_by_key(MAX_CLIENTS, |(rank, _)| Reverse(*rank));
+        }
         self.rest.clients = order.len().saturating_sub(MAX_CLIENTS) as u64;
         order.iter().enumerate().for_each(|(at, (_, key))| {
             if let Some(seen) = self.clients.get_mut(key) {

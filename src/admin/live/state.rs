@@ -28,7 +28,9 @@ pub(super) struct State {
     pub(super) routes: BTreeMap<String, Row>,
     /// By the client's key.
     pub(super) clients: BTreeMap<String, ClientRow>,
-    /// By `CONNECTION.NUMBER`; a stream of raw TCP has the number 0.
+    /// By `CONNECTION.NUMBER`; a stream of raw TCP has the number 0. Written by [`TransferRow::to_value`] and
+    /// [`TransferRow::patch_of`].
+    #[serde(skip)]
     pub(super) transfers: BTreeMap<String, TransferRow>,
     /// What is in neither `clients` nor `transfers`.
     pub(super) rest: Rest,
@@ -76,7 +78,6 @@ pub(super) struct ClientRow {
 }
 
 /// A transfer under way.
-#[derive(Serialize)]
 pub(super) struct TransferRow {
     pub(super) connection: u64,
     pub(super) client: String,
@@ -95,7 +96,6 @@ pub(super) struct TransferRow {
 }
 
 /// A request's content under way.
-#[derive(Serialize)]
 pub(super) struct UploadRow {
     pub(super) length: Option<u64>,
     pub(super) bytes: u64,

@@ -8,6 +8,7 @@ use testkit::served::{connect, connect_narrow};
 use testkit::sse::Answer;
 use testkit::wait::{joined, until};
 
+use super::camera::FULL;
 use super::*;
 use crate::admin::Admin;
 use crate::http::server::Server;

@@ -150,6 +150,11 @@ impl Exchanges {
         self.transfers.lock().clone()
     }
 
+    /// Adds the listed transfers with their numbers to `copies`.
+    pub(super) fn copy_transfers(&self, copies: &mut Vec<(u64, Arc<Transfer>)>) {
+        copies.extend_from_slice(&self.transfers.lock());
+    }
+
     /// Sets the stream of a raw TCP connection, on the port with the number `route`.
     pub(super) fn set_stream(&self, stream: &Arc<Record>, route: usize) {
         let _ = self.stream.set(Arc::clone(stream));

@@ -16,6 +16,7 @@ mod driver;
 mod drops;
 mod exchange;
 mod exchanges;
+mod glance;
 mod h1;
 mod h2;
 #[cfg(feature = "tls")]
@@ -73,6 +74,7 @@ use crate::sync::{Mutex, RwLock};
 use crate::tcp::Service;
 use crate::telemetry::Telemetry;
 use crate::tls::ServerTls;
+pub(crate) use glance::Glance;
 pub use observer::{Observed, Observer};
 pub use port::Port;
 pub(crate) use simulated::ConnectionTask;

@@ -28,7 +28,7 @@ impl Registry {
     }
 
     /// The first `most` connections with numbers above `after`.
-    fn behind(&self, after: u64, most: usize) -> Vec<Arc<Connection>> {
+    pub(super) fn behind(&self, after: u64, most: usize) -> Vec<Arc<Connection>> {
         let live = self.0.lock();
         // Collected under the lock and dropped outside it: dropping the last takes the lock again.
         live.range((Excluded(after), Unbounded)).filter_map(|(_, weak)| weak.upgrade()).take(most).collect()

@@ -265,6 +265,17 @@ impl Transfer {
         sink: &SinkState,
         telemetry: &Telemetry,
     ) -> TransferReport {
+        self.report_with(number, now, (self.held(sink, now), self.waited(sink, now)), telemetry)
+    }
+
+    /// The same with what holds it and how long it was held, by cause.
+    pub(super) fn report_with(
+        &self,
+        number: u64,
+        now: Instant,
+        (held, waited): (Option<Held>, Vec<(HeldBy, Duration)>),
+        telemetry: &Telemetry,
+    ) -> TransferReport {
         let (age, bytes, answer) = (now - self.began, self.bytes(), self.answer());
         let status = answer.map(|answer| answer.status);
         TransferReport {
@@ -285,8 +296,8 @@ impl Transfer {
             pace_is_routes: answer.is_some_and(|answer| answer.is_under_route),
             bytes_per_second: self.passed.bytes_per_second(now),
             mean_bytes_per_second: per_second(bytes, age),
-            held: self.held(sink, now),
-            waited: self.waited(sink, now),
+            held,
+            waited,
             filters: self.filters.get().map_or_else(Vec::new, |filters| filters.to_vec()),
             upload: self.upload().map(|upload| upload.report(now)),
         }
@@ -305,7 +316,7 @@ impl Transfer {
     }
 
     /// What holds it. Bytes that wait for the socket come first; but over HTTP/2 those may be another stream's.
-    fn held(&self, sink: &SinkState, now: Instant) -> Option<Held> {
+    pub(super) fn held(&self, sink: &SinkState, now: Instant) -> Option<Held> {
         if self.answer().is_none() {
             return Some(Held::by(HeldBy::Source));
         }

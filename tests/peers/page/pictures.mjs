@@ -32,5 +32,11 @@ await browse(admin, async (page) => {
   await click(page, "#river [data-group=transfers] .row button");
   await pause(2500);
   await page.screenshot({ path: path.join(folder, "live-dark.png") });
+  await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "light" }]);
+  await click(page, "#river [data-group=transfers] [aria-current] button");
+  await page.setViewport({ width: 360, height: 780, deviceScaleFactor: 2 });
+  await page.evaluate(() => scrollTo(0, 0));
+  await pause(2500);
+  await page.screenshot({ path: path.join(folder, "live-narrow.png") });
 }, { width: 1440, height: 1080 });
 process.exit(0);

@@ -28,6 +28,7 @@ await browse(admin, async (page) => {
   const [large, small] = shares;
   assert(Math.abs(large.mark / small.mark - 3) < 0.01, `marks at ${large.mark} and ${small.mark}`);
   assert(large.numbers.endsWith("weight 3") && !small.numbers.includes("weight"), JSON.stringify(shares));
+  assert(await page.$eval("#detail", (detail) => detail.scrollWidth <= detail.clientWidth), "something is wider than the panel");
   const map = await page.$eval("#detail .map", (map) => ({ said: map.getAttribute("aria-label"), places: [...map.children].map((place) => [parseFloat(place.style.width), place.lastChild.children.length]) }));
   assert(map.said.startsWith("2 share 977 KiB/s: 127.0.0.3 ") && map.places.length === 2, JSON.stringify(map));
   assert(map.places.every(([, below]) => below === 1) && map.places[0][0] > map.places[1][0], JSON.stringify(map));
