@@ -1,6 +1,6 @@
 //! The log of a stream: its events in order, bounded by count, bytes and age. Pure: passed the time.
 //!
-//! Events are numbered from 1, and numbers are never reused. Events leave the log at the front.
+//! Events are numbered from 1. Where the end of a log was lost numbers are given again, ids are not. Events leave the log at the front.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
