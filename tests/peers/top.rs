@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::num::NonZero;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sluicegate::limit::{Budget, Rate};
 use testkit::program::{Program, site, text};
@@ -63,15 +63,20 @@ impl Terminal {
 
     /// What the terminal shows as soon as it is as wished.
     fn when(&mut self, what: &str, wished: impl Fn(&str) -> bool) -> String {
-        let end = Instant::now() + PATIENCE;
+        let shown = self.within(PATIENCE, wished);
+        shown.unwrap_or_else(|shown| panic!("{what}:\n{shown}\n{:?}", self.raw))
+    }
+
+    /// The same, or what it shows instead after this time.
+    fn within(&mut self, patience: Duration, wished: impl Fn(&str) -> bool) -> Result<String, String> {
+        let end = Instant::now() + patience;
         loop {
             let shown = self.screen.screen().contents();
             if wished(&shown) {
-                return shown;
+                return Ok(shown);
             }
             let left = end.saturating_duration_since(Instant::now());
-            let piece = self.pieces.recv_timeout(left);
-            let piece = piece.unwrap_or_else(|_| panic!("{what}:\n{shown}\n{:?}", self.raw));
+            let Ok(piece) = self.pieces.recv_timeout(left) else { return Err(shown) };
             self.raw += &String::from_utf8_lossy(&piece);
             self.screen.process(&piece);
         }
@@ -185,7 +190,13 @@ fn it_follows_the_terminals_size() {
                 && (columns < 100 || shown.contains("LAST 2"))
         });
     }
-    terminal.types("\x03");
+    // A key that comes together with a change of size lies in the terminal until the next one: crossterm, which is told of
+    // either once, returns after the change.
+    let has_ended = (0..10).any(|_| {
+        terminal.types("q");
+        terminal.within(Duration::from_secs(5), |shown| shown.contains("code ")).is_ok()
+    });
+    assert!(has_ended, "{:?}", terminal.raw);
     terminal.ends_with("0");
 }
 
