@@ -5,11 +5,16 @@
 //! ```
 //!
 //! `SLUICEGATE_SOAK_RATE` sets another rate of each stream, in bytes per second; a slower one takes less of the machine.
+//!
+//! The clients are a process of their own, this program again: so neither needs more than one open file for each stream, and
+//! the memory that is looked at is the server's.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Signal, set_parent_process_death_signal};
 use sluicegate::http::SharedLimits;
 use sluicegate::http::server::Settings;
 use sluicegate::limit::{Budget, Rate};
@@ -24,6 +29,10 @@ use crate::faults::ground::{Ground, Source, by_path, reset};
 
 /// Bytes per second of each response by default: a window that stays shut is full after two seconds.
 const RATE: u64 = 8192;
+
+/// This test, for the process of the clients, and what tells it that it is one, and of which server.
+const NAME: &str = "soak::clients_that_come_stall_and_vanish_leave_nothing";
+const SERVER: &str = "SLUICEGATE_SOAK_SERVER";
 
 /// How long a client that takes nothing stays at [`RATE`], and longer at a slower one; the server gives it up before.
 const STALL: Duration = Duration::from_secs(8);
@@ -106,7 +115,7 @@ fn settings(streams: usize, rate: u64) -> Settings {
 }
 
 /// Connects and asks.
-fn begin(ground: &Ground, slot: usize, numbers: &mut Numbers, span: Duration, stall: Duration) -> Life {
+fn begin(server: SocketAddr, slot: usize, numbers: &mut Numbers, span: Duration, stall: Duration) -> Life {
     let source = if slot < MAX_PROXIED { Source::Proxied } else { Source::File };
     let name = if numbers.below(4) == 0 { "page" } else { "endless" };
     let version = if numbers.below(4) == 0 { Version::Http2 } else { Version::Http1 };
@@ -120,7 +129,7 @@ fn begin(ground: &Ground, slot: usize, numbers: &mut Numbers, span: Duration, st
     };
     let from = [127, 0, 0, 2 + (slot % CLIENTS) as u8];
     let connect = if matches!(habit, Habit::Stalls) { connect_narrow_from } else { connect_from };
-    let mut stream = connect(from, ground.served.addr);
+    let mut stream = connect(from, server);
     let sent = match habit {
         Habit::StartsOnly => stream.write_all(&request[..numbers.below(request.len())]),
         Habit::Uploads => {
@@ -161,31 +170,14 @@ impl Life {
     }
 }
 
-/// The mean of the samples in a quarter of the time, the first of which is 0.
-fn mean(samples: &[u64], quarter: usize) -> u64 {
-    let len = samples.len() / 4;
-    samples[quarter * len..(quarter + 1) * len].iter().sum::<u64>() / len as u64
-}
-
-#[test]
-#[ignore = "runs for SLUICEGATE_SOAK_SECONDS, 15 by default, with SLUICEGATE_SOAK_STREAMS, 100 by default"]
-fn clients_that_come_stall_and_vanish_leave_nothing() {
-    let asked = setting("SLUICEGATE_SOAK_STREAMS", 100);
-    let time = Duration::from_secs(setting("SLUICEGATE_SOAK_SECONDS", 15) as u64);
-    let rate = setting("SLUICEGATE_SOAK_RATE", RATE as usize) as u64;
+/// In the process of the clients: keeps `streams` of them going for `time`. Returns how many there were.
+fn run_clients(server: SocketAddr, streams: usize, time: Duration, rate: u64) -> usize {
     raise_open_files().unwrap();
-    let (open, most) = open_files(std::process::id()).unwrap();
-    // Both ends are in this process.
-    let streams = asked.min((most - open - 200) / 2);
-    let ground = Ground::on(|| settings(streams, rate), rate, by_path, |backend| backend.route(rate));
-    let before = ground.census();
     let span = Duration::from_millis((1000 * streams / CHURN).max(700) as u64);
     let stall = STALL * RATE.div_ceil(rate.max(1)) as u32;
-
-    let (mut numbers, mut buf, mut samples) = (Numbers(1), vec![0; 64 * 1024], Vec::new());
-    let (mut lives, mut begun) = (Vec::new(), 0);
+    let (mut numbers, mut buf) = (Numbers(1), vec![0; 64 * 1024]);
+    let (mut lives, mut begun, mut allowed) = (Vec::new(), 0, 0);
     let began = Instant::now();
-    let (mut sampled, mut allowed) = (began, 0);
     while began.elapsed() < time {
         // Some seconds to come to the number, then as many as have gone.
         allowed += if begun < streams { 1 + streams / 20 } else { CHURN / 10 };
@@ -198,20 +190,63 @@ fn clients_that_come_stall_and_vanish_leave_nothing() {
                 life.take().unwrap().end();
             }
             if life.is_none() && begun < allowed {
-                *life = Some(begin(&ground, slot, &mut numbers, span, stall));
+                *life = Some(begin(server, slot, &mut numbers, span, stall));
                 begun += 1;
             }
-        }
-        if sampled.elapsed() >= time / 200 {
-            sampled = Instant::now();
-            samples.push(anonymous(std::process::id()));
-            ground.backend.forget();
         }
         // Real time: for so long clients leave what comes in their sockets.
         std::thread::park_timeout(Duration::from_millis(100));
     }
-    let served = ground.served.handle.egress().bytes_written();
     lives.into_iter().flatten().for_each(Life::end);
+    begun
+}
+
+/// Starts this program again, as the clients of `server`.
+fn start_clients(server: SocketAddr, streams: usize) -> std::process::Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([NAME, "--exact", "--ignored", "--nocapture"]).stdout(Stdio::null());
+    // The other variables are passed on.
+    command.env(SERVER, server.to_string()).env("SLUICEGATE_SOAK_STREAMS", streams.to_string());
+    command.spawn().unwrap()
+}
+
+/// The mean of the samples in a quarter of the time, the first of which is 0.
+fn mean(samples: &[u64], quarter: usize) -> u64 {
+    let len = samples.len() / 4;
+    samples[quarter * len..(quarter + 1) * len].iter().sum::<u64>() / len as u64
+}
+
+#[test]
+#[ignore = "runs for SLUICEGATE_SOAK_SECONDS, 15 by default, with SLUICEGATE_SOAK_STREAMS, 100 by default"]
+fn clients_that_come_stall_and_vanish_leave_nothing() {
+    let asked = setting("SLUICEGATE_SOAK_STREAMS", 100);
+    let time = Duration::from_secs(setting("SLUICEGATE_SOAK_SECONDS", 15) as u64);
+    let rate = setting("SLUICEGATE_SOAK_RATE", RATE as usize) as u64;
+    if let Ok(server) = std::env::var(SERVER) {
+        set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
+        let begun = run_clients(server.parse().unwrap(), asked, time, rate);
+        return eprintln!("{begun} connections");
+    }
+    raise_open_files().unwrap();
+    let (open, most) = open_files(std::process::id()).unwrap();
+    // Of the proxied ones both ends on the way to the backend are in this process too.
+    let streams = asked.min(most - open - 200 - 2 * MAX_PROXIED);
+    let ground = Ground::on(|| settings(streams, rate), rate, by_path, |backend| backend.route(rate));
+    let before = ground.census();
+
+    let (mut samples, mut held) = (Vec::new(), 0);
+    let mut clients = start_clients(ground.served.addr, streams);
+    let status = loop {
+        if let Some(status) = clients.try_wait().unwrap() {
+            break status;
+        }
+        samples.push(anonymous(std::process::id()));
+        held = held.max(ground.census().connections);
+        ground.backend.forget();
+        std::thread::park_timeout(time / 200);
+    };
+    assert!(status.success(), "the clients: {status}");
+    let served = ground.served.handle.egress().bytes_written();
 
     let handle = &ground.served.handle;
     let clients = handle.budgets().clients();
@@ -228,7 +263,7 @@ fn clients_that_come_stall_and_vanish_leave_nothing() {
 
     let quarters: Vec<u64> = (0..4).map(|quarter| mean(&samples, quarter)).collect();
     println!(
-        "{streams} streams for {time:?}: {begun} connections, {served} bytes sent, stalls {}, \
+        "{streams} streams for {time:?}: {held} connections at once, {served} bytes sent, stalls {}, \
          memory in each quarter {:?} KiB",
         handle.egress().stall_closes(),
         quarters.iter().map(|bytes| bytes / 1024).collect::<Vec<_>>()
