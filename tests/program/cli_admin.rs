@@ -165,7 +165,7 @@ fn errors_say_what_to_do() {
         ("limits set client --default", "--default is for one client, and alone"),
         ("limits set client 192.0.2.1 --default --rate 1m", "--default is for one client"),
         ("limits list --admin here", "--admin: \"here\" is not an address"),
-        ("connections close x", "positional argument 'id' with value 'x'"),
+        ("connections close x", "ID: \"x\" is not a connection's number"),
         ("limits", "list"),
     ] {
         let message = fails(2, &words(typed));

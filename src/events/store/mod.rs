@@ -51,6 +51,7 @@ impl std::error::Error for StoreError {}
 
 impl Store {
     /// Publishes a batch on the stream of `channel`, and returns its ids once it is kept.
+    #[cfg_attr(not(feature = "redis"), expect(unused_variables, reason = "a store in a file needs no name"))]
     pub(super) async fn publish(
         &self,
         hub: &Hub,
@@ -90,6 +91,7 @@ impl Store {
     ///
     /// # Errors
     /// That takes too long.
+    #[cfg_attr(not(feature = "redis"), expect(unused_variables, reason = "a store in a file needs no name"))]
     pub(super) async fn opened(
         &self,
         hub: &Hub,
