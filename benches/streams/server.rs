@@ -49,6 +49,11 @@ impl Kind {
 }
 
 impl Kind {
+    /// Whether it is a server of HTTP, and no loop that waits for its streams.
+    pub fn is_http(self) -> bool {
+        !matches!(self, Self::Floor | Self::Relay | Self::Splice)
+    }
+
     /// Whether each stream shows a key of its own.
     pub fn has_keys(self) -> bool {
         matches!(self, Self::Clients | Self::Classes)
