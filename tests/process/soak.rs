@@ -180,7 +180,8 @@ fn run_clients(server: SocketAddr, streams: usize, time: Duration, rate: u64) ->
     let began = Instant::now();
     while began.elapsed() < time {
         // Some seconds to come to the number, then as many as have gone, and no crowd where many went at once.
-        let allowed = begun + if begun < streams { 1 + streams / 20 } else { (streams / 100).max(CHURN / 10) };
+        let allowed =
+            begun + if begun < streams { 1 + streams / 20 } else { (streams / 100).max(CHURN / 10) };
         for slot in 0..streams {
             if lives.len() <= slot {
                 lives.push(None);
