@@ -1,12 +1,10 @@
 //! One reading of one server under a load of paced streams.
 
 use std::error::Error;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 use testkit::message;
-use testkit::process::{Outcome, Process, procfs};
+use testkit::process::{Outcome, Process, listener, procfs};
 use testkit::roles;
 
 use crate::server::{Kind, Running};
@@ -47,7 +45,12 @@ pub struct Queues {
 pub fn measure(site: &Site, load: Load, kind: Kind, timing: Timing) -> Outcome<Reading> {
     let server = Running::start(site, kind, Some(load))?.ok_or("not installed")?;
     if kind.is_http() {
-        begin_one(&server)?;
+        // What the first response needs of the program's own code is no stream's memory.
+        listener::first_answer(
+            &server.processes[0],
+            server.port,
+            &message::request(server.port, &server.path),
+        )?;
     }
     let pss_before = procfs::pss_kib(server.pid)?;
 
@@ -83,15 +86,6 @@ pub fn measure(site: &Site, load: Load, kind: Kind, timing: Timing) -> Outcome<R
         astray: counts.astray,
         queues,
     })
-}
-
-/// Begins a response and leaves it: what the first one needs of the program's own code is no stream's memory.
-fn begin_one(server: &Running) -> Outcome<()> {
-    let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port))?;
-    client.set_read_timeout(Some(Duration::from_secs(10)))?;
-    client.write_all(message::request(server.port, &server.path).as_bytes())?;
-    client.read_exact(&mut [0; 64])?;
-    Ok(())
 }
 
 /// Starts the processes that share a load's streams; each with the number of its own.

@@ -85,8 +85,8 @@ pub struct Running {
     pub pid: u32,
     /// The port of the backend, if it has one.
     pub upstream: Option<u16>,
-    /// Ended in this order when the server is dropped.
-    _processes: Vec<Process>,
+    /// The server's first. Ended in this order when it is dropped.
+    pub processes: Vec<Process>,
 }
 
 impl Running {
@@ -139,11 +139,11 @@ impl Running {
                 let Some((nginx, port)) = nginx::start(site.folder())? else { return Ok(None) };
                 let pid = procfs::child_of(nginx.id()).ok_or("nginx has no worker")?;
                 let path = format!("/{FILE_NAME}");
-                return Ok(Some(Self { port, path, pid, upstream, _processes: vec![nginx] }));
+                return Ok(Some(Self { port, path, pid, upstream, processes: vec![nginx] }));
             }
         };
         let (port, pid) = (processes[0].port()?, processes[0].id());
-        Ok(Some(Self { port, path: format!("/{FILE_NAME}"), pid, upstream, _processes: processes }))
+        Ok(Some(Self { port, path: format!("/{FILE_NAME}"), pid, upstream, processes }))
     }
 }
 
