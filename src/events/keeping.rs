@@ -69,18 +69,6 @@ impl Hub {
         self.streams.read().keys().map(|name| name.as_str().to_owned()).collect()
     }
 
-    /// The channel of a stream that the store has.
-    pub(super) fn channel_or_new(&self, name: &StreamName) -> Result<Arc<Channel>, HubError> {
-        let mut streams = self.streams.write();
-        if let Some(channel) = streams.get(name) {
-            return Ok(Arc::clone(channel));
-        }
-        if streams.len() >= self.settings().streams {
-            return Err(HubError::TooManyStreams);
-        }
-        Ok(Arc::clone(streams.entry(name.clone()).or_insert_with(|| new_channel(name))))
-    }
-
     /// Completes when the store has all that was published, after [`close`](Self::close).
     pub async fn closed(&self) {
         let is_closed = |store: &Store| store.state() == StoreState::Closed;

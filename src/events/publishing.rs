@@ -73,8 +73,17 @@ impl Hub {
         if let Some(channel) = self.streams.read().get(name) {
             return Ok(Arc::clone(channel));
         }
+        self.channel_or_new(name)
+    }
+
+    /// The channel of a stream, which begins if there is none.
+    ///
+    /// # Errors
+    /// The limit of streams is reached.
+    pub(super) fn channel_or_new(&self, name: &StreamName) -> Result<Arc<Channel>, HubError> {
+        let most = self.settings().streams;
         let mut streams = self.streams.write();
-        let full = streams.len() >= settings.streams;
+        let full = streams.len() >= most;
         match streams.entry(name.clone()) {
             Entry::Occupied(entry) => Ok(Arc::clone(entry.get())),
             Entry::Vacant(_) if full => Err(HubError::TooManyStreams),
