@@ -42,6 +42,7 @@ mod tcp_port;
 mod turns;
 mod unix_path;
 mod unsent;
+mod wait_until;
 mod workers;
 
 use std::future::Future;
@@ -82,6 +83,7 @@ pub(crate) use tasks::spawn_spread;
 pub use tasks::{blocking, spawn, tasks};
 pub(crate) use turns::{TurnLost, Turns};
 pub(crate) use unsent::unsent;
+pub(crate) use wait_until::wait_until;
 pub(crate) use workers::{Turn, WorkerId, turn, worker};
 
 /// The process's clock, started by the first call.

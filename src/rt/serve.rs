@@ -12,7 +12,7 @@ use event_listener::Event;
 use futures_lite::future;
 use rustix::io::Errno;
 
-use super::{Listener, Socket};
+use super::{Listener, Socket, wait_until};
 use crate::clock::{Clock, Sleep};
 
 /// The pause when the system has no descriptors or memory for another connection.
@@ -111,18 +111,6 @@ impl Drop for Task {
     fn drop(&mut self) {
         self.0.number.fetch_sub(1, Ordering::SeqCst);
         self.0.ended.notify(usize::MAX);
-    }
-}
-
-/// Waits until `holds`, which is checked again at each `event`.
-async fn wait_until(event: &Event, holds: impl Fn() -> bool) {
-    while !holds() {
-        let listener = event.listen();
-        // It may have come to hold before we listened.
-        if holds() {
-            return;
-        }
-        listener.await;
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use event_listener::Event;
 use slab::Slab;
 
+use super::wait_until;
 use crate::sync::Mutex;
 
 /// The value of a connection, least first. Among equals, the one longest in its rank goes first.
@@ -139,13 +140,7 @@ impl Entry {
 impl Slot {
     /// Waits until the slot was given to another connection; this one must then end. Cancel safe.
     pub async fn given_up(&self) {
-        loop {
-            let event = self.event.listen();
-            if self.slots.state.lock().entries[self.key].given_up {
-                return;
-            }
-            event.await;
-        }
+        wait_until(&self.event, || self.slots.state.lock().entries[self.key].given_up).await;
     }
 
     /// Notes that the client has shown a valid credential, or needs none.

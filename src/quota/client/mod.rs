@@ -176,13 +176,7 @@ impl QuotaClient {
         let shared = Arc::clone(&self.0.0);
         drop(self);
         shared.close();
-        loop {
-            let listener = shared.stage_changed.listen();
-            if shared.ended.load(Ordering::SeqCst) {
-                return;
-            }
-            listener.await;
-        }
+        rt::wait_until(&shared.stage_changed, || shared.ended.load(Ordering::SeqCst)).await;
     }
 }
 
@@ -224,13 +218,8 @@ impl Shared {
 
     /// Completes with `true` once the client is closed.
     async fn closing(&self) -> bool {
-        loop {
-            let listener = self.stage_changed.listen();
-            if self.is_closing() {
-                return true;
-            }
-            listener.await;
-        }
+        rt::wait_until(&self.stage_changed, || self.is_closing()).await;
+        true
     }
 
     /// Reports shares that lapse without a message of the server; never completes.

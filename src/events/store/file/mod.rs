@@ -167,13 +167,7 @@ impl FileStore {
     }
 
     pub(in crate::events) async fn turned(&self, is_awaited: impl Fn() -> bool) {
-        loop {
-            let turned = self.shared.turned.listen();
-            if is_awaited() {
-                return;
-            }
-            turned.await;
-        }
+        rt::wait_until(&self.shared.turned, is_awaited).await;
     }
 }
 

@@ -14,6 +14,7 @@ use crate::events::encoding::jittered;
 use crate::events::event::StreamName;
 use crate::events::hub::Hub;
 use crate::events::store::{StoreState, Times};
+use crate::rt;
 use crate::shared_store::{LinkError, LogEntries, Tail};
 
 /// How long the reader waits for entries before it looks whether the streams are still those that it reads.
@@ -149,10 +150,10 @@ impl Reader {
     }
 
     fn arrived(&self, hub: &Arc<Hub>, (key, entries): LogEntries) -> Result<bool, LinkError> {
-        let name = self.shared.calls.name_of(&key).and_then(StreamName::new);
-        let Some(channel) = name.and_then(|name| hub.channel(&name).ok()) else { return Ok(false) };
-        let Some(name) = self.shared.calls.name_of(&key) else { return Ok(false) };
-        let Some(tag) = self.shared.of_followed(name, &channel, |followed| followed.tag.clone()) else {
+        let Some(name) = self.shared.calls.name_of(&key).and_then(StreamName::new) else { return Ok(false) };
+        let Ok(channel) = hub.channel(&name) else { return Ok(false) };
+        let tag = self.shared.of_followed(name.as_str(), &channel, |followed| followed.tag.clone());
+        let Some(tag) = tag else {
             return Ok(false);
         };
         let (incarnation, due) = channel.with(|stream| (stream.log().incarnation().to_owned(), stream.due()));
@@ -252,13 +253,7 @@ impl Reader {
 
 /// Completes when the hub closes or is gone.
 async fn closing(shared: Arc<Shared>, hub: Weak<Hub>) {
-    loop {
-        let more = shared.work.listen();
-        if shared.state.lock().closing || hub.strong_count() == 0 {
-            return;
-        }
-        more.await;
-    }
+    rt::wait_until(&shared.work, || shared.state.lock().closing || hub.strong_count() == 0).await;
 }
 
 #[cfg(test)]
@@ -271,7 +266,7 @@ mod tests {
     use crate::clock::ManualClock;
     use crate::events::EventSettings;
     use crate::events::store::{RedisStore, Store};
-    use crate::rt::{self, Listener};
+    use crate::rt::Listener;
 
     #[test]
     fn it_ends_at_once_when_the_hub_closes_also_while_the_store_does_not_answer() {
