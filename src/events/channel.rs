@@ -11,7 +11,8 @@ use super::event::{Draft, Event};
 use super::hub_error::HubError;
 use super::log::Log;
 use super::stream::{
-    PublishResult, QueueCheck, RandomIds, Stream, StreamContext, SubscribeRequest, Subscribed, Take,
+    Adopted, Claimed, PublishResult, QueueCheck, RandomIds, Stream, StreamContext, SubscribeRequest, Subscribed,
+    Take,
 };
 use super::subscriber::Phase;
 use crate::budget::ClientKey;
@@ -66,8 +67,9 @@ impl Reader {
 }
 
 impl Channel {
-    pub(super) fn new(name: &str, incarnation: &str) -> Self {
-        let stream = Stream::new(name, incarnation);
+    /// A channel of a stream without events. See [`Stream::new`].
+    pub(super) fn new(name: &str, incarnation: &str, name_of: Option<fn(&str) -> String>) -> Self {
+        let stream = Stream::new(name, incarnation, name_of);
         Self(Mutex::new(State { stream, readers: Vec::new(), pollers: HashMap::new(), next_poller: 0 }))
     }
 
@@ -183,11 +185,55 @@ impl Channel {
     pub(super) fn ack(&self, token: &str, id: &str, context: &StreamContext<'_>) -> Result<(), HubError> {
         let mut state = self.0.lock();
         let key = state.stream.ack(token, id, context)?;
-        let waker =
-            state.readers.get_mut(key).filter(|reader| reader.waits == Waits::Ack).and_then(Reader::wake);
+        let waker = state.waiting_for_ack(key);
         drop(state);
         waker.into_iter().for_each(Waker::wake);
         Ok(())
+    }
+
+    /// See [`Stream::acknowledged_elsewhere`]. Wakes its connection.
+    pub(super) fn acknowledged_elsewhere(
+        &self,
+        name: &str,
+        seq: u64,
+        generation: u64,
+        context: &StreamContext<'_>,
+    ) {
+        let mut state = self.0.lock();
+        let key = state.stream.acknowledged_elsewhere(name, seq, generation, context);
+        let waker = key.and_then(|key| state.waiting_for_ack(key));
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// See [`Stream::taken`]. Its connection ends.
+    pub(super) fn taken(&self, name: &str, tenure: u64, context: &StreamContext<'_>) -> Option<ClientKey> {
+        let mut state = self.0.lock();
+        let (key, client) = state.stream.taken(name, tenure, context)?;
+        let before = state.readers.get_mut(key).map(std::mem::take);
+        drop(state);
+        before.and_then(|reader| reader.waker).into_iter().for_each(Waker::wake);
+        Some(client)
+    }
+
+    /// See [`Stream::adopt`]. The connection of one that is gone ends.
+    pub(super) fn adopt(
+        &self,
+        claimed: Claimed,
+        token: &str,
+        client: &ClientKey,
+        last_id: Option<&str>,
+        context: &StreamContext<'_>,
+    ) -> Adopted {
+        let mut state = self.0.lock();
+        let adopted = state.stream.adopt(claimed, token, client, last_id, context);
+        let mut before = None;
+        if let Adopted::Inserted { gone: Some((key, _)) } = &adopted {
+            before = state.readers.get_mut(*key).map(std::mem::take).and_then(|reader| reader.waker);
+        }
+        drop(state);
+        before.into_iter().for_each(Waker::wake);
+        adopted
     }
 
     /// Assigns a number to a waiting poll.
@@ -263,6 +309,11 @@ impl Reader {
 }
 
 impl State {
+    /// Takes the waker of a connection that waits for an acknowledgement.
+    fn waiting_for_ack(&mut self, key: usize) -> Option<Waker> {
+        self.readers.get_mut(key).filter(|reader| reader.waits == Waits::Ack).and_then(Reader::wake)
+    }
+
     /// Takes the wakers of all that wait for an event.
     fn due(&mut self, checked: &QueueCheck) -> Vec<Waker> {
         let mut due = self.woken(checked, |waits| waits == Waits::Event);

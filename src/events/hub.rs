@@ -15,7 +15,7 @@ use super::hub_error::HubError;
 use super::log::Located;
 use super::shared_rate::SharedRate;
 use super::slots::Slots;
-use super::store::Store;
+use super::store::{Ack, Store};
 use super::stream::{RandomIds, Stream, StreamContext, SubscribeRequest, Subscribed};
 use super::subscriber::Phase;
 use crate::budget::ClientKey;
@@ -49,7 +49,7 @@ pub struct Hub {
     settings: RwLock<Arc<EventSettings>>,
     pub(super) streams: RwLock<HashMap<StreamName, Arc<Channel>>>,
     pub(super) store: Store,
-    slots: Slots,
+    pub(super) slots: Slots,
     pub(super) counts: EventCounts,
     shared_rate: SharedRate,
     pub(super) tracing: OnceLock<Tracing>,
@@ -124,7 +124,7 @@ impl Hub {
         let mut streams = self.streams.write();
         for name in &settings.names {
             if let Some(name) = StreamName::new(name) {
-                streams.entry(name.clone()).or_insert_with(|| new_channel(&name));
+                streams.entry(name.clone()).or_insert_with(|| self.new_channel(&name));
             }
         }
         drop(streams);
@@ -169,6 +169,15 @@ impl Hub {
             tracing,
             is_stalled: self.stalled.load(Ordering::Relaxed),
         })
+    }
+
+    pub(super) fn new_channel(&self, name: &StreamName) -> Arc<Channel> {
+        Arc::new(Channel::new(name.as_str(), &hex::<5>(), self.store.name_of()))
+    }
+
+    /// A token for a subscriber that brings none.
+    pub(super) fn fresh_token(&self) -> String {
+        hex::<16>()
     }
 
     pub(super) fn jitter(&self) -> u64 {
@@ -221,7 +230,7 @@ impl Hub {
         request: &SubscribeRequest,
         info: Option<&ConnectionInfo>,
     ) -> Result<Subscribed, HubError> {
-        let random_ids = RandomIds { id: hex::<4>(), token: hex::<16>(), random: self.jitter() };
+        let random_ids = RandomIds { id: hex::<4>(), token: self.fresh_token(), random: self.jitter() };
         let is_new = channel.with(|stream| stream.is_new(request));
         if is_new {
             self.take_slot(&request.client, channel)?;
@@ -257,13 +266,17 @@ impl Hub {
         self.channel(name).is_ok_and(|channel| channel.with(holds))
     }
 
-    /// Acknowledges everything up to the event `id` for the subscriber with `token`.
+    /// Acknowledges everything up to the event `id` for the subscriber with `token`. Completes at once, unless several servers share
+    /// the streams: then when the store has it.
+    ///
+    /// Cancel safe: the acknowledgement may count all the same.
     ///
     /// # Errors
-    /// There is no such stream, no such subscriber, or the event was not sent to it.
-    pub fn ack(&self, name: &StreamName, token: &str, id: &str) -> Result<(), HubError> {
+    /// There is no such stream, no such subscriber, or the event was not sent to it; or the store fails: acknowledge again.
+    pub async fn ack(&self, name: &StreamName, token: &str, id: &str) -> Result<(), HubError> {
         let channel = self.channel(name)?;
-        self.with_context(|context| channel.ack(token, id, context))
+        let here = self.with_context(|context| channel.ack(token, id, context));
+        self.store.acknowledge(self, name, &channel, Ack { token, id, here }).await
     }
 
     /// Does what is due by now. Returns how many subscribers were forgotten.
@@ -286,6 +299,7 @@ impl Hub {
             Arc::strong_count(channel) > 1 || !channel.is_idle() || is_named()
         });
         self.store.follow();
+        self.store.follow_subscribers();
         gone
     }
 
@@ -337,10 +351,6 @@ impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hub").field("route", &self.route).finish_non_exhaustive()
     }
-}
-
-pub(super) fn new_channel(name: &StreamName) -> Arc<Channel> {
-    Arc::new(Channel::new(name.as_str(), &hex::<5>()))
 }
 
 /// `N` random bytes in hexadecimal.

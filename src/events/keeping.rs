@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::channel::Channel;
 use super::event::{Event, StreamName};
-use super::hub::{Hub, new_channel};
+use super::hub::Hub;
 use super::hub_error::HubError;
 #[cfg(feature = "redis")]
 use super::store::RedisStore;
@@ -91,6 +91,11 @@ impl Hub {
         self.streams.read().values().map(Arc::clone).collect()
     }
 
+    #[cfg(feature = "redis")]
+    pub(super) fn named_channels(&self) -> Vec<(StreamName, Arc<Channel>)> {
+        self.streams.read().iter().map(|(name, channel)| (name.clone(), Arc::clone(channel))).collect()
+    }
+
     /// Those of `kept` that this hub goes on with, and behind which event.
     pub(super) fn wanted(&self, kept: Vec<KeptStream>) -> Vec<(KeptStream, u64)> {
         let streams = self.streams.read();
@@ -109,7 +114,7 @@ impl Hub {
         for (stream, events) in kept {
             let Some(name) = StreamName::new(&stream.name) else { continue };
             let channel =
-                Arc::clone(self.streams.write().entry(name.clone()).or_insert_with(|| new_channel(&name)));
+                Arc::clone(self.streams.write().entry(name.clone()).or_insert_with(|| self.new_channel(&name)));
             let events = events.into_iter().map(|event| event.event(times)).collect();
             self.with_context(|context| channel.with(|of| of.restore(&stream, tag, events, context)));
             channel.wake_all();

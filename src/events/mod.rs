@@ -6,10 +6,11 @@
 //!
 //! A route's logs are in memory; a `store` keeps them besides, and publishing then waits for it.
 //!
-//! The pure part is passed the time: `event`, `encoding`, `log`, `queue`, `subscriber`, `delivery_trace`, `shared_rate`,
+//! The pure part is passed the time: `event`, `encoding`, `log`, `queue`, `subscriber`, `subscriber_record`, `delivery_trace`, `shared_rate`,
 //! `stream`. The [`Hub`] drives it and wakes exactly the connections that have something to send, `source` is a
 //! subscriber's connection as a [generator](crate::generator), and `http` is the protocol of clients.
 
+mod arrivals;
 mod channel;
 mod counts;
 mod delivery_trace;
@@ -31,6 +32,7 @@ mod source;
 mod store;
 mod stream;
 mod subscriber;
+mod subscriber_record;
 mod trace;
 
 pub use counts::{EventCounts, EventGauges};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::channel::Channel;
 use super::counts::Count;
 use super::event::{Draft, StreamName};
-use super::hub::{Hub, new_channel};
+use super::hub::Hub;
 use super::hub_error::HubError;
 use super::store::Store;
 use super::stream::QueueCheck;
@@ -87,7 +87,7 @@ impl Hub {
         match streams.entry(name.clone()) {
             Entry::Occupied(entry) => Ok(Arc::clone(entry.get())),
             Entry::Vacant(_) if full => Err(HubError::TooManyStreams),
-            Entry::Vacant(entry) => Ok(Arc::clone(entry.insert(new_channel(name)))),
+            Entry::Vacant(entry) => Ok(Arc::clone(entry.insert(self.new_channel(name)))),
         }
     }
 
@@ -109,6 +109,9 @@ impl Hub {
             for origin in traced {
                 tracing.tracer.record(Record::Published { origin, end });
             }
+        }
+        if !checked.suspended.is_empty() {
+            self.store.follow_subscribers();
         }
         self.log_queues(checked.filling.len(), checked.suspended.len());
     }

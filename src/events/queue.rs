@@ -61,6 +61,8 @@ pub(super) struct Queue {
     /// Bytes of all events before the first queued one.
     taken: u64,
     acked: u64,
+    /// Up to this number another server may have sent events: they can be acknowledged, too.
+    elsewhere: u64,
     measure: Measure,
     /// Passed over and not reported yet: the first number, and the reason.
     lost: Option<(u64, Lost)>,
@@ -104,6 +106,7 @@ impl Queue {
             joined: log.head(),
             taken: log.published(),
             acked: position,
+            elsewhere: 0,
             measure,
             lost: None,
             missed: Vec::new(),
@@ -216,15 +219,21 @@ impl Queue {
         took
     }
 
+    /// Notes that another server may have sent events up to `seq`.
+    pub(super) fn sent_elsewhere(&mut self, seq: u64) {
+        self.elsewhere = self.elsewhere.max(seq);
+    }
+
     /// Acknowledges everything up to `seq`. Returns how long each event was unacknowledged; `None` if `seq` was never sent.
     pub(super) fn ack(&mut self, seq: u64, now: Instant) -> Option<Vec<Duration>> {
         if seq <= self.acked {
             return Some(Vec::new());
         }
         let mut took = Vec::new();
+        let is_sent_elsewhere = seq <= self.elsewhere;
         match &mut self.measure {
             Measure::Window { sent, out, .. } => {
-                if !sent.contains_key(&seq) {
+                if !sent.contains_key(&seq) && !is_sent_elsewhere {
                     return None;
                 }
                 let behind = sent.split_off(&(seq + 1));
@@ -234,7 +243,7 @@ impl Queue {
                 }
             }
             Measure::Writes(runs) => {
-                if seq >= self.next {
+                if seq >= self.next && !is_sent_elsewhere {
                     return None;
                 }
                 while let Some(run) = runs.front()

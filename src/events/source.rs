@@ -139,6 +139,7 @@ impl Generator for Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.hub.with_context(|context| self.channel.disconnected(self.at, context));
+        self.hub.store.follow_subscribers();
     }
 }
 
@@ -158,6 +159,19 @@ pub(super) async fn poll(
     mut asked: PollRequest,
 ) -> Result<Polled, HubError> {
     let channel = hub.channel(name)?;
+    hub.arrives_polling(name, &channel, &mut asked).await?;
+    let polled = wait_for_events(hub, &channel, &mut asked).await?;
+    if let Some(token) = asked.token.filter(|_| polled.suspended) {
+        hub.store.keep(hub, name, &channel, &token).await;
+    }
+    Ok(polled)
+}
+
+async fn wait_for_events(
+    hub: &Arc<Hub>,
+    channel: &Arc<Channel>,
+    asked: &mut PollRequest,
+) -> Result<Polled, HubError> {
     let answer = |asked: &PollRequest| {
         let token = asked.token.as_deref();
         hub.with_context(|context| {
@@ -165,20 +179,20 @@ pub(super) async fn poll(
         })
     };
     let has_something = |polled: &Polled| !polled.events.is_empty() || polled.gap.is_some();
-    let first = answer(&asked)?;
+    let first = answer(asked)?;
     hub.counts.add(Count::polls, 1);
     if asked.wait.is_zero() || has_something(&first) {
         return Ok(first);
     }
     // Wait for events after this.
     asked.after = After::Number(first.position);
-    hub.take_slot(&asked.client, &channel)?;
-    let waiting = Waiting { hub, channel: &channel, client: asked.client.clone(), number: channel.waiting() };
+    hub.take_slot(&asked.client, channel)?;
+    let waiting = Waiting { hub, channel, client: asked.client.clone(), number: channel.waiting() };
     let mut patience = Sleep::lasting(Arc::clone(&hub.clock), asked.wait);
     std::future::poll_fn(|cx| {
         // Registered before the poll, so that an event in between wakes.
         channel.wait(waiting.number, cx);
-        let polled = answer(&asked)?;
+        let polled = answer(asked)?;
         let is_over = Pin::new(&mut patience).poll(cx).is_ready() || hub.is_closing();
         if is_over || has_something(&polled) { Poll::Ready(Ok(polled)) } else { Poll::Pending }
     })

@@ -39,11 +39,24 @@ pub(super) struct StreamContext<'a> {
 pub(super) type Rank = (bool, Instant);
 
 /// Why a subscriber is suspended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pause {
     QueueFull,
     QueueBytesFull,
+}
+
+impl Pause {
+    /// As clients are told, and stores.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::QueueBytesFull => "queue_bytes_full",
+        }
+    }
+
+    pub(super) fn of(word: &str) -> Option<Self> {
+        [Self::QueueFull, Self::QueueBytesFull].into_iter().find(|pause| pause.word() == word)
+    }
 }
 
 #[derive(Debug)]
@@ -85,7 +98,7 @@ pub(super) struct Subscriber {
     pub(super) client: ClientKey,
     pub(super) queue: Queue,
     pub(super) phase: Phase,
-    /// Number of its current connection; one with a lower number was replaced.
+    /// Number of its current connection, which no other one of the stream has; 0 if it had none here.
     pub(super) connection: u64,
     /// The first event of its connection, until it is sent.
     pub(super) opening: Option<Bytes>,
@@ -102,11 +115,23 @@ pub(super) struct Subscriber {
     /// Its eviction rank, if it has no connection.
     pub(super) idle: Option<Rank>,
     delivery_trace: DeliveryTrace,
+    /// How a shared store knows it, once it does.
+    pub(super) known: Option<Box<Known>>,
+}
+
+/// How a shared store knows a subscriber.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) name: Box<str>,
+    /// Which of the times it is that it is this server's: what was written in an earlier one says nothing any more.
+    pub(super) tenure: u64,
+    /// When its record was last to be written.
+    pub(super) written: Option<Instant>,
 }
 
 #[derive(Serialize)]
 struct Paused<'a> {
-    reason: Pause,
+    reason: &'static str,
     subscriber: &'a str,
     last_id: Option<String>,
     poll: String,
@@ -133,7 +158,7 @@ impl Subscriber {
             client,
             queue,
             phase: Phase::Live,
-            connection: 1,
+            connection: 0,
             opening: None,
             told_stalled: false,
             unknown: None,
@@ -143,6 +168,7 @@ impl Subscriber {
             warned: false,
             idle: None,
             delivery_trace: DeliveryTrace::default(),
+            known: None,
         }
     }
 
@@ -272,7 +298,7 @@ impl Subscriber {
             poll.push_str("&after=");
             poll.extend(percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC));
         }
-        let event = Paused { reason: suspension.why, subscriber: &self.id, last_id, poll };
+        let event = Paused { reason: suspension.why.word(), subscriber: &self.id, last_id, poll };
         let retry = Some(encoding::jittered(context.settings.suspend_retry, random));
         encoding::control(PAUSE, &event, retry)
     }

@@ -5,10 +5,12 @@
 //! again.
 
 mod link;
+mod secret;
 mod source;
 mod stream;
 mod tail;
 
 pub(crate) use link::{Link, LinkError, Script};
+pub(crate) use secret::hashed;
 pub use source::{RedisSource, RedisSourceError};
 pub(crate) use tail::{LogEntries, LogEntry, Tail};

@@ -38,7 +38,7 @@ impl ClientCertificate {
 
 /// The SHA-256 of `bytes`, by the cryptography that TLS is done with.
 #[cfg(feature = "tls")]
-pub(super) fn sha256(bytes: &[u8]) -> Option<[u8; 32]> {
+pub(crate) fn sha256(bytes: &[u8]) -> Option<[u8; 32]> {
     use futures_rustls::rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
     let suite = TLS13_AES_128_GCM_SHA256.tls13()?;
     suite.common.hash_provider.hash(bytes).as_ref().try_into().ok()

@@ -38,6 +38,8 @@ pub use client::ClientTls;
 #[cfg(feature = "tls")]
 pub(crate) use client::{can_be_certified, is_certificate_refused};
 pub use client_certificate::ClientCertificate;
+#[cfg(feature = "redis")]
+pub(crate) use client_certificate::sha256;
 pub use client_settings::ClientTlsSettings;
 #[cfg(feature = "tls")]
 pub use client_socket::ClientSocket;

@@ -29,7 +29,7 @@ use super::channel::ConnectionInfo;
 use super::event::{StreamName, is_id};
 use super::hub::Hub;
 use super::hub_error::HubError;
-use super::source::{self, PollRequest, Subscribing, Subscription};
+use super::source::{self, PollRequest, Subscribing};
 use super::store::StoreError;
 use super::stream::{After, SubscribeRequest};
 use crate::clock::Clock;
@@ -154,7 +154,7 @@ impl Events {
         let method = request.method().clone();
         match (below, method) {
             (None, Method::POST) => self.publish(request, &name, visitor, settings).await,
-            (None, Method::GET) => self.subscribe(&request, &name, visitor, settings),
+            (None, Method::GET) => self.subscribe(&request, &name, visitor, settings).await,
             (Some("ack"), Method::POST) => self.ack(request, &name).await,
             (Some("poll"), Method::GET) => self.poll(&request, &name, visitor).await,
             (None | Some("poll"), Method::HEAD) => {
@@ -184,7 +184,7 @@ impl Events {
         if request.uri().path().ends_with("/poll") {
             return self.poll(request, name, visitor).await;
         }
-        self.subscribe(request, name, visitor, &self.hub.settings())
+        self.subscribe(request, name, visitor, &self.hub.settings()).await
     }
 
     async fn publish(
@@ -200,7 +200,7 @@ impl Events {
         Ok(answer::published(&published))
     }
 
-    fn subscribe(
+    async fn subscribe(
         &self,
         request: &Request<RequestBody>,
         name: &StreamName,
@@ -213,16 +213,20 @@ impl Events {
             depth: if request.version() >= http::Version::HTTP_2 { 2 } else { 1 },
             sink: Arc::clone(visitor.sink),
         };
-        let visit = SubscribeRequest {
+        let mut visit = SubscribeRequest {
             client: visitor.key.clone(),
             token: ack::token_of(&query)?,
             last_id: last_id(request.headers(), &query)?,
             window: query.number_up_to("window", 1, u32::MAX.into())?.map(|window| window as usize),
             path: request.uri().path().to_owned(),
         };
-        let begun = match Subscription::begin(&self.hub, name, visit, Some(info)) {
+        let begun = match self.hub.arrives(name, &mut visit).await {
+            Ok(()) => self.hub.begins(name, visit, info).await,
+            Err(error) => Err(error),
+        };
+        let begun = match begun {
             // An EventSource comes again after the end of a stream, and never after another status.
-            Err(HubError::Closing) => return Ok(answer::ended(settings.retry)),
+            Err(HubError::Closing | HubError::StoreDown) => return Ok(answer::ended(settings.retry)),
             begun => begun.map_err(Problem::of_hub)?,
         };
         match begun {
@@ -240,7 +244,7 @@ impl Events {
         name: &StreamName,
     ) -> Result<Response<Content>, Problem> {
         let ack = ack::read(request, &self.hub.clock).await?;
-        self.hub.ack(name, &ack.token, &ack.id).map_err(Problem::of_hub)?;
+        self.hub.ack(name, &ack.token, &ack.id).await.map_err(Problem::of_hub)?;
         Ok(answer::nothing())
     }
 

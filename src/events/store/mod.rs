@@ -2,6 +2,7 @@
 
 mod file;
 mod kept;
+mod moving;
 #[cfg(feature = "redis")]
 mod shared;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 pub(super) use file::FileStore;
 pub(super) use kept::{KeptEvent, KeptStream, Times};
+pub(super) use moving::{Ack, Arrival, Claim};
 #[cfg(feature = "redis")]
 pub(super) use shared::RedisStore;
 

@@ -71,6 +71,7 @@ impl Stream {
     /// and subscribers hear of that.
     pub(in crate::events) fn stand(&mut self, log: Log, due: u64, context: &StreamContext<'_>) {
         self.due = due;
+        self.generation += 1;
         let after = log.head();
         let old = std::mem::replace(&mut self.log, log);
         for (_, subscriber) in &mut self.subscribers {

@@ -1,5 +1,6 @@
 //! One stream: its log, its subscribers, and what each is sent next. Pure: passed the time and random values.
 
+mod followed;
 mod idle;
 mod keeping;
 mod polling;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use slab::Slab;
 
+use self::followed::Followed;
 use self::idle::Idle;
 use super::counts::{Count, EventCounts};
 use super::encoding;
@@ -24,6 +26,7 @@ use crate::clock::Instant;
 use crate::tracing::Origin;
 
 pub(super) use super::subscriber::StreamContext;
+pub(super) use followed::{Adopted, Change, Claimed};
 pub(super) use polling::{After, Polled};
 
 /// Random values for a new subscriber.
@@ -94,10 +97,17 @@ pub(super) struct Stream {
     idle: Idle,
     /// The number of the last event that the store had when it was asked.
     due: u64,
+    /// How often it began anew with what a store has.
+    generation: u64,
+    /// The number of the newest connection.
+    connections: u64,
+    /// The subscribers that a shared store knows; `None` without such a store.
+    followed: Option<Box<Followed>>,
 }
 
 impl Stream {
-    pub(super) fn new(name: &str, incarnation: &str) -> Self {
+    /// A stream without events. A shared store knows its subscribers by what `name_of` makes of their tokens.
+    pub(super) fn new(name: &str, incarnation: &str, name_of: Option<fn(&str) -> String>) -> Self {
         Self {
             name: name.into(),
             log: Log::new(incarnation),
@@ -105,6 +115,9 @@ impl Stream {
             tokens: HashMap::new(),
             idle: Idle::default(),
             due: 0,
+            generation: 0,
+            connections: 0,
+            followed: name_of.map(|name_of| Box::new(Followed::new(name_of))),
         }
     }
 
@@ -154,6 +167,7 @@ impl Stream {
                 }
             }
         }
+        checked.suspended.iter().for_each(|key| self.note(*key));
         checked
     }
 
@@ -168,6 +182,7 @@ impl Stream {
             subscriber.give_up(Instant::ZERO + patience, context);
         }
         let checked = self.check_queues(context);
+        self.renew(context);
         let forgotten: Vec<usize> = self
             .subscribers
             .iter()
@@ -188,7 +203,13 @@ impl Stream {
     }
 
     fn forget(&mut self, key: usize, context: &StreamContext<'_>) -> ClientKey {
+        self.note_forgotten(key, context);
+        self.remove(key, context)
+    }
+
+    fn remove(&mut self, key: usize, context: &StreamContext<'_>) -> ClientKey {
         self.leave_idle(key);
+        self.unfollow(key);
         let mut subscriber = self.subscribers.remove(key);
         subscriber.give_up(Instant::MAX, context);
         self.tokens.remove(&subscriber.token);
@@ -306,6 +327,7 @@ impl Stream {
             phase => *phase = Phase::Away { since: now },
         }
         self.enter_idle(at.0, now);
+        self.note(at.0);
         true
     }
 

@@ -65,6 +65,7 @@ impl Stream {
             from = from.or(Some(suspension.position));
             let position = suspension.position;
             self.subscribers[key].has(position, context);
+            self.note(key);
         }
         let mut position = from.unwrap_or(self.log.head());
         let mut queue = Queue::new(position, None, &self.log);

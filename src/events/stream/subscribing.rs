@@ -46,10 +46,19 @@ impl Stream {
         let (key, kind) = match known {
             Some(key) => match self.reconnect(key, request, window, random, context) {
                 Ok(kind) => (key, kind),
-                Err(pause) => return Subscribed::Suspended(pause),
+                Err(pause) => {
+                    self.note(key);
+                    return Subscribed::Suspended(pause);
+                }
             },
             None => (self.join(request, random_ids, window), OPEN),
         };
+        self.connections += 1;
+        self.subscribers[key].connection = self.connections;
+        // Who brings a token, or acknowledges, may go on at another server, whatever becomes of this one.
+        if request.token.is_some() || window.is_some() {
+            self.note(key);
+        }
         let subscriber = &mut self.subscribers[key];
         let last_id = self.log.id_of(subscriber.queue.position());
         let opening = Opening {
@@ -101,7 +110,6 @@ impl Stream {
         }
         subscriber.settle(context);
         subscriber.phase = Phase::Live;
-        subscriber.connection += 1;
         subscriber.told_stalled = false;
         self.leave_idle(key);
         Ok(kind)

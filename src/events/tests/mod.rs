@@ -3,6 +3,7 @@
 mod broken_files;
 mod interleavings;
 mod kept;
+mod moving;
 mod parser;
 mod restored;
 mod rules;

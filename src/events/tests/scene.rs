@@ -55,10 +55,19 @@ impl Came {
 
 impl Scene {
     pub(super) fn new(settings: EventSettings) -> Self {
+        Self::named(settings, None)
+    }
+
+    /// One whose subscribers a shared store knows.
+    pub(super) fn shared(settings: EventSettings) -> Self {
+        Self::named(settings, Some(|token: &str| format!("name of {token}")))
+    }
+
+    fn named(settings: EventSettings, name_of: Option<fn(&str) -> String>) -> Self {
         let shared_rate = SharedRate::default();
         shared_rate.set(settings.total_rate, settings.total_burst);
         Self {
-            stream: Stream::new("s", "x"),
+            stream: Stream::new("s", "x", name_of),
             settings,
             counts: EventCounts::default(),
             shared_rate,

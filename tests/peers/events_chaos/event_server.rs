@@ -103,6 +103,14 @@ pub fn posted(at: SocketAddr, content: &str) -> Option<(u16, Value)> {
     Some((answer.status(), serde_json::from_slice(&answer.body).unwrap_or_default()))
 }
 
+/// Whether an acknowledgement was answered 204.
+pub fn acknowledged(at: SocketAddr, content: &str) -> bool {
+    let fields = "Host: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n";
+    let length = content.len();
+    let request = format!("POST /events/s/ack HTTP/1.1\r\n{fields}Content-Length: {length}\r\n\r\n{content}");
+    ask(at, "POST", &request).is_some_and(|answer| answer.status() == 204)
+}
+
 /// The answer to a poll, if it is one.
 pub fn polled(at: SocketAddr, query: &str) -> Option<Value> {
     let request =

@@ -14,6 +14,7 @@ mod failover;
 mod history;
 mod last_second;
 mod store_pair;
+mod windowed;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,10 +35,14 @@ use crate::program::{Running, loud};
 use event_server::EventServer;
 use history::{Excuse, Told, has_what_was_published, told_to};
 use store_pair::StorePair;
+use windowed::Windowed;
 
 pub const PAGE: &str = include_str!("../../../docs/events-many-servers.md");
 
 const SUBSCRIBERS: usize = 8;
+
+/// Besides, as long as Redis loses nothing.
+const WINDOWED: usize = 4;
 
 /// The longest time between two blows, and for which a server is away, in milliseconds.
 const PAUSE: u64 = 120;
@@ -120,13 +125,14 @@ struct Scene {
     servers: Vec<EventServer>,
     publishers: [Publisher; 2],
     subscribers: Vec<Arc<Subscriber>>,
+    windowed: Vec<Windowed>,
     excuses: Vec<Excuse>,
     dice: Dice,
     blows: [u32; 5],
 }
 
 impl Scene {
-    fn start(dice: Dice) -> (Self, Fronts) {
+    fn start(mut dice: Dice, loses: bool) -> (Self, Fronts) {
         let stores = StorePair::start();
         let servers: Vec<_> = (0..3).map(|nth| EventServer::start(&stores.url(), nth)).collect();
         let addrs = [servers[0].addr, servers[1].addr, servers[2].addr];
@@ -134,11 +140,21 @@ impl Scene {
         let first = beginning(addrs[0]);
         let [haproxy, nginx] = fronts.addrs();
         let subscribers = (0..SUBSCRIBERS)
-            .map(|at| Subscriber::start_after(fronts.addrs()[at % 2], None, first.clone()))
+            .map(|at| {
+                // Half of them have a token, by which they are known at any server.
+                let token = (!loses && at < SUBSCRIBERS / 2).then(|| format!("subscriber-in-chaos-{at:02}"));
+                Subscriber::start_after(fronts.addrs()[at % 2], token, first.clone())
+            })
+            .collect();
+        let windowed = (0..if loses { 0 } else { WINDOWED })
+            .map(|nth| {
+                let dice = Dice(dice.below(u64::MAX));
+                Windowed::start([&fronts.addrs()[..], &addrs].concat(), nth, first.clone(), dice)
+            })
             .collect();
         let publishers = [("a", haproxy, addrs[0]), ("b", nginx, addrs[1])]
             .map(|(name, front, server)| Publisher::start(name, &[front, server], Some(event_server::TOKEN)));
-        (Self { stores, servers, publishers, subscribers, excuses: Vec::new(), dice, blows: [0; 5] }, fronts)
+        (Self { stores, servers, publishers, subscribers, windowed, excuses: Vec::new(), dice, blows: [0; 5] }, fronts)
     }
 
     fn strike(&mut self, blow: Blow, loses: bool) {
@@ -240,6 +256,9 @@ impl Scene {
             let seen: Vec<Seen> = Subscriber::join(subscriber);
             told.add(&told_to(log, &seen, &self.excuses));
         }
+        for windowed in self.windowed {
+            println!("{:?}", windowed.had_all_of(log));
+        }
         let acknowledged: u64 = said.iter().map(|said| said.batches * 3 + said.plain.len() as u64).sum();
         println!(
             "{:?} of {:?}; {} events in the log, {acknowledged} acknowledged; {told:?}",
@@ -257,7 +276,7 @@ fn chaos(loses: bool) -> Told {
     let seed = number("SLUICEGATE_CHAOS_SEED")
         .unwrap_or_else(|| std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
     println!("SLUICEGATE_CHAOS_SEED={seed} for {seconds} s");
-    let (mut scene, _fronts) = Scene::start(Dice(seed));
+    let (mut scene, _fronts) = Scene::start(Dice(seed), loses);
     let end = Instant::now() + Duration::from_secs(seconds);
     loop {
         scene.round(loses);

@@ -2,6 +2,8 @@
 
 mod away;
 mod lost;
+mod moving;
+mod moving_store;
 mod sharing;
 
 use std::io::Read;

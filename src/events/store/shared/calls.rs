@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::subscriber_calls::SubscriberScripts;
 use crate::events::event::{Draft, Event};
 use crate::events::event_id::server_id;
 use crate::events::hub_error::HubError;
@@ -22,11 +23,12 @@ const OVERHEAD: usize = 200;
 pub(super) struct Calls {
     pub(super) link: Link,
     /// What the keys of the route's streams begin with. The part in braces has them on one node of a cluster.
-    begin: String,
+    pub(super) begin: String,
     publish: Script,
     join: Script,
     probe: Script,
     look: Script,
+    pub(super) subscribers: SubscriberScripts,
 }
 
 /// Where a stream stands in the store.
@@ -97,7 +99,7 @@ pub(super) enum Unpublished {
     Failed(LinkError),
 }
 
-fn odd() -> LinkError {
+pub(super) fn odd() -> LinkError {
     LinkError::odd("it answers what no script of ours does")
 }
 
@@ -111,6 +113,7 @@ impl Calls {
             join: Script::new(concat!(include_str!("process.lua"), include_str!("join.lua"))),
             probe: Script::new("return {redis.call('SET', KEYS[1], '1', 'PX', 1000) and 'ok'}"),
             look: Script::new(concat!(include_str!("process.lua"), include_str!("look.lua"))),
+            subscribers: SubscriberScripts::new(),
         })
     }
 
@@ -123,7 +126,7 @@ impl Calls {
         log.strip_prefix(&*self.begin)?.strip_suffix(":log")
     }
 
-    fn keys(&self, name: &str) -> [String; 3] {
+    pub(super) fn keys(&self, name: &str) -> [String; 3] {
         ["about", "log", "ids"].map(|of| format!("{}{name}:{of}", self.begin))
     }
 

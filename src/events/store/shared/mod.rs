@@ -7,14 +7,20 @@
 //! A store that began again, or was flushed, may have lost what it took last. So a stream has runs, in which nothing can have been lost, and a
 //! server joins it in each before it publishes: what is lost and the server has, it gives back, and where others went on meanwhile
 //! its subscribers hear of a gap. Ids have the run in them, so that none is given twice.
+//!
+//! A subscriber that may go on at another server has a record in the store, which belongs to one server at a time: whoever it comes to takes it,
+//! and the one before is told by a log of notices of its own, and ends the connection that it has.
 
 mod calls;
 mod following;
+mod keeper;
 mod reader;
+mod subscriber_calls;
+mod subscribers;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use event_listener::Event as Changed;
@@ -22,6 +28,7 @@ use futures_lite::FutureExt;
 
 use self::calls::{Calls, Unpublished};
 use self::following::Followed;
+use self::keeper::Keeper;
 use self::reader::Reader;
 use super::{StoreError, StoreState};
 use crate::clock::{Clock, Sleep};
@@ -31,7 +38,7 @@ use crate::events::hub::Hub;
 use crate::events::hub_error::HubError;
 use crate::events::log::Located;
 use crate::rt;
-use crate::shared_store::{LinkError, RedisSource};
+use crate::shared_store::{LinkError, RedisSource, hashed};
 use crate::sync::Mutex;
 
 /// The most bytes of events that are on their way to the store, unless one batch has more.
@@ -42,6 +49,9 @@ const OPENING: Duration = Duration::from_secs(5);
 
 /// How often a reader that waits is woken for a stream that it may not have seen.
 const AGAIN: Duration = Duration::from_millis(50);
+
+/// The place before all notices.
+const NONE_HEARD: &str = "0-0";
 
 /// How often a batch is tried, in as many runs of the stream.
 const TRIES: usize = 4;
@@ -60,6 +70,12 @@ struct Shared {
     work: Changed,
     /// The state of the store is another one, or events were read.
     turned: Changed,
+    /// What this server is called in records of subscribers, as no other one is.
+    server: String,
+    /// How often it took a subscriber.
+    tenures: AtomicU64,
+    /// There may be something to write of subscribers.
+    subscribers_changed: Changed,
 }
 
 struct State {
@@ -73,6 +89,15 @@ struct State {
     recheck: bool,
     /// The streams that are read.
     followed: HashMap<String, Followed>,
+    /// The last notice that was read.
+    heard: String,
+    /// Whether subscribers could not be looked up or written lately, which was logged.
+    cannot_follow: bool,
+}
+
+/// What the store calls the subscriber with this token, which is a secret.
+pub(super) fn name_of(token: &str) -> String {
+    hashed(token)
 }
 
 /// Bytes on their way, until it is dropped.
@@ -104,19 +129,27 @@ impl RedisStore {
             tail: None,
             recheck: false,
             followed: HashMap::new(),
+            heard: NONE_HEARD.to_owned(),
+            cannot_follow: false,
         };
+        let mut server = [0; 8];
+        rt::random(&mut server);
         let shared = Shared {
             calls,
             state: Mutex::new(state),
             under_way: AtomicUsize::new(0),
             work: Changed::new(),
             turned: Changed::new(),
+            server: format!("{:016x}", u64::from_ne_bytes(server)),
+            tenures: AtomicU64::new(1),
+            subscribers_changed: Changed::new(),
         };
         Ok(Self { shared: Arc::new(shared), clock })
     }
 
-    /// Spawns what reads the streams for `hub`, whose store this is.
+    /// Spawns what reads the streams for `hub`, whose store this is, and what writes of its subscribers.
     pub(in crate::events) fn start(&self, hub: &Arc<Hub>) {
+        rt::spawn(Keeper::new(Arc::clone(&self.shared), hub).run());
         rt::spawn(Reader::new(Arc::clone(&self.shared), hub, Arc::clone(&self.clock)).run());
     }
 
@@ -222,16 +255,21 @@ impl RedisStore {
             while !self.shared.is_current(name, &channel).await? {
                 self.recheck().await;
             }
-            while !channel.is_read() {
-                if self.shared.state.lock().store == StoreState::Closed {
-                    return Err(HubError::Closing);
-                }
-                self.shared.wake().await;
-                self.turned(|| channel.is_read()).or(self.again()).await;
-            }
-            Ok::<_, HubError>(())
+            self.read_up(&channel).await
         };
         open.or(self.late()).await
+    }
+
+    /// Completes when memory has what the store was last found to have of a stream.
+    async fn read_up(&self, channel: &Channel) -> Result<(), HubError> {
+        while !channel.is_read() {
+            if self.shared.state.lock().store == StoreState::Closed {
+                return Err(HubError::Closing);
+            }
+            self.shared.wake().await;
+            self.turned(|| channel.is_read()).or(self.again()).await;
+        }
+        Ok(())
     }
 
     /// Has the reader look at once at what the store has. Completes when it did, or after a while.
@@ -253,6 +291,7 @@ impl RedisStore {
     pub(in crate::events) fn close(&self) {
         self.shared.state.lock().closing = true;
         self.shared.work.notify(usize::MAX);
+        self.shared.subscribers_changed.notify(usize::MAX);
     }
 
     pub(in crate::events) fn state(&self) -> StoreState {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 
-use super::Shared;
+use super::{NONE_HEARD, Shared};
 use super::calls::{self, PATIENCE};
 use super::following::Followed;
 use crate::clock::{Clock, Instant, Sleep};
@@ -92,7 +92,12 @@ impl Reader {
             link.reset();
             self.compare(&hub).await?;
         }
-        self.shared.state.lock().tail = Some(tail.id());
+        {
+            let mut state = self.shared.state.lock();
+            // What it was told of subscribers meanwhile may be lost, and what it had written of them.
+            (state.tail, state.heard) = (Some(tail.id()), NONE_HEARD.to_owned());
+        }
+        hub.channels().iter().for_each(|channel| channel.with(|stream| stream.renew_all()));
         if self.shared.state.lock().store != StoreState::Ready {
             log::info!(route = self.route.as_str(), store:% = link.source(); "the store of the streams is there");
         }
@@ -100,6 +105,7 @@ impl Reader {
         let is_refusing = shared.state.lock().refusing.is_some();
         hub.set_stalled(is_refusing);
         self.shared.turn(StoreState::Ready);
+        self.shared.subscribers_changed.notify(usize::MAX);
         drop(hub);
         let mut looked = self.clock.now();
         loop {
@@ -136,14 +142,19 @@ impl Reader {
             let head = channel.with(|stream| stream.log().head());
             (self.shared.calls.log_key(name), format!("{head}-0"))
         });
-        let after: Vec<_> = after.collect();
+        let notices = (self.shared.notices(), self.shared.state.lock().heard.clone());
+        let after: Vec<_> = after.chain([notices]).collect();
         // It may wait long: what nobody uses any more is to be forgotten meanwhile.
         drop(followed);
         let most = (MOST / after.len()).clamp(1, MOST_OF_ONE);
         let read = tail.read(&after, most, WAIT, PATIENCE).await?;
         let mut is_changed = false;
-        for log in read {
-            is_changed |= self.arrived(hub, log)?;
+        for (key, entries) in read {
+            if key == self.shared.notices() {
+                self.shared.hear(hub, entries);
+            } else {
+                is_changed |= self.arrived(hub, (key, entries))?;
+            }
         }
         self.shared.turned.notify(usize::MAX);
         Ok(is_changed)
@@ -196,6 +207,9 @@ impl Reader {
                 });
                 if !is_same {
                     self.join(hub, name, channel).await?;
+                    // After a FLUSHALL notices have any number.
+                    self.shared.state.lock().heard = NONE_HEARD.to_owned();
+                    channel.with(|stream| stream.renew_all());
                 }
             }
         }
