@@ -11,8 +11,8 @@ use super::event::{Draft, Event};
 use super::hub_error::HubError;
 use super::log::Log;
 use super::stream::{
-    Adopted, Claimed, PublishResult, QueueCheck, RandomIds, Stream, StreamContext, SubscribeRequest, Subscribed,
-    Take,
+    Adopted, Claimed, PublishResult, QueueCheck, RandomIds, Stream, StreamContext, SubscribeRequest,
+    Subscribed, Take,
 };
 use super::subscriber::Phase;
 use crate::budget::ClientKey;

@@ -113,8 +113,9 @@ impl Hub {
     pub(super) fn restore(&self, kept: Vec<(KeptStream, Vec<KeptEvent>)>, tag: &str, times: &Times) {
         for (stream, events) in kept {
             let Some(name) = StreamName::new(&stream.name) else { continue };
-            let channel =
-                Arc::clone(self.streams.write().entry(name.clone()).or_insert_with(|| self.new_channel(&name)));
+            let channel = Arc::clone(
+                self.streams.write().entry(name.clone()).or_insert_with(|| self.new_channel(&name)),
+            );
             let events = events.into_iter().map(|event| event.event(times)).collect();
             self.with_context(|context| channel.with(|of| of.restore(&stream, tag, events, context)));
             channel.wake_all();

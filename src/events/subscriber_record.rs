@@ -71,8 +71,7 @@ impl SubscriberRecord {
 
     /// The record of these texts; `None` if no server has written them.
     pub(super) fn read(texts: &[String]) -> Option<Self> {
-        let texts: [&str; FIELDS] =
-            texts.iter().map(String::as_str).collect::<Vec<_>>().try_into().ok()?;
+        let texts: [&str; FIELDS] = texts.iter().map(String::as_str).collect::<Vec<_>>().try_into().ok()?;
         let [id, window, acked, why, position, sent, told, may_resume] = texts;
         let is_id = id.bytes().all(|byte| byte.is_ascii_alphanumeric()) && (1..=MAX_ID).contains(&id.len());
         let window = match window {
@@ -144,13 +143,8 @@ mod tests {
 
     #[test]
     fn a_record_is_read_as_it_was_written() {
-        let suspended = SuspendedRecord {
-            why: Pause::QueueBytesFull,
-            position: 3,
-            sent: 5,
-            told: 4,
-            may_resume: true,
-        };
+        let suspended =
+            SuspendedRecord { why: Pause::QueueBytesFull, position: 3, sent: 5, told: 4, may_resume: true };
         let plain = SubscriberRecord { id: "9f0c1d2e".into(), window: None, acked: 7, suspended: None };
         let windowed = SubscriberRecord { window: Some(2), suspended: Some(suspended), ..plain.clone() };
         assert_eq!(plain.write(), ["9f0c1d2e", "", "7", "", "", "", "", ""]);

@@ -36,7 +36,10 @@ pub(in crate::events) struct Ack<'a> {
     pub(in crate::events) here: Result<(), HubError>,
 }
 
-#[cfg_attr(not(feature = "redis"), expect(unused_variables, reason = "only a shared store knows subscribers"))]
+#[cfg_attr(
+    not(feature = "redis"),
+    expect(unused_variables, reason = "only a shared store knows subscribers")
+)]
 impl Store {
     /// What the store calls the subscriber with a token; `None` if it knows none.
     pub(in crate::events) fn name_of(&self) -> Option<fn(&str) -> String> {

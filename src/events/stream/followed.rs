@@ -128,11 +128,17 @@ impl Stream {
 
     /// Whether something is to be written.
     pub(in crate::events) fn has_changes(&self) -> bool {
-        self.followed.as_ref().is_some_and(|followed| !(followed.changed.is_empty() && followed.gone.is_empty()))
+        self.followed
+            .as_ref()
+            .is_some_and(|followed| !(followed.changed.is_empty() && followed.gone.is_empty()))
     }
 
     /// Takes at most `most` of what is to be written; what was forgotten first.
-    pub(in crate::events) fn take_changes(&mut self, most: usize, context: &StreamContext<'_>) -> Vec<Change> {
+    pub(in crate::events) fn take_changes(
+        &mut self,
+        most: usize,
+        context: &StreamContext<'_>,
+    ) -> Vec<Change> {
         let Some(followed) = &mut self.followed else { return Vec::new() };
         let gone = followed.gone.drain(..most.min(followed.gone.len()));
         let mut changes: Vec<Change> =
@@ -146,7 +152,11 @@ impl Stream {
     }
 
     /// What is to be written of the subscriber with this token, which the store knows from now on.
-    pub(in crate::events) fn change_of(&mut self, token: &str, context: &StreamContext<'_>) -> Option<Change> {
+    pub(in crate::events) fn change_of(
+        &mut self,
+        token: &str,
+        context: &StreamContext<'_>,
+    ) -> Option<Change> {
         let key = *self.tokens.get(token)?;
         self.note(key);
         self.followed.as_mut()?.changed.remove(&key);

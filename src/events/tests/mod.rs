@@ -4,6 +4,7 @@ mod broken_files;
 mod interleavings;
 mod kept;
 mod moving;
+mod moving_anywhere;
 mod parser;
 mod restored;
 mod rules;

@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use proptest::prelude::*;
-
 use super::super::hub_error::HubError;
 use super::super::log::Log;
 use super::super::stream::{Adopted, After, Change, Claimed, SubscribeRequest, Take};
@@ -14,24 +12,24 @@ use super::scene::{Connection, Scene, json};
 use crate::budget::ClientKey;
 use crate::events::EventSettings;
 
-const TOKEN: &str = "a token of its own";
+pub(super) const TOKEN: &str = "a token of its own";
 
 /// Servers, and what a store that they share has: owners (server and tenure) and records.
-struct Fleet {
-    servers: Vec<Scene>,
-    records: HashMap<Box<str>, ((usize, u64), SubscriberRecord)>,
+pub(super) struct Fleet {
+    pub(super) servers: Vec<Scene>,
+    pub(super) records: HashMap<Box<str>, ((usize, u64), SubscriberRecord)>,
     tenures: u64,
     /// Who was told that a subscriber is another server's and has not heard it yet.
     notices: Vec<(usize, Box<str>, u64)>,
 }
 
 impl Fleet {
-    fn new(servers: usize, settings: EventSettings) -> Self {
+    pub(super) fn new(servers: usize, settings: EventSettings) -> Self {
         let servers = (0..servers).map(|_| Scene::shared(settings.clone())).collect();
         Self { servers, records: HashMap::new(), tenures: 0, notices: Vec::new() }
     }
 
-    fn publish(&mut self, data: &[&str]) {
+    pub(super) fn publish(&mut self, data: &[&str]) {
         self.servers.iter_mut().for_each(|server| server.publish(data));
     }
 
@@ -44,12 +42,14 @@ impl Fleet {
     }
 
     /// Writes what a server has to write.
-    fn write(&mut self, at: usize) {
+    pub(super) fn write(&mut self, at: usize) {
         let changes = self.changes(at);
         for change in changes {
             let stored = self.records.get(&change.name).map(|(owner, record)| (*owner, record.acked));
             match (stored, change.kept) {
-                (Some((owner, _)), _) if owner != (at, change.tenure) => self.hear(at, &change.name, change.tenure),
+                (Some((owner, _)), _) if owner != (at, change.tenure) => {
+                    self.hear(at, &change.name, change.tenure)
+                }
                 (_, None) => _ = self.records.remove(&change.name),
                 (stored, Some((mut record, _))) => {
                     let acked = stored.map_or(0, |(_, acked)| acked);
@@ -71,7 +71,7 @@ impl Fleet {
     }
 
     /// All hear what they were told.
-    fn hear_all(&mut self) {
+    pub(super) fn hear_all(&mut self) {
         for (at, name, tenure) in std::mem::take(&mut self.notices) {
             self.hear(at, &name, tenure);
         }
@@ -88,7 +88,12 @@ impl Fleet {
             self.notices.push((server, name, former));
         }
         let former = (server == at).then_some(former);
-        Some(Claimed { record: record.clone(), tenure, former, generation: self.servers[at].stream.generation() })
+        Some(Claimed {
+            record: record.clone(),
+            tenure,
+            former,
+            generation: self.servers[at].stream.generation(),
+        })
     }
 
     fn arrives(&mut self, at: usize, token: &str, last_id: Option<&str>) -> Option<Adopted> {
@@ -97,7 +102,7 @@ impl Fleet {
         Some(self.servers[at].with(|stream, context| stream.adopt(claimed, token, &client, last_id, context)))
     }
 
-    fn comes(&mut self, at: usize, visit: &SubscribeRequest) -> Connection {
+    pub(super) fn comes(&mut self, at: usize, visit: &SubscribeRequest) -> Connection {
         self.arrives(at, visit.token.as_ref().unwrap(), visit.last_id.as_deref());
         let connection = self.servers[at].open(visit);
         self.write(at);
@@ -105,7 +110,7 @@ impl Fleet {
     }
 }
 
-fn visit(window: Option<usize>) -> SubscribeRequest {
+pub(super) fn visit(window: Option<usize>) -> SubscribeRequest {
     let (token, path) = (Some(TOKEN.to_owned()), "/events/s".to_owned());
     SubscribeRequest { client: ClientKey::Local, token, last_id: None, window, path }
 }
@@ -134,7 +139,11 @@ fn a_window_and_what_is_acknowledged_go_with_a_subscriber_and_its_old_connection
     // What the first server sent last can be acknowledged, too.
     fleet.publish(&["f"]);
     assert!(fleet.servers[1].ack(TOKEN, "x-5").is_ok());
-    assert_eq!(fleet.servers[1].ack(TOKEN, "x-6"), Err(HubError::NeverSent), "it is behind all that anybody sent");
+    assert_eq!(
+        fleet.servers[1].ack(TOKEN, "x-6"),
+        Err(HubError::NeverSent),
+        "it is behind all that anybody sent"
+    );
     assert_eq!(fleet.servers[1].take(&mut two, 9).said(), ["f"]);
 }
 
@@ -168,7 +177,8 @@ fn what_is_acknowledged_elsewhere_opens_the_window() {
     assert_eq!(fleet.servers[0].take(&mut one, 9).said(), ["a", "b"]);
     let name = format!("name of {TOKEN}");
     let mut has = |seq, generation| {
-        fleet.servers[0].with(|stream, context| stream.acknowledged_elsewhere(&name, seq, generation, context))
+        fleet.servers[0]
+            .with(|stream, context| stream.acknowledged_elsewhere(&name, seq, generation, context))
     };
     assert_eq!(has(2, 1), None, "of a log that is no more");
     assert_eq!(has(2, 0), Some(one.at.0));
@@ -196,7 +206,10 @@ fn a_suspended_subscriber_is_suspended_everywhere_polls_anywhere_and_resumes_whe
 
     fleet.arrives(1, TOKEN, None);
     let pause = fleet.servers[1].subscribe(&visit(None)).err().expect("suspended there, too");
-    assert_eq!((pause.kind.as_str(), json(&pause)["reason"].as_str()), ("sluicegate.pause", Some("queue_full")));
+    assert_eq!(
+        (pause.kind.as_str(), json(&pause)["reason"].as_str()),
+        ("sluicegate.pause", Some("queue_full"))
+    );
     fleet.write(1);
     fleet.hear_all();
     assert!(fleet.servers[0].poll(TOKEN, After::Known, 9).is_err(), "it is not the first one's any more");
@@ -209,14 +222,21 @@ fn a_suspended_subscriber_is_suspended_everywhere_polls_anywhere_and_resumes_whe
         (gap, polled.events.len(), polled.suspended, polled.may_resume)
     };
     assert_eq!(poll(&mut fleet, 1, After::Known, 2), (Some(2), 2, true, false));
-    assert_eq!(poll(&mut fleet, 2, After::Known, 1), (Some(2), 1, true, false), "nothing was said to have come");
+    assert_eq!(
+        poll(&mut fleet, 2, After::Known, 1),
+        (Some(2), 1, true, false),
+        "nothing was said to have come"
+    );
     let dropped = |fleet: &Fleet| fleet.servers.iter().map(|server| server.counts.dropped()).sum::<u64>();
     assert_eq!(dropped(&fleet), 2, "counted once, wherever it polls");
     assert_eq!(poll(&mut fleet, 0, After::Id("x-4".into()), 9), (None, 2, true, true));
     fleet.arrives(2, TOKEN, None);
     fleet.publish(&["g"]);
     let mut back = fleet.servers[2].open(&SubscribeRequest { last_id: Some("x-6".into()), ..visit(None) });
-    assert_eq!((back.opened.kind.as_str(), json(&back.opened)["known"].as_bool()), ("sluicegate.resume", Some(true)));
+    assert_eq!(
+        (back.opened.kind.as_str(), json(&back.opened)["known"].as_bool()),
+        ("sluicegate.resume", Some(true))
+    );
     assert_eq!(fleet.servers[2].take(&mut back, 9).said(), ["g"]);
     fleet.write(2);
     assert_eq!(fleet.records.values().next().unwrap().1.suspended, None);
@@ -278,134 +298,4 @@ fn a_log_that_began_anew_says_nothing_of_numbers_before_it() {
     assert_eq!(came.said(), ["sluicegate.gap", "d"]);
     let gap = json(&came.events[0]);
     assert_eq!((&gap["after"], &gap["reason"]), (&"x-3".into(), &"unknown".into()));
-}
-
-/// What happens to one subscriber with a window and its servers.
-#[derive(Clone, Debug)]
-enum Op {
-    Publish(usize),
-    /// It comes to a server.
-    Come(usize),
-    Read(usize),
-    /// It acknowledges the last that it has, at a server.
-    Ack(usize),
-    Leave,
-    /// A server writes what it has to.
-    Write(usize),
-    Hear,
-    /// A server is killed, and another one begins in its place.
-    Kill(usize),
-}
-
-const SERVERS: usize = 3;
-
-fn op() -> impl Strategy<Value = Op> {
-    let server = 0usize..SERVERS;
-    prop_oneof![
-        4 => (1usize..4).prop_map(Op::Publish),
-        3 => server.clone().prop_map(Op::Come),
-        6 => (1usize..6).prop_map(Op::Read),
-        4 => server.clone().prop_map(Op::Ack),
-        1 => Just(Op::Leave),
-        3 => server.clone().prop_map(Op::Write),
-        2 => Just(Op::Hear),
-        1 => server.prop_map(Op::Kill),
-    ]
-}
-
-/// The subscriber, and what it had.
-#[derive(Default)]
-struct Client {
-    connection: Option<(usize, Connection)>,
-    /// The last event that it had on any connection, and on this one.
-    had: u64,
-    last: u64,
-    acked: u64,
-    /// Events of this connection that it has not acknowledged.
-    open: u64,
-}
-
-fn run(window: usize, ops: Vec<Op>) {
-    let settings = EventSettings { queue: 1000, log: 1000, ..EventSettings::default() };
-    let mut fleet = Fleet::new(SERVERS, settings.clone());
-    let mut client = Client::default();
-    let name: Box<str> = format!("name of {TOKEN}").into();
-    let mut published = 0;
-    for op in ops.into_iter().chain([Op::Come(0), Op::Hear]) {
-        match op {
-            Op::Publish(count) => {
-                published += count as u64;
-                fleet.publish(&vec!["x"; count]);
-            }
-            Op::Come(at) => {
-                let last_id = (client.had > 0).then(|| format!("x-{}", client.had));
-                let visit = SubscribeRequest { last_id: Some(last_id.unwrap_or("x-0".into())), ..visit(Some(window)) };
-                client.connection = Some((at, fleet.comes(at, &visit)));
-                (client.last, client.open) = (u64::MAX, 0);
-            }
-            Op::Read(most) => {
-                let Some((at, connection)) = &mut client.connection else { continue };
-                for event in fleet.servers[*at].take(connection, most).events {
-                    let seq: u64 = event.last_id.strip_prefix("x-").unwrap().parse().unwrap();
-                    if client.last == u64::MAX {
-                        assert!(seq <= client.had + 1, "nothing is left out: {seq} behind {}", client.had);
-                        assert!(seq > client.acked, "what is acknowledged is not sent again");
-                    } else {
-                        assert!(seq > client.last, "in order");
-                        assert!(seq <= client.had + 1, "nothing is left out");
-                    }
-                    client.last = seq;
-                    client.had = client.had.max(seq);
-                    client.open += 1;
-                    assert!(client.open <= window as u64, "the window holds");
-                }
-            }
-            Op::Ack(at) => {
-                // By the store, as a balancer leads it anywhere; what it has not is acknowledged nowhere.
-                let is_known = fleet.servers[at].stream.has_token(TOKEN);
-                let here = fleet.servers[at].ack(TOKEN, &format!("x-{}", client.had)).is_ok();
-                let Some((owner, record)) = fleet.records.get_mut(&name) else { continue };
-                let owner = owner.0;
-                assert!(here || !is_known || owner != at, "its own server takes it");
-                record.acked = record.acked.max(client.had);
-                (client.acked, client.open) = (client.had, 0);
-                let acked = client.acked;
-                fleet.servers[owner].with(|stream, context| {
-                    let generation = stream.generation();
-                    stream.acknowledged_elsewhere(&name, acked, generation, context)
-                });
-            }
-            Op::Leave => {
-                if let Some((at, connection)) = client.connection.take() {
-                    fleet.servers[at].leave(&connection);
-                }
-            }
-            Op::Write(at) => fleet.write(at),
-            Op::Hear => fleet.hear_all(),
-            Op::Kill(at) => {
-                let mut fresh = Scene::shared(settings.clone());
-                fresh.now = fleet.servers[at].now;
-                (0..published).for_each(|_| fresh.publish(&["x"]));
-                fleet.servers[at] = fresh;
-                _ = client.connection.take_if(|(of, _)| *of == at);
-            }
-        }
-    }
-    let (at, mut connection) = client.connection.take().unwrap();
-    while client.had < published {
-        let came = fleet.servers[at].take(&mut connection, 1000).events;
-        let last = came.last().expect("it has all in the end").last_id.clone();
-        fleet.servers[at].ack(TOKEN, &last).unwrap();
-        client.had = last.strip_prefix("x-").unwrap().parse().unwrap();
-    }
-}
-
-proptest! {
-    #[test]
-    fn wherever_a_subscriber_comes_it_has_all_and_its_window_holds(
-        window in 1usize..5,
-        ops in prop::collection::vec(op(), 1..80),
-    ) {
-        run(window, ops);
-    }
 }

@@ -154,7 +154,19 @@ impl Scene {
             .collect();
         let publishers = [("a", haproxy, addrs[0]), ("b", nginx, addrs[1])]
             .map(|(name, front, server)| Publisher::start(name, &[front, server], Some(event_server::TOKEN)));
-        (Self { stores, servers, publishers, subscribers, windowed, excuses: Vec::new(), dice, blows: [0; 5] }, fronts)
+        (
+            Self {
+                stores,
+                servers,
+                publishers,
+                subscribers,
+                windowed,
+                excuses: Vec::new(),
+                dice,
+                blows: [0; 5],
+            },
+            fronts,
+        )
     }
 
     fn strike(&mut self, blow: Blow, loses: bool) {

@@ -14,10 +14,10 @@ use crate::chaos::Dice;
 use crate::chaos::server_log::Log;
 
 /// A subscriber may have so many events that it has not acknowledged.
-const WINDOW: u64 = 50;
+const WINDOW: u64 = 8;
 
 /// The most events that it reads on a connection.
-const EVENTS: u64 = 400;
+const EVENTS: u64 = 80;
 
 /// What happened to it, in order.
 enum Happened {
@@ -120,12 +120,21 @@ impl Client {
         self.happened.push(Happened::Came);
         let most = 1 + self.dice.below(EVENTS);
         let mut answer = Answer::default();
+        while answer.head.is_empty() {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).ok()?;
+            answer.push(&byte);
+        }
+        if !answer.head.starts_with("HTTP/1.1 200 ") {
+            // The proxy's own: it has no server.
+            return None;
+        }
         let mut piece = [0; 65_536];
         let (mut events, mut patience) = (0, self.patience());
         while events < most && !answer.ended {
             let len = stream.read(&mut piece).ok().filter(|len| *len > 0)?;
             answer.push(&piece[..len]);
-            while let Some(event) = answer.next() {
+            for event in answer.by_ref() {
                 match &*event.kind {
                     "message" => {}
                     "sluicegate.pause" => return Some(self.poll()),

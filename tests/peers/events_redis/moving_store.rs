@@ -80,7 +80,8 @@ fn a_store_that_has_nonsense_of_a_subscriber_makes_it_a_new_one() {
             "EVAL" => redis.says(&[&[command], args, &[&*key]].concat()),
             _ => redis.says(&[&[command, &*key], args].concat()),
         };
-        let (mut reader, open) = comes_as(&token, &two, "&window=2", &format!("Last-Event-ID: {}\r\n", ids[0]));
+        let (mut reader, open) =
+            comes_as(&token, &two, "&window=2", &format!("Last-Event-ID: {}\r\n", ids[0]));
         assert_eq!((&open["known"], &open["last_id"]), (&json!(false), &json!(ids[0])), "{command} {args:?}");
         assert_eq!(reader.data(2), ["b", "c"]);
         // And it is one that can be acknowledged and come to another server.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 
-use super::{NONE_HEARD, Shared};
 use super::calls::{self, PATIENCE};
 use super::following::Followed;
+use super::{NONE_HEARD, Shared};
 use crate::clock::{Clock, Instant, Sleep};
 use crate::events::channel::Channel;
 use crate::events::encoding::jittered;

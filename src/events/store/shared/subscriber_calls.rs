@@ -264,7 +264,13 @@ mod tests {
         assert!(matches!(taken.what, What::Taken(7)));
         let has = read(&["s", "news", "n", "ab", "a", "9", "r", "run"]).unwrap();
         assert!(matches!(has.what, What::Has(9, run) if run == "run"));
-        for bad in [&["s", "news", "t", "7"][..], &["s", "a", "n", "b", "t", "x"], &["s", "a", "n", "b", "a", "1"], &["t"], &[]] {
+        for bad in [
+            &["s", "news", "t", "7"][..],
+            &["s", "a", "n", "b", "t", "x"],
+            &["s", "a", "n", "b", "a", "1"],
+            &["t"],
+            &[],
+        ] {
             assert!(read(bad).is_none(), "{bad:?}");
         }
     }
