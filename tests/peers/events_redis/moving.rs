@@ -83,7 +83,8 @@ pub fn records(redis: &Redis) -> Vec<String> {
 #[test]
 fn a_window_goes_with_its_subscriber_to_any_server() {
     let redis = Redis::start();
-    let [one, two, three] = started(&redis, &[]);
+    // What servers say to each other is to be what does it, not what they write again each half `ttl`.
+    let [one, two, three] = started(&redis, &["--ttl", "10m"]);
     let (mut first, open) = comes(&one, "&window=3", "");
     assert_eq!((&open["known"], &open["window"]), (&json!(false), &json!(3)));
     let mut plain = [&one, &two, &three].map(|at| Reader::opened(at, "").0);
@@ -120,7 +121,7 @@ fn a_window_goes_with_its_subscriber_to_any_server() {
 #[test]
 fn an_acknowledgement_counts_once_for_whom_it_is_and_for_nothing_that_is_not_there() {
     let redis = Redis::start();
-    let [one, two] = started(&redis, &[]);
+    let [one, two] = started(&redis, &["--ttl", "10m"]);
     let (mut reader, _) = comes(&one, "&window=2", "");
     let ids = publish(&two, "s", &json!([{"data": "a"}, {"data": "b"}, {"data": "c"}]));
     assert_eq!(reader.data(2), ["a", "b"]);
