@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::event::POSITION;
 use super::trace::TraceParent;
 
 /// A comment line, which keeps proxies from closing an idle stream. No empty line follows: it would end an event, and some
@@ -49,6 +50,13 @@ pub(super) fn opening(kind: &str, at: Option<&str>, data: &impl Serialize, retry
 /// clients do not.
 pub(super) fn control(kind: &str, data: &impl Serialize, retry: Option<Duration>) -> Bytes {
     said(String::new(), kind, data, retry)
+}
+
+/// Encodes the position of the stream, for clients to resume by. Some clients ignore an id without data.
+pub(super) fn position(id: &str) -> Bytes {
+    let mut text = String::new();
+    field(&mut text, "id", id);
+    said(text, POSITION, &serde_json::json!({}), None)
 }
 
 fn said(mut text: String, kind: &str, data: &impl Serialize, retry: Option<Duration>) -> Bytes {
@@ -113,6 +121,7 @@ mod tests {
         );
         let second = Some(Duration::from_secs(1));
         assert_eq!(control(PAUSE, &1, second), "retry: 1000\nevent: sluicegate.pause\ndata: 1\n\n");
+        assert_eq!(position("x-7.0000000a"), "id: x-7.0000000a\nevent: sluicegate.position\ndata: {}\n\n");
         let second = Duration::from_secs(1);
         let open = "retry: 1000\nevent: sluicegate.open\ndata: 1\n\n";
         assert_eq!(opening(OPEN, None, &1, second), open);

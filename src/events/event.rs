@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::encoding;
+use super::place::Place;
 use super::settings::{MAX_STREAM_NAME, is_stream_name};
 use super::trace::TraceParent;
 use crate::clock::Instant;
@@ -27,6 +28,8 @@ pub(super) const GAP: &str = "sluicegate.gap";
 /// No events can come for a while, and they can again.
 pub(super) const STALLED: &str = "sluicegate.stalled";
 pub(super) const FLOWING: &str = "sluicegate.flowing";
+/// The position of the stream, behind an event whose own id does not say it.
+pub(super) const POSITION: &str = "sluicegate.position";
 
 /// Types that an `EventSource` dispatches itself or for events without a type: a listener could not distinguish these from
 /// a publisher's (WHATWG HTML, section 9.2).
@@ -201,6 +204,7 @@ impl Draft {
             expires: now + self.ttl.unwrap_or(ttl),
             trace: self.trace,
             origin: None,
+            place: None,
         }
     }
 }
@@ -232,6 +236,8 @@ pub(super) struct Event {
     pub(super) trace: Option<TraceParent>,
     /// The origin of its spans, if it is traced.
     pub(super) origin: Option<Arc<Origin>>,
+    /// Of one with its publisher's id, in a shared store.
+    pub(super) place: Option<Box<Place>>,
 }
 
 /// Memory of an event beside its bytes: its fields and its entry in the log.
@@ -251,8 +257,13 @@ impl Event {
 
     /// Whether the data is a slice of the wire form.
     fn is_inside(&self) -> bool {
+        self.data_at().is_some()
+    }
+
+    /// Where in the wire form the data is, if it is a slice of that.
+    pub(super) fn data_at(&self) -> Option<usize> {
         let (wire, data) = (self.wire.as_ptr() as usize, self.data.as_ptr() as usize);
-        (wire..wire + self.wire.len()).contains(&data)
+        (wire..wire + self.wire.len()).contains(&data).then(|| data - wire)
     }
 
     pub(super) fn is_live(&self, now: Instant) -> bool {

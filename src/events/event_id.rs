@@ -1,7 +1,7 @@
 //! Ids that servers assign: the incarnation of the log, a number, and where a store may have lost the end of the log a tag.
 
 use super::event::Event;
-use super::log::Log;
+use super::log::{Located, Log};
 
 /// The id of the event with this number in a log, or before its first. A tag is of the part of a stream's life in which it was published,
 /// where a store may lose its end: numbers are given again then, ids are not.
@@ -28,24 +28,43 @@ pub(super) fn assigned<'a>(incarnation: &str, id: &'a str) -> Option<(u64, &'a s
 }
 
 impl Log {
-    /// The tag in the id of `event`; `None` if that is the publisher's own.
+    /// The tag that an id of the server's for `event` has, as far as known.
     pub(super) fn tag_of<'a>(&self, event: &'a Event) -> Option<&'a str> {
-        assigned(self.incarnation(), &event.id).map(|(_, tag)| tag)
+        match &event.place {
+            Some(place) => Some(&place.tag),
+            None => assigned(self.incarnation(), &event.id).map(|(_, tag)| tag),
+        }
     }
 
-    /// Whether the id of the event with this number is known to have another tag: it took the place of one that was lost.
+    /// Whether an id of the server's with this number and tag may be that of a lost event, whose place another one took.
     pub(super) fn is_other(&self, seq: u64, tag: &str) -> bool {
         match self.get(seq) {
-            Some(event) => self.tag_of(event).is_some_and(|of| of != tag),
+            Some(event) => match self.tag_of(event) {
+                Some(of) => of != tag,
+                // Of one from a file that may have lost its end nobody knows.
+                None => !self.next_tag.is_empty(),
+            },
             None => seq > 0 && seq + 1 == self.first() && self.tag.as_deref().is_some_and(|of| of != tag),
         }
     }
 
+    /// The number of the event with this id that the log has, or had.
+    pub(super) fn number_of(&self, id: &str) -> Option<u64> {
+        self.given.get(id).copied().or_else(|| match self.locate(id) {
+            Located::At(seq) => Some(seq),
+            Located::Behind(_) | Located::Unknown => None,
+        })
+    }
+
     /// The id of the event with this number, if known: publishers' own ids leave the log with their events. Number 0 has an
-    /// id too, so that a subscriber that came before the first event can resume.
+    /// id too, so that a subscriber that came before the first event can resume. Where a lost event may have had the publisher's id it is one of the
+    /// server's.
     pub(super) fn id_of(&self, seq: u64) -> Option<String> {
         match self.get(seq) {
-            Some(event) => Some(event.id.to_string()),
+            Some(event) => match &event.place {
+                Some(place) if place.fork.is_some() => Some(server_id(self.incarnation(), seq, &place.tag)),
+                _ => Some(event.id.to_string()),
+            },
             None if seq > self.head() => None,
             None if seq == 0 => Some(server_id(self.incarnation(), 0, "")),
             None => Some(server_id(self.incarnation(), seq, self.tag.as_deref().unwrap_or_default())),
@@ -88,7 +107,7 @@ mod tests {
         assert_eq!(log.id_of(4).as_deref(), Some("x-4.0000000a"));
         log.trim(Instant::ZERO + ttl, &settings);
         assert_eq!((log.locate("x-6.0000000b"), log.id_of(0).as_deref()), (Located::At(6), Some("x-0")));
-        let log = log.with_next_tag("0000000c");
+        log.goes_on("0000000c", None);
         let mut staged = Staged::after(&log);
         let given = log.stage(&mut staged, vec![draft()], Instant::ZERO, &settings).unwrap();
         assert_eq!(given.join(" "), "x-7.0000000c");

@@ -260,7 +260,7 @@ impl Hub {
     /// Whether a subscriber that has the event `id` can be sent all events after it.
     pub(crate) fn can_resume(&self, name: &StreamName, id: &str) -> bool {
         let holds = |stream: &mut Stream| match stream.log().locate(id) {
-            Located::At(seq) => seq + 1 >= stream.log().first(),
+            Located::At(seq) | Located::Behind(seq) => seq + 1 >= stream.log().first(),
             Located::Unknown => false,
         };
         self.channel(name).is_ok_and(|channel| channel.with(holds))

@@ -9,7 +9,7 @@ use super::hub::Hub;
 use super::hub_error::HubError;
 #[cfg(feature = "redis")]
 use super::store::RedisStore;
-use super::store::{FileStore, KeptEvent, KeptStream, Store, StoreError, StoreState, Times};
+use super::store::{FileStore, KeptRead, KeptStream, Store, StoreError, StoreState, Times};
 use super::{EventSettings, EventStore};
 use crate::clock::Clock;
 
@@ -110,14 +110,16 @@ impl Hub {
     }
 
     /// Goes on with streams that were read from the store, whose ids have `tag` in them from now on. Decodes all events: blocks.
-    pub(super) fn restore(&self, kept: Vec<(KeptStream, Vec<KeptEvent>)>, tag: &str, times: &Times) {
-        for (stream, events) in kept {
+    pub(super) fn restore(&self, kept: Vec<KeptRead>, tag: &str, times: &Times) {
+        for KeptRead { stream, forks, events } in kept {
             let Some(name) = StreamName::new(&stream.name) else { continue };
             let channel = Arc::clone(
                 self.streams.write().entry(name.clone()).or_insert_with(|| self.new_channel(&name)),
             );
-            let events = events.into_iter().map(|event| event.event(times)).collect();
-            self.with_context(|context| channel.with(|of| of.restore(&stream, tag, events, context)));
+            let set_place = |event: Event| forks.set_place(event, &stream.incarnation, times);
+            let events = events.into_iter().map(|event| set_place(event.event(times))).collect();
+            let tagged = (tag, (!forks.0.is_empty()).then(|| Box::new((forks, *times))));
+            self.with_context(|context| channel.with(|of| of.restore(&stream, tagged, events, context)));
             channel.wake_all();
         }
     }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use super::event::{Draft, Event};
 use super::event_id::{assigned, server_id};
 use super::hub_error::HubError;
+use super::place::Forks;
 use super::settings::EventSettings;
+use super::store::Times;
 use crate::clock::Instant;
 use crate::tracing::{Origin, Outcome};
 
@@ -17,6 +19,8 @@ use crate::tracing::{Origin, Outcome};
 pub(super) enum Located {
     /// The event with this number, in the log or not; 0 is before the first.
     At(u64),
+    /// That of an event in the log, and perhaps that of a lost one, too: whoever has it may have nothing behind this number.
+    Behind(u64),
     /// Unknown: never published, or no longer known.
     Unknown,
 }
@@ -30,12 +34,14 @@ pub(super) struct Log {
     /// Bytes of all events ever published.
     published: u64,
     /// Numbers of events with publishers' own ids.
-    given: HashMap<Box<str>, u64>,
+    pub(super) given: HashMap<Box<str>, u64>,
     evicted: u64,
     /// The tag in the id of the event before the first in the log, if it is known.
     pub(super) tag: Option<Box<str>>,
     /// The tag in the ids that are given from now on.
-    next_tag: Box<str>,
+    pub(super) next_tag: Box<str>,
+    /// Where the store lost the end of the stream, and a time of both kinds; `None` if nowhere.
+    forks: Option<Box<(Forks, Times)>>,
     /// Traced events that left since the last call of [`gone`](Log::gone).
     gone: Vec<(u64, Arc<Origin>, Outcome)>,
 }
@@ -81,6 +87,7 @@ impl Log {
             evicted,
             tag: Some("".into()),
             next_tag: "".into(),
+            forks: None,
             gone: Vec::new(),
         }
     }
@@ -91,10 +98,9 @@ impl Log {
         self
     }
 
-    /// Sets the tag in the ids that are given from now on.
-    pub(super) fn with_next_tag(mut self, tag: &str) -> Self {
-        self.next_tag = tag.into();
-        self
+    /// Sets the tag in the ids that are given from now on, and where the store lost the end of the stream.
+    pub(super) fn goes_on(&mut self, tag: &str, forks: Option<Box<(Forks, Times)>>) {
+        (self.next_tag, self.forks) = (tag.into(), forks);
     }
 
     pub(super) fn incarnation(&self) -> &str {
@@ -124,7 +130,10 @@ impl Log {
                 given.insert(id.as_str().into(), staged.events.len());
             }
             let id = id.unwrap_or_else(|| server_id(&self.incarnation, staged.head, &self.next_tag));
-            let event = draft.publish(staged.head, id, now, settings.log_ttl);
+            let mut event = draft.publish(staged.head, id, now, settings.log_ttl);
+            if let Some((forks, times)) = self.forks.as_deref() {
+                event = forks.set_place(event, &self.incarnation, times);
+            }
             ids.push(event.id.clone());
             staged.events.push(event);
         }
@@ -197,7 +206,7 @@ impl Log {
             }
             if self.given.get(&event.id) == Some(&event.seq) {
                 self.given.remove(&event.id);
-                self.tag = None;
+                self.tag = event.place.as_ref().map(|place| place.tag.clone());
             } else if let Some((_, tag)) = assigned(&self.incarnation, &event.id)
                 && self.tag.as_deref() != Some(tag)
             {
@@ -215,7 +224,11 @@ impl Log {
 
     pub(super) fn locate(&self, id: &str) -> Located {
         if let Some(seq) = self.given.get(id) {
-            return Located::At(*seq);
+            return match self.get(*seq).and_then(|event| event.fork()) {
+                None => Located::At(*seq),
+                Some(fork) if fork + 1 >= self.first() => Located::Behind(fork),
+                Some(_) => Located::Unknown,
+            };
         }
         match assigned(&self.incarnation, id) {
             Some((seq, tag)) if seq <= self.head && !self.is_other(seq, tag) => Located::At(seq),

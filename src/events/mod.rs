@@ -23,6 +23,7 @@ mod hub;
 mod hub_error;
 mod keeping;
 mod log;
+mod place;
 mod publishing;
 mod queue;
 mod settings;

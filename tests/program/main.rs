@@ -17,6 +17,7 @@ mod examples;
 mod given_up;
 mod held;
 mod kept_events;
+mod kept_ids;
 mod live;
 mod live_cost;
 mod logs;

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::event::{Draft, Event};
+use super::super::place::Forks;
 use super::super::trace::TraceParent;
 use crate::clock::{Clock, Instant};
 
@@ -17,6 +18,11 @@ impl Times {
     pub(in crate::events) fn of(clock: &dyn Clock) -> Self {
         let since = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { now: clock.now(), millis: since(clock.calendar()).as_millis() as u64 }
+    }
+
+    /// Milliseconds since 1970.
+    pub(in crate::events) fn now_millis(&self) -> u64 {
+        self.millis
     }
 
     /// Milliseconds since 1970 at `instant`.
@@ -69,6 +75,14 @@ pub(in crate::events) struct KeptStream {
     pub(in crate::events) head: u64,
     /// Up to this number events were evicted.
     pub(in crate::events) evicted: u64,
+}
+
+/// A stream as it is read: its forks, and its events behind those that are in memory.
+#[derive(Debug)]
+pub(in crate::events) struct KeptRead {
+    pub(in crate::events) stream: KeptStream,
+    pub(in crate::events) forks: Forks,
+    pub(in crate::events) events: Vec<KeptEvent>,
 }
 
 #[cfg(test)]

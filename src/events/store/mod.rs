@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub(super) use file::FileStore;
-pub(super) use kept::{KeptEvent, KeptStream, Times};
+pub(super) use kept::{KeptRead, KeptStream, Times, life};
 pub(super) use moving::{Ack, Arrival, Claim};
 #[cfg(feature = "redis")]
 pub(super) use shared::RedisStore;

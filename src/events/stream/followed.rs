@@ -4,9 +4,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use super::super::log::Located;
 use super::super::subscriber::{Known, Phase, Subscriber};
 use super::super::subscriber_record::{SubscriberRecord, life};
-use super::{Located, Stream, StreamContext};
+use super::{Stream, StreamContext};
 use crate::budget::ClientKey;
 
 /// The most forgotten subscribers that are to be taken out of the store; it takes out others itself when their time is over.
@@ -271,7 +272,7 @@ impl Stream {
     /// The number of the event that a client says it has; that before the log if nobody knows it any more.
     pub(in crate::events) fn received(&self, last_id: Option<&str>) -> Option<u64> {
         match self.log.locate(last_id?) {
-            Located::At(seq) => Some(seq),
+            Located::At(seq) | Located::Behind(seq) => Some(seq),
             Located::Unknown => Some(self.log.first() - 1),
         }
     }

@@ -6,8 +6,9 @@ use super::super::counts::Count;
 use super::super::event::{Draft, Event};
 use super::super::hub_error::HubError;
 use super::super::log::{Log, Staged};
+use super::super::place::Forks;
 use super::super::queue::{Gap, Lost, Queue};
-use super::super::store::KeptStream;
+use super::super::store::{KeptStream, Times};
 use super::super::subscriber::Phase;
 use super::{QueueCheck, Stream, StreamContext};
 use crate::clock::Instant;
@@ -45,11 +46,11 @@ impl Stream {
     }
 
     /// Goes on with the log of `kept`, which an earlier process had, if it is another one and this stream was not used yet. Ids have
-    /// `tag` in them from now on.
+    /// `tag` in them from now on; `forks` are of the stream, if it has any.
     pub(in crate::events) fn restore(
         &mut self,
         kept: &KeptStream,
-        tag: &str,
+        (tag, forks): (&str, Option<Box<(Forks, Times)>>),
         events: Vec<Event>,
         context: &StreamContext<'_>,
     ) {
@@ -60,8 +61,8 @@ impl Stream {
             let head = events.first().map_or(kept.head, |event| event.seq - 1);
             // Where there was a tag, those before may have another one.
             let before = tag.is_empty().then_some("");
-            self.log =
-                Log::restored(&kept.incarnation, head, kept.evicted).with_tag(before).with_next_tag(tag);
+            self.log = Log::restored(&kept.incarnation, head, kept.evicted).with_tag(before);
+            self.log.goes_on(tag, forks);
         }
         events.into_iter().for_each(|event| self.log.append(event, &mut |_| ()));
         self.log.trim(context.now, context.settings);

@@ -18,7 +18,7 @@ use super::counts::{Count, EventCounts};
 use super::encoding;
 use super::event::{Draft, FLOWING, GAP, STALLED};
 use super::hub_error::HubError;
-use super::log::{Located, Log, Staged};
+use super::log::{Log, Staged};
 use super::queue::{Gap, Lost, Next};
 use super::subscriber::{Phase, QueueState, Subscriber};
 use crate::budget::ClientKey;
@@ -339,7 +339,7 @@ impl Stream {
         context: &StreamContext<'_>,
     ) -> Result<usize, HubError> {
         let key = *self.tokens.get(token).ok_or(HubError::UnknownToken)?;
-        let Located::At(seq) = self.log.locate(id) else { return Err(HubError::NeverSent) };
+        let seq = self.log.number_of(id).ok_or(HubError::NeverSent)?;
         let subscriber = &mut self.subscribers[key];
         if let Phase::Suspended(suspension) = &mut subscriber.phase {
             suspension.since = context.now;

@@ -31,7 +31,8 @@ pub(in crate::events) enum After {
 }
 
 impl Stream {
-    /// Returns events after `after`: at most `max`, and about 1 MiB.
+    /// Returns events after `after`: at most `max`, and about 1 MiB. More if those before the event `after` are sent again, since its id may have been that of
+    /// a lost one: up to that event at least, so that clients that go on by the last event's id get on.
     pub(in crate::events) fn poll(
         &mut self,
         token: Option<&str>,
@@ -44,12 +45,16 @@ impl Stream {
             Some(token) => Some(*self.tokens.get(token).ok_or(HubError::UnknownToken)?),
             None => None,
         };
-        let mut gap = None;
+        let (mut gap, mut again) = (None, 0);
         let mut from = match after {
             After::Known => None,
             After::Number(seq) => Some(*seq),
             After::Id(id) => match self.log.locate(id) {
                 Located::At(seq) => Some(seq),
+                Located::Behind(seq) => {
+                    again = self.log.number_of(id).unwrap_or(0);
+                    Some(seq)
+                }
                 Located::Unknown => {
                     gap = Some(self.unknown(id.clone()));
                     Some(self.log.first() - 1)
@@ -70,7 +75,7 @@ impl Stream {
         let mut position = from.unwrap_or(self.log.head());
         let mut queue = Queue::new(position, None, &self.log);
         let (mut events, mut bytes, mut lost) = (Vec::new(), 0, None);
-        while events.len() < max && bytes < MAX_BYTES {
+        while events.len() < max && bytes < MAX_BYTES || position < again {
             match queue.next(context.now, &self.log, Duration::MAX) {
                 Next::Event(event) => {
                     queue.sent(&event, context.now);
@@ -79,7 +84,7 @@ impl Stream {
                     events.push(event);
                 }
                 // One gap per answer: a later one begins the next answer.
-                Next::Gap(found) if events.is_empty() => {
+                Next::Gap(found) if events.is_empty() || position < again => {
                     position = queue.position();
                     lost = Some((position, found.missing.unwrap_or(0), found.reason));
                     match &mut gap {

@@ -86,10 +86,13 @@ impl Stream {
         random: u64,
         context: &StreamContext<'_>,
     ) -> Result<&'static str, Bytes> {
-        let received = match request.last_id.as_deref().map(|id| self.log.locate(id)) {
-            Some(Located::At(seq)) => Some(seq),
-            _ => None,
+        let last = request.last_id.as_ref().map(|id| (id, self.log.locate(id)));
+        let (received, unknown) = match last {
+            Some((_, Located::At(seq) | Located::Behind(seq))) => (Some(seq), None),
+            Some((id, Located::Unknown)) => (None, Some(self.unknown(id.clone()))),
+            None => (None, None),
         };
+        let is_in_doubt = matches!(last, Some((_, Located::Behind(_))));
         let subscriber = &mut self.subscribers[key];
         let mut kind = OPEN;
         if let Phase::Suspended(suspension) = &mut subscriber.phase {
@@ -102,10 +105,18 @@ impl Stream {
             subscriber.queue = Queue::new(position, window, &self.log);
             context.counts.add(Count::resumes, 1);
             kind = RESUME;
-        } else if subscriber.queue.window() == window {
+        } else if window.is_none() && unknown.is_some() && subscriber.queue.acked() >= self.log.first() {
+            // What was written to its connection may not have arrived.
+            subscriber.queue = Queue::new(self.log.first() - 1, window, &self.log);
+            subscriber.unknown = unknown;
+        } else if subscriber.queue.window() == window && !is_in_doubt {
             subscriber.queue.rewind(received, &self.log);
         } else {
-            let position = received.unwrap_or(subscriber.queue.acked());
+            let acked = subscriber.queue.acked();
+            let position = match received {
+                Some(seq) if is_in_doubt && window.is_some() => seq.min(acked),
+                received => received.unwrap_or(acked),
+            };
             subscriber.queue = Queue::new(position, window, &self.log);
         }
         subscriber.settle(context);
@@ -120,7 +131,7 @@ impl Stream {
         let last = request.last_id.as_ref().map(|id| (id, self.log.locate(id)));
         let (position, unknown) = match last {
             None => (self.log.head(), None),
-            Some((_, Located::At(seq))) => (seq, None),
+            Some((_, Located::At(seq) | Located::Behind(seq))) => (seq, None),
             Some((id, Located::Unknown)) => (self.log.first() - 1, Some(self.unknown(id.clone()))),
         };
         let token = request.token.clone().unwrap_or(ids.token);

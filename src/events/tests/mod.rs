@@ -3,6 +3,7 @@
 mod broken_files;
 mod interleavings;
 mod kept;
+mod lost_ids;
 mod moving;
 mod moving_anywhere;
 mod parser;

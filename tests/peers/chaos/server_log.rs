@@ -98,6 +98,7 @@ impl Log {
                     );
                     next += 1;
                 }
+                Seen::Open => {}
                 Seen::Gap(missing) => {
                     gaps += 1;
                     next += missing.expect("the log was never lost") as usize;

@@ -18,6 +18,8 @@ pub struct Subscriber {
     token: Option<String>,
     /// The event that it begins behind; nothing for the head.
     begin: String,
+    /// Whether it resumes by the last event, also where the server sends a position behind that.
+    is_by_events: bool,
     child: Mutex<Option<Child>>,
     thread: Mutex<Option<JoinHandle<Vec<Seen>>>>,
 }
@@ -31,16 +33,24 @@ pub enum Seen {
     Event(String),
     /// So many are missing; `None` if nobody knows.
     Gap(Option<u64>),
+    /// A stream began.
+    Open,
 }
 
 impl Subscriber {
     pub fn start(front: SocketAddr, token: Option<String>) -> Arc<Self> {
-        Self::start_after(front, token, String::new())
+        Self::start_after(front, token, String::new(), false)
     }
 
-    /// One that begins behind the event with the id `begin`.
-    pub fn start_after(front: SocketAddr, token: Option<String>, begin: String) -> Arc<Self> {
-        let this = Self { front, token, begin, child: Mutex::default(), thread: Mutex::default() };
+    /// One that begins behind the event with the id `begin`, and resumes by events alone if it is to.
+    pub fn start_after(
+        front: SocketAddr,
+        token: Option<String>,
+        begin: String,
+        is_by_events: bool,
+    ) -> Arc<Self> {
+        let (child, thread) = (Mutex::default(), Mutex::default());
+        let this = Self { front, token, begin, is_by_events, child, thread };
         let this = Arc::new(this);
         let reader = Arc::clone(&this);
         *this.thread.lock().unwrap() = Some(std::thread::spawn(move || reader.read()));
@@ -109,9 +119,13 @@ impl Subscriber {
                     }
                     "sluicegate.gap" => seen.push(gap(&event.json())),
                     "sluicegate.pause" => pause = Some(event.json()),
-                    _ if last.is_empty() => {
-                        *last = event.id.expect("where its stream begins");
-                        seen.push(Seen::Begin(last.clone()));
+                    "sluicegate.position" if !self.is_by_events => *last = event.id.unwrap(),
+                    "sluicegate.open" | "sluicegate.resume" => {
+                        if last.is_empty() {
+                            *last = event.id.expect("where its stream begins");
+                            seen.push(Seen::Begin(last.clone()));
+                        }
+                        seen.push(Seen::Open);
                     }
                     _ => {}
                 }

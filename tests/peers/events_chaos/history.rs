@@ -12,16 +12,6 @@ pub struct Excuse {
     pub batches: Range<u64>,
 }
 
-impl Excuse {
-    /// Whether one of `excuses` is for this event of a publisher's own id.
-    fn is_for(excuses: &[Self], id: &str) -> bool {
-        excuses.iter().any(|excuse| {
-            let number = number_of(excuse.publisher, id);
-            number.is_some_and(|number| excuse.batches.contains(&(number / 3)))
-        })
-    }
-}
-
 /// The number in the id of an event of the publisher `name`.
 fn number_of(name: &str, id: &str) -> Option<u64> {
     id.strip_prefix(name)?.strip_prefix('-')?.parse().ok()
@@ -36,10 +26,10 @@ pub struct Told {
     pub gaps: usize,
     /// Events that they had and that are not in the log, or in another place.
     pub lost: usize,
-    /// Events that they had again after a gap.
+    /// Events that they had again after a gap, or when they had come back.
     pub again: usize,
-    /// Times that they went on behind an event that was lost, and published again in another place, without a gap.
-    pub untold: usize,
+    /// Times that they came back and were sent all from an earlier place on: the id that they brought may have been that of a lost event.
+    pub back: usize,
 }
 
 impl Told {
@@ -47,7 +37,7 @@ impl Told {
         self.gaps += other.gaps;
         self.lost += other.lost;
         self.again += other.again;
-        self.untold += other.untold;
+        self.back += other.back;
     }
 }
 
@@ -88,19 +78,22 @@ pub fn has_what_was_published(log: &Log, name: &str, said: &Said, excuses: &[Exc
 }
 
 /// What a subscriber saw, from the beginning of the log to its end. Where it had what the log does not have in that place, it must have
-/// been sent a gap before it had anything that follows, and then all of the log again.
-///
-/// But for one case that the page tells of: the last that it had was lost, and published again under its own id.
-pub fn told_to(log: &Log, seen: &[Seen], excuses: &[Excuse]) -> Told {
+/// been sent a gap before it had anything that follows, and then all of the log again. Or it came back by the id of one that was published again, and
+/// was sent all from where it had parted from the log.
+pub fn told_to(log: &Log, seen: &[Seen]) -> Told {
     let mut told = Told::default();
     // The place of what comes next; not one any more behind an event that is not where it was.
     let mut next = Some(0);
-    // What comes next if the last event was lost and published again.
-    let mut behind_again = None;
-    let mut most = 0;
+    // Up to here it had what the log has.
+    let mut parted = 0;
+    let mut is_back = false;
     for (at, seen) in seen.iter().enumerate() {
         let id = match seen {
             Seen::Begin(id) => panic!("it began anew at {id}"),
+            Seen::Open => {
+                is_back = true;
+                continue;
+            }
             Seen::Gap(_) => {
                 told.gaps += 1;
                 next = Some(0);
@@ -109,14 +102,14 @@ pub fn told_to(log: &Log, seen: &[Seen], excuses: &[Excuse]) -> Told {
             Seen::Event(id) => id,
         };
         let found = log.places.get(id).copied();
-        if next.is_none() && behind_again.is_some() && found == behind_again {
-            told.untold += 1;
+        if std::mem::take(&mut is_back) && next != found && found.is_some_and(|place| place <= parted) {
+            told.back += 1;
             next = found;
         }
         if next.is_some() && next == found {
-            told.again += usize::from(next < Some(most));
+            told.again += usize::from(next < Some(parted));
             next = next.map(|place| place + 1);
-            most = most.max(next.unwrap_or(0));
+            parted = parted.max(next.unwrap_or(0));
         } else {
             if let Some(place) = next {
                 println!(
@@ -126,7 +119,6 @@ pub fn told_to(log: &Log, seen: &[Seen], excuses: &[Excuse]) -> Told {
             }
             told.lost += 1;
             next = None;
-            behind_again = found.filter(|_| Excuse::is_for(excuses, id)).map(|place| place + 1);
         }
     }
     assert_eq!(

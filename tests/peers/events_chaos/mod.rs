@@ -143,7 +143,7 @@ impl Scene {
             .map(|at| {
                 // Half of them have a token, by which they are known at any server.
                 let token = (!loses && at < SUBSCRIBERS / 2).then(|| format!("subscriber-in-chaos-{at:02}"));
-                Subscriber::start_after(fronts.addrs()[at % 2], token, first.clone())
+                Subscriber::start_after(fronts.addrs()[at % 2], token, first.clone(), at % 4 == 0)
             })
             .collect();
         let windowed = (0..if loses { 0 } else { WINDOWED })
@@ -266,7 +266,7 @@ impl Scene {
         }
         for subscriber in self.subscribers {
             let seen: Vec<Seen> = Subscriber::join(subscriber);
-            told.add(&told_to(log, &seen, &self.excuses));
+            told.add(&told_to(log, &seen));
         }
         for windowed in self.windowed {
             println!("{:?}", windowed.had_all_of(log));
@@ -301,7 +301,9 @@ fn chaos(loses: bool) -> Told {
 #[test]
 fn whatever_is_killed_nothing_is_lost_as_long_as_redis_loses_nothing() {
     let told = chaos(false);
-    assert_eq!(told, Told::default());
+    // Ids of publishers' own are in doubt after each change: some is sent again.
+    assert_eq!(told, Told { back: told.back, again: told.again, ..Told::default() });
+    assert!(told.back > 0 || told.again == 0, "{told:?}");
 }
 
 #[test]

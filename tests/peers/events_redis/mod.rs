@@ -4,6 +4,7 @@ mod away;
 mod lost;
 mod moving;
 mod moving_store;
+mod own_ids;
 mod sharing;
 
 use std::io::Read;

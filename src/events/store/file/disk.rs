@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use redb::{Builder, Database, ReadableTable, TableDefinition, TableHandle};
 
-use super::super::kept::{KeptEvent, KeptStream, Times, life};
+use super::super::kept::{KeptEvent, KeptRead, KeptStream, Times, life};
 use super::backend::LockedFile;
 use super::disk_error::{DiskError, Kind};
+use crate::clock::Clock;
 use crate::events::event::Event;
+use crate::events::place::{Fork, Forks};
 use crate::rt;
 
 /// Whole numbers of the file itself: `form`; `lags`, 1 while events may be answered that are not in it; `tag`, which is in ids that are
@@ -25,6 +27,13 @@ type Row = (u64, u64, &'static str, Option<&'static str>, Option<&'static str>, 
 
 /// By the stream's number in the file, and the event's in the stream.
 const EVENTS: TableDefinition<'_, (u64, u64), Row> = TableDefinition::new("sluicegate.events");
+
+/// Where the end of a stream may have been lost: by the stream's number in the file, and that of the last event that is left; when, in milliseconds since
+/// 1970, and the tag since then.
+const FORKS: TableDefinition<'_, (u64, u64), (u64, u64)> = TableDefinition::new("sluicegate.forks");
+
+/// The most forks of a stream that the file has.
+const MAX_FORKS: usize = 64;
 
 /// The form of these tables.
 const FORM: u64 = 1;
@@ -60,6 +69,7 @@ struct OnDisk {
     kept: KeptStream,
     /// Its first event; that behind the head if there is none.
     first: u64,
+    forks: Forks,
 }
 
 /// What is to be written of a stream.
@@ -73,20 +83,21 @@ pub(super) struct Change {
 }
 
 impl Disk {
-    /// Opens the file at `path`, which is made if it is not there. Repairs it if it was not closed.
-    pub(super) fn open(path: &Path) -> Result<Self, DiskError> {
+    /// Opens the file at `path`, which is made if it is not there, and repairs it if it was not closed. If it `lags`, this process has what it
+    /// lacks.
+    pub(super) fn open(path: &Path, clock: &dyn Clock, lags: bool) -> Result<Self, DiskError> {
         let open = || -> Result<Self, Kind> {
             let file = LockedFile::open(path)?;
             let mut builder = Builder::new();
             builder.set_cache_size(CACHE).create_with_file_format_v3(true);
-            Self::of(path, builder.create_with_backend(file)?)
+            Self::of(path, builder.create_with_backend(file)?, clock, lags)
         };
         unpanicked(open).map_err(|kind| DiskError { path: path.to_owned(), kind })
     }
 
-    fn of(path: &Path, database: Database) -> Result<Self, Kind> {
+    fn of(path: &Path, database: Database, clock: &dyn Clock, lags: bool) -> Result<Self, Kind> {
         let reading = database.begin_read()?;
-        let ours = [ABOUT.name(), STREAMS.name(), EVENTS.name()];
+        let ours = [ABOUT.name(), STREAMS.name(), EVENTS.name(), FORKS.name()];
         if reading.list_tables()?.any(|table| !ours.contains(&table.name())) {
             return Err(Kind::Foreign);
         }
@@ -106,20 +117,27 @@ impl Disk {
                 Ok::<_, Kind>(about.get(of)?.map_or(0, |number| number.value()))
             };
             // Whoever had it before did not close it: ids that it gave may be of events that are lost, and are not to be given again.
-            if number(&about, "lags")? != 0 {
+            let is_cut = !lags && number(&about, "lags")? != 0;
+            if is_cut {
                 about.insert("tag", new_tag())?;
                 about.insert("lags", 0)?;
             }
             let tag = number(&about, "tag")?;
             let streams = writing.open_table(STREAMS)?;
+            let mut forks = writing.open_table(FORKS)?;
             let mut found = HashMap::new();
             let mut next = 0;
             for row in streams.iter()? {
                 let (number, row) = row?;
                 let (name, incarnation, head, evicted) = row.value();
                 let kept = KeptStream { name: name.into(), incarnation: incarnation.into(), head, evicted };
-                next = number.value() + 1;
-                found.insert(name.to_owned(), OnDisk { number: number.value(), kept, first: 0 });
+                let number = number.value();
+                next = number + 1;
+                if is_cut {
+                    forks.insert((number, head), (Times::of(clock).now_millis(), tag))?;
+                }
+                let forks = forks_of(&mut forks, number)?;
+                found.insert(name.to_owned(), OnDisk { number, kept, first: 0, forks });
             }
             (found, next, tag)
         };
@@ -134,8 +152,7 @@ impl Disk {
             };
         }
         drop((events, reading));
-        let tag = if disk.2 == 0 { String::new() } else { format!("{:08x}", disk.2) };
-        Ok(Self { path: path.to_owned(), database, streams: disk.0, next: disk.1, tag })
+        Ok(Self { path: path.to_owned(), database, streams: disk.0, next: disk.1, tag: tag_text(disk.2) })
     }
 
     /// The streams that the file has.
@@ -162,7 +179,8 @@ impl Disk {
     /// Fails if there is no room for as many bytes of events. After an error the file must be opened anew.
     pub(super) fn try_room(&mut self, bytes: usize) -> Result<(), DiskError> {
         let tried = || -> Result<(), Kind> {
-            // The engine uses what leaves again after two more writes: until then both are there.
+            // What is written takes up to twice its bytes: the engine's pages are powers of two, and it splits a full one into halves. The engine uses what
+            // leaves again after two more writes.
             let (rows, text) = (1 + (2 * bytes + SLACK) / TRIAL_ROW, "x".repeat(TRIAL_ROW));
             let writing = self.database.begin_write()?;
             for row in 0..rows as u64 {
@@ -180,8 +198,18 @@ impl Disk {
         unpanicked(tried).map_err(|kind| self.failed(kind))
     }
 
+    /// Reads the events of `wanted`: streams of the file, and behind which number.
+    pub(super) fn read(&self, wanted: &[(KeptStream, u64)]) -> Result<Vec<KeptRead>, DiskError> {
+        let read = |(stream, after): &(KeptStream, u64)| {
+            let held = self.streams.get(&stream.name);
+            let forks = held.map(|held| held.forks.clone()).unwrap_or_default();
+            Ok(KeptRead { stream: stream.clone(), forks, events: self.events(&stream.name, *after)? })
+        };
+        wanted.iter().map(read).collect()
+    }
+
     /// The events of the stream `name` behind the number `after`.
-    pub(super) fn events(&self, name: &str, after: u64) -> Result<Vec<KeptEvent>, DiskError> {
+    fn events(&self, name: &str, after: u64) -> Result<Vec<KeptEvent>, DiskError> {
         let read = || -> Result<Vec<KeptEvent>, Kind> {
             let Some(stream) = self.streams.get(name) else { return Ok(Vec::new()) };
             let events = self.database.begin_read()?.open_table(EVENTS)?;
@@ -243,6 +271,8 @@ impl Disk {
             for name in leaving {
                 if let Some(held) = self.streams.remove(name) {
                     streams.remove(held.number)?;
+                    let of = (held.number, 0)..=(held.number, u64::MAX);
+                    writing.open_table(FORKS)?.retain_in(of, |_, _| false)?;
                     leave(&mut events, held.number, 0, u64::MAX)?;
                 }
             }
@@ -250,7 +280,12 @@ impl Disk {
                 let KeptStream { name, incarnation, head, evicted } = &change.stream;
                 let held = self.streams.entry(name.clone()).or_insert_with(|| {
                     self.next += 1;
-                    OnDisk { number: self.next - 1, kept: change.stream.clone(), first: change.first }
+                    OnDisk {
+                        number: self.next - 1,
+                        kept: change.stream.clone(),
+                        first: change.first,
+                        forks: Forks::default(),
+                    }
                 });
                 held.kept = change.stream.clone();
                 streams.insert(held.number, (name.as_str(), incarnation.as_str(), *head, *evicted))?;
@@ -275,6 +310,28 @@ fn new_tag() -> u64 {
     let mut bytes = [0; 4];
     rt::random(&mut bytes);
     u64::from(u32::from_ne_bytes(bytes).max(1))
+}
+
+fn tag_text(tag: u64) -> String {
+    if tag == 0 { String::new() } else { format!("{tag:08x}") }
+}
+
+/// The forks of the stream with this number in the file. If they are too many, the first one stands for the next, too: whoever resumes by an id that is in doubt
+/// is sent more than it lacks.
+fn forks_of(table: &mut redb::Table<'_, (u64, u64), (u64, u64)>, number: u64) -> Result<Forks, Kind> {
+    let mut forks = Vec::new();
+    for row in table.range((number, 0)..=(number, u64::MAX))? {
+        let (key, row) = row?;
+        forks.push((key.value().1, row.value()));
+    }
+    while forks.len() > MAX_FORKS {
+        let (next, of) = forks.remove(1);
+        table.remove((number, next))?;
+        table.insert((number, forks[0].0), of)?;
+        forks[0].1 = of;
+    }
+    let fork = |(number, (time, tag))| (Fork { number, time }, tag_text(tag).into());
+    Ok(Forks(forks.into_iter().map(fork).collect()))
 }
 
 /// What `uses` returns. The engine asserts what a damaged file does not hold to: a panic is that.

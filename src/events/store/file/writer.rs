@@ -17,7 +17,7 @@ use crate::events::event::Event;
 use crate::events::hub::Hub;
 use crate::events::hub_error::HubError;
 use crate::events::log::Staged;
-use crate::events::store::{KeptEvent, KeptStream, StoreState, Times};
+use crate::events::store::{StoreState, Times};
 use crate::rt;
 
 /// The most batches that are written at once.
@@ -31,9 +31,6 @@ const LONG_HAND_OVER: Duration = Duration::from_secs(5);
 
 /// How often a file that failed is opened anew.
 const RECOVERY: Duration = Duration::from_secs(1);
-
-/// Streams as they were read, with their events.
-pub(super) type Read = Vec<(KeptStream, Vec<KeptEvent>)>;
 
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -62,13 +59,6 @@ struct Work {
     closing: bool,
 }
 
-/// Reads the events of `wanted`: streams of `disk`, and behind which number.
-pub(super) fn read(disk: &Disk, wanted: &[(KeptStream, u64)]) -> Result<Read, DiskError> {
-    let events =
-        |(stream, after): &(KeptStream, u64)| Ok((stream.clone(), disk.events(&stream.name, *after)?));
-    wanted.iter().map(events).collect()
-}
-
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, path: &Path, hub: &Arc<Hub>, clock: Arc<dyn Clock>) -> Self {
         let (hub, route) = (Arc::downgrade(hub), hub.route().to_owned());
@@ -88,26 +78,31 @@ impl Writer {
     }
 
     /// Opens the file, and has `hub` go on with what is in it. Blocks.
-    fn opened(path: &Path, hub: &Hub, lacks: Option<usize>, clock: &dyn Clock) -> Result<Disk, DiskError> {
-        let mut disk = Disk::open(path)?;
+    fn opened(
+        path: &Path,
+        hub: &Hub,
+        (lacks, lags): (Option<usize>, bool),
+        clock: &dyn Clock,
+    ) -> Result<Disk, DiskError> {
+        let mut disk = Disk::open(path, clock, lags)?;
         // It opens on a full disk, too.
         if let Some(bytes) = lacks {
             disk.try_room(bytes)?;
         }
-        let kept = read(&disk, &hub.wanted(disk.streams()))?;
+        let kept = disk.read(&hub.wanted(disk.streams()))?;
         hub.restore(kept, disk.tag(), &Times::of(clock));
         Ok(disk)
     }
 
     /// Opens the file for `hub`. Blocks.
     pub(super) fn open(&mut self, hub: &Hub) -> Result<(), DiskError> {
-        let disk = Self::opened(&self.path, hub, None, &*self.clock)?;
+        let disk = Self::opened(&self.path, hub, (None, false), &*self.clock)?;
         self.begin(disk, hub);
         Ok(())
     }
 
     fn begin(&mut self, disk: Disk, hub: &Hub) {
-        (self.disk, self.lacks, self.lags) = (Some(disk), None, false);
+        (self.disk, self.lacks) = (Some(disk), None);
         self.shared.state.lock().is_read = true;
         // Streams that begin with the configuration, and events that grew too old meanwhile.
         self.due = Some(self.clock.now());
@@ -164,9 +159,9 @@ impl Writer {
             }
             // The last try writes what fits.
             let lacks = self.lacks.filter(|_| !self.is_last_try);
-            let (path, clock) = (self.path.clone(), Arc::clone(&self.clock));
+            let (path, clock, lags) = (self.path.clone(), Arc::clone(&self.clock), self.lags);
             let hub = Arc::clone(&wanted);
-            let opened = rt::blocking(move || Self::opened(&path, &hub, lacks, &*clock));
+            let opened = rt::blocking(move || Self::opened(&path, &hub, (lacks, lags), &*clock));
             let wait = match opened.await {
                 Ok(disk) => {
                     log::info!(route = self.route.as_str(); "the store of the streams is open");

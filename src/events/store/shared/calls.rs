@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::subscriber_calls::SubscriberScripts;
 use crate::events::event::{Draft, Event};
-use crate::events::event_id::server_id;
+use crate::events::event_id::{assigned, server_id};
 use crate::events::hub_error::HubError;
+use crate::events::place::{Fork, Place};
 use crate::events::settings::EventSettings;
 use crate::events::store::kept::{KeptEvent, Times, life};
 use crate::shared_store::{Link, LinkError, LogEntry, RedisSource, Script, Tail};
@@ -52,6 +53,10 @@ pub(super) struct Run {
     pub(super) name: String,
     /// What is in the ids that are given in it; nothing in the first one.
     pub(super) tag: String,
+    /// The number of the last event before the first that was published in it.
+    pub(super) base: u64,
+    /// Where runs before it ended, the newest first; times are of the store's clock.
+    pub(super) forks: Vec<Fork>,
 }
 
 /// What a server has of a stream.
@@ -60,16 +65,16 @@ pub(super) struct Held {
     pub(super) incarnation: String,
     pub(super) head: u64,
     pub(super) evicted: u64,
-    /// The names of the runs that it had the stream in, the newest first.
-    pub(super) runs: Vec<String>,
+    /// The names of the runs that it had the stream in, the newest first, and the base of each.
+    pub(super) runs: Vec<(String, u64)>,
 }
 
 /// Events that the store may have lost.
 pub(super) struct Given<'a> {
     /// The number that they follow.
     pub(super) after: u64,
-    /// With the tags in their ids, or nothing where they have publishers' own.
-    pub(super) events: &'a [(Arc<Event>, Option<String>)],
+    /// With the tags that are in their ids, or would be if these were not publishers' own.
+    pub(super) events: &'a [(Arc<Event>, String)],
     pub(super) times: Times,
 }
 
@@ -187,7 +192,9 @@ impl Calls {
     ) -> Result<Joined, LinkError> {
         let [about, log, ids] = self.keys(&held.name);
         let mut args = vec![held.incarnation.clone(), held.head.to_string(), REST.as_millis().to_string()];
-        args.extend([format!("{nonce:016x}"), u8::from(begins).to_string(), held.runs.join(" ")]);
+        args.extend([format!("{nonce:016x}"), u8::from(begins).to_string()]);
+        let runs = held.runs.iter().map(|(name, base)| format!("{name}={base}"));
+        args.push(runs.collect::<Vec<_>>().join(" "));
         args.push(held.evicted.to_string());
         match given {
             Some(given) => given.write(&mut args),
@@ -200,13 +207,14 @@ impl Calls {
         match words[..] {
             ["none"] => Ok(Joined::Nothing),
             ["give", after] => Ok(Joined::Give(number(after)?)),
-            [same @ ("same" | "other"), incarnation, head, evicted, run, tag, first, end] => {
+            [same @ ("same" | "other"), incarnation, head, evicted, run, tag, first, end, past, base] => {
+                let forks = past.split_ascii_whitespace().map(fork).collect::<Result<_, _>>()?;
                 Ok(Joined::Stands(Standing {
                     is_same: same == "same",
                     incarnation: incarnation.to_owned(),
                     head: number(head)?,
                     evicted: number(evicted)?,
-                    run: Run { name: run.to_owned(), tag: tag.to_owned() },
+                    run: Run { name: run.to_owned(), tag: tag.to_owned(), base: number(base)?, forks },
                     first: if first.is_empty() { None } else { Some(number(first)?) },
                     end: end.to_owned(),
                 }))
@@ -249,7 +257,7 @@ impl Given<'_> {
     fn write(&self, args: &mut Vec<String>) {
         args.extend([self.after.to_string(), self.events.len().to_string()]);
         for (event, tag) in self.events {
-            let own = if tag.is_some() { String::new() } else { event.id.to_string() };
+            let own = event.place.as_ref().map_or_else(String::new, |_| event.id.to_string());
             let data = String::from_utf8_lossy(&event.data).into_owned();
             let kind = event.kind.as_deref().unwrap_or_default().to_owned();
             let cost = data.len() + kind.len() + own.len() + OVERHEAD;
@@ -257,8 +265,27 @@ impl Given<'_> {
             let trace = event.trace.map(|trace| trace.to_string()).unwrap_or_default();
             args.extend([event.seq.to_string(), own, kind, trace, data]);
             args.extend([born.to_string(), expires.to_string(), cost.to_string()]);
-            args.push(tag.clone().unwrap_or_default());
+            args.push(tag.clone());
         }
+    }
+}
+
+/// Reads `RUN=NUMBER@TIME`.
+fn fork(text: &str) -> Result<Fork, LinkError> {
+    let (number, time) = text.split_once('=').and_then(|(_, of)| of.split_once('@')).ok_or_else(odd)?;
+    let number_of = |text: &str| text.parse().map_err(|_| odd());
+    Ok(Fork { number: number_of(number)?, time: number_of(time)? })
+}
+
+impl Run {
+    /// The event as it is sent to subscribers, if it was published with `tag`.
+    pub(super) fn event(&self, kept: KeptEvent, tag: &str, incarnation: &str, times: &Times) -> Event {
+        if assigned(incarnation, &kept.id).is_some() {
+            return kept.event(times);
+        }
+        let place = Place { tag: tag.into(), fork: Fork::before(&self.forks, kept.seq, kept.life) };
+        let position = server_id(incarnation, kept.seq, tag);
+        kept.event(times).placed(place, &position)
     }
 }
 

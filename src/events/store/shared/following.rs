@@ -25,15 +25,15 @@ const MAX_GIVEN: u64 = 16 << 20;
 /// A stream that is read.
 pub(super) struct Followed {
     pub(super) channel: Weak<Channel>,
-    /// The names of the runs that it was joined in, the newest first.
-    pub(super) runs: Vec<String>,
-    /// The tag of the newest one.
-    pub(super) tag: String,
+    /// The names of the runs that it was joined in, the newest first, and the base of each.
+    runs: Vec<(String, u64)>,
+    /// The newest one.
+    pub(super) run: Run,
 }
 
 impl Followed {
     fn new(channel: &Arc<Channel>, run: Run) -> Self {
-        Self { channel: Arc::downgrade(channel), runs: vec![run.name], tag: run.tag }
+        Self { channel: Arc::downgrade(channel), runs: vec![(run.name.clone(), run.base)], run }
     }
 }
 
@@ -52,7 +52,7 @@ impl Shared {
 
     /// The run in which the stream `name` was joined; `None` if it is not read.
     pub(super) fn run_of(&self, name: &StreamName, channel: &Arc<Channel>) -> Option<String> {
-        self.of_followed(name.as_str(), channel, |followed| followed.runs.first().cloned()).flatten()
+        self.of_followed(name.as_str(), channel, |followed| followed.run.name.clone())
     }
 
     /// Has the stream `name` read from now on, if it is not. `None` if the store does not have it; it is made if it `begins`, and this
@@ -135,7 +135,7 @@ impl Reader {
                 Joined::Nothing => return Err(LinkError::odd("it has no stream that it was to make")),
                 Joined::Give(behind) => {
                     events = channel.with(|stream| {
-                        let tag = |event: &_| stream.log().tag_of(event).map(str::to_owned);
+                        let tag = |event: &_| stream.log().tag_of(event).unwrap_or_default().to_owned();
                         let events = the_last(stream.events_after(behind)).into_iter();
                         events.map(|event| (Arc::clone(&event), tag(&event))).collect()
                     });
@@ -162,10 +162,10 @@ impl Reader {
             if !standing.is_same {
                 followed.runs.clear();
             }
-            followed.runs.retain(|run| *run != standing.run.name);
-            followed.runs.insert(0, standing.run.name);
+            followed.runs.retain(|(run, _)| *run != standing.run.name);
+            followed.runs.insert(0, (standing.run.name.clone(), standing.run.base));
             followed.runs.truncate(RUNS);
-            followed.tag = standing.run.tag;
+            followed.run = standing.run;
         });
     }
 }
@@ -190,7 +190,7 @@ fn the_last(mut events: Vec<Arc<Event>>) -> Vec<Arc<Event>> {
     events.split_off(events.len().saturating_sub(given))
 }
 
-fn held(name: &str, channel: &Channel, runs: Vec<String>) -> Held {
+fn held(name: &str, channel: &Channel, runs: Vec<(String, u64)>) -> Held {
     channel.with(|stream| Held {
         name: name.to_owned(),
         incarnation: stream.log().incarnation().to_owned(),

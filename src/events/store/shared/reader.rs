@@ -124,7 +124,7 @@ impl Reader {
         let mut state = self.shared.state.lock();
         state.followed.retain(|_, followed| followed.channel.strong_count() > 0);
         let read = |(name, followed): (&String, &Followed)| {
-            Some((name.clone(), followed.channel.upgrade()?, followed.runs.first()?.clone()))
+            Some((name.clone(), followed.channel.upgrade()?, followed.run.name.clone()))
         };
         state.followed.iter().filter_map(read).collect()
     }
@@ -163,8 +163,8 @@ impl Reader {
     fn arrived(&self, hub: &Arc<Hub>, (key, entries): LogEntries) -> Result<bool, LinkError> {
         let Some(name) = self.shared.calls.name_of(&key).and_then(StreamName::new) else { return Ok(false) };
         let Ok(channel) = hub.channel(&name) else { return Ok(false) };
-        let tag = self.shared.of_followed(name.as_str(), &channel, |followed| followed.tag.clone());
-        let Some(tag) = tag else {
+        let run = self.shared.of_followed(name.as_str(), &channel, |followed| followed.run.clone());
+        let Some(run) = run else {
             return Ok(false);
         };
         let (incarnation, due) = channel.with(|stream| (stream.log().incarnation().to_owned(), stream.due()));
@@ -173,11 +173,11 @@ impl Reader {
         for entry in entries {
             let (event, of) = calls::event(&incarnation, entry)?;
             // Published in another run: what this server has may not be what came before.
-            if event.seq > due && of != tag {
+            if event.seq > due && of != run.tag {
                 is_changed = true;
                 break;
             }
-            events.push(event.event(&times));
+            events.push(run.event(event, &of, &incarnation, &times));
         }
         hub.append(&channel, events);
         Ok(is_changed)

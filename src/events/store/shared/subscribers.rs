@@ -12,7 +12,6 @@ use crate::events::channel::Channel;
 use crate::events::event::StreamName;
 use crate::events::hub::Hub;
 use crate::events::hub_error::HubError;
-use crate::events::log::Located;
 use crate::events::store::{Ack, Arrival, Claim, StoreState};
 use crate::events::stream::{Change, Claimed};
 use crate::shared_store::{LinkError, LogEntry};
@@ -109,10 +108,7 @@ impl RedisStore {
         let subscriber = name_of(ack.token);
         for _ in 0..TRIES {
             let place = self.placed(hub, name, channel).await?;
-            let seq = match channel.with(|stream| stream.log().locate(ack.id)) {
-                Located::At(seq) => Some(seq),
-                Located::Unknown => None,
-            };
+            let seq = channel.with(|stream| stream.log().number_of(ack.id));
             let acknowledged = self.shared.calls.acknowledge(&place, &subscriber, seq, is_own).await;
             match acknowledged.map_err(|error| self.shared.cannot_follow(hub, &error))? {
                 Acknowledged::Lost => self.joined_again(name, channel, &place.run).await?,
