@@ -32,6 +32,17 @@ const WINDOW: Duration = Duration::from_secs(30);
 /// Streams that one thread reads.
 const OF_A_THREAD: usize = 250;
 
+/// Per cent of the processors' time that must be left over: where there is less, what arrives when says nothing of the limit.
+const LEAST_IDLE: f64 = 15.0;
+
+/// Seconds in which a processor had nothing to do, of all of them together.
+fn idle() -> f64 {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap();
+    // user, nice, system, idle, in ticks.
+    let ticks: f64 = stat.split_ascii_whitespace().nth(4).unwrap().parse().unwrap();
+    ticks / rustix::param::clock_ticks_per_second() as f64
+}
+
 /// Reads from all of `streams` until the end is called for, and counts.
 fn read_all(mut streams: Vec<TcpStream>, count: &AtomicU64, ends: &AtomicBool) {
     let mut piece = vec![0; 1 << 16];
@@ -53,12 +64,22 @@ fn open(server: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Parts of the limit that arrive in a window, and how long that was.
-fn measured(count: &AtomicU64) -> f64 {
-    let (before, began) = (count.load(Ordering::Relaxed), Instant::now());
-    thread::sleep(WINDOW);
-    let bytes = count.load(Ordering::Relaxed) - before;
-    bytes as f64 / began.elapsed().as_secs_f64() / LIMIT as f64
+/// What arrives in a window, as a part of the limit, and which part of the processors' time had nothing to do meanwhile.
+struct Measured {
+    egress: f64,
+    idle: f64,
+}
+
+impl Measured {
+    fn of(count: &AtomicU64) -> Self {
+        let (before, began, idle_before) = (count.load(Ordering::Relaxed), Instant::now(), idle());
+        thread::sleep(WINDOW);
+        let bytes = count.load(Ordering::Relaxed) - before;
+        let seconds = began.elapsed().as_secs_f64();
+        let processors = thread::available_parallelism().unwrap().get() as f64;
+        let idle = (idle() - idle_before) / seconds / processors;
+        Self { egress: bytes as f64 / seconds / LIMIT as f64, idle }
+    }
 }
 
 #[test]
@@ -104,16 +125,23 @@ fn three_servers_with_a_thousand_streams_each_keep_the_fleets_limit_through_a_ch
     until("thirds", thirds);
     // What was sent ahead under larger shares.
     thread::sleep(Duration::from_secs(5));
-    let steady = measured(&count);
-    println!("of the limit over {WINDOW:?}: {:.2} %", steady * 100.0);
-    let changed = {
-        quotas[first].program.signal(Signal::KILL);
-        let changed = measured(&count);
-        leader(&redis, &quotas, Some(first));
-        changed
-    };
-    println!("the leader killed at its beginning: {:.2} %", changed * 100.0);
+    let steady = Measured::of(&count);
+    quotas[first].program.signal(Signal::KILL);
+    let changed = Measured::of(&count);
+    leader(&redis, &quotas, Some(first));
     ends.store(true, Ordering::Relaxed);
     readers.into_iter().for_each(|reader| reader.join().unwrap());
-    assert!((steady - 1.0).abs() <= 0.01 && (changed - 1.0).abs() <= 0.01, "{steady} {changed}");
+    for (when, Measured { egress, idle }) in
+        [("steady", steady), ("the leader killed at the beginning", changed)]
+    {
+        let [egress, idle] = [egress, idle].map(|part| part * 100.0);
+        println!("{when}: {egress:.2} % of the limit over {WINDOW:?}, {idle:.0} % of the processors idle");
+        if idle < LEAST_IDLE {
+            skipped(&format!(
+                "the egress of a fleet ({when}), {egress:.2} % of its limit: the machine did other things, {idle:.0} % idle"
+            ));
+        } else {
+            assert!((egress - 100.0).abs() <= 1.0, "{when}: {egress} %");
+        }
+    }
 }
