@@ -18,7 +18,7 @@ use crate::sync::Mutex;
 /// each thread.
 ///
 /// 4 KiB holds a message's head or the chunk of rates up to 20 KiB/s, 16 KiB that of rates up to 80 KiB/s
-/// (12 288 bytes at 60 KiB/s), 64 KiB is the largest piece. As many are in use as there are
+/// (12 288 bytes at 60 KiB/s), 64 KiB the largest piece behind a head. As many are in use as there are
 /// pieces on their way to sockets; surplus buffers are freed.
 static POOLS: [Pool; 3] =
     [Pool::new(4 * 1024, 128, Some(0)), Pool::new(16 * 1024, 64, Some(1)), Pool::new(64 * 1024, 32, Some(2))];

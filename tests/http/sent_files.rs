@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::path::Path;
 
 use rustix::fs::{Advice, fadvise};
+use sluicegate::brigade::MAX_PIECE;
 use sluicegate::http::server::Settings;
 use sluicegate::limit::Rate;
 use sluicegate::sink::{OnFull, SinkSettings};
@@ -15,11 +16,11 @@ use testkit::served::{Served, connect_narrow, files};
 use testkit::wait::until;
 use testkit::wire::{self, content};
 
-/// Several pieces of 64 KiB, and a rest.
+/// Several pieces, and a rest.
 const LARGE: usize = 3 * 1024 * 1024 + 12_345;
 
 /// The server reads the first piece and writes it with the head.
-const FIRST: usize = 64 * 1024;
+const FIRST: usize = MAX_PIECE as usize;
 
 fn large() -> TempDir {
     folder(&[("large", &content(LARGE)), ("empty", b""), ("one", b"1")])

@@ -275,7 +275,7 @@ mod tests {
         }
     }
 
-    // 64 KiB are no multiple of a share: each 64 KiB ended with a turn for what was left of them.
+    // A piece is no multiple of a share: each piece ended with a turn for what was left of them.
     #[test]
     fn every_turn_for_a_file_is_a_whole_share_until_the_end() {
         for chain in [Chain::new(), Chain::new().then(RateFilter::new(Limit::unlimited()))] {
@@ -283,7 +283,7 @@ mod tests {
             let lens = sent(&mut scene);
             let (last, all) = lens.split_last().unwrap();
             assert!(all.iter().all(|len| *len == 10_000), "{lens:?}");
-            assert_eq!((all.len(), *last), (65, 5_360));
+            assert_eq!((all.len(), *last), (61, 4_400));
             // When the last byte is paid for, at 50 000 bytes a second.
             assert_eq!(scene.clock.now().as_nanos(), (10 * MAX_PIECE - 10_000) * 20_000);
         }

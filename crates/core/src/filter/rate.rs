@@ -17,7 +17,7 @@ use position::{InHand, Position};
 pub enum EndOfStream {
     /// With the last full chunk, on credit. The default.
     ///
-    /// Only less than 64 KiB is such a remainder: no more of a proxied body is gathered, so that the end behind more could
+    /// Only less than 60 KiB is such a remainder: no more of a proxied body is gathered, so that the end behind more could
     /// not be seen, and a file must have the same timeline.
     #[default]
     Immediate,
