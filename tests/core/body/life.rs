@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_lite::io::AsyncRead;
 use http::HeaderMap;
 use http_body::Body;
-use sluicegate::brigade::{Brigade, Bucket, FileSlice};
+use sluicegate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE};
 use sluicegate::clock::Instant;
 use sluicegate::filter::{Chain, Filter, FilterError, RateFilter, Verdict};
 use sluicegate::generator::ReadGenerator;
@@ -58,10 +58,10 @@ fn dropped_between_pieces_of_a_file_it_closes_the_file() {
     let file = Arc::new(file);
     let slice = FileSlice::new(Arc::clone(&file), 0, 1_000_000);
     let page: Brigade = [Bucket::File(slice), Bucket::Eos].into_iter().collect();
-    // Chunks of 200 000 bytes are several pieces of 64 KiB: after one of them the next is at hand.
+    // Chunks of 200 000 bytes are several pieces: after one of them the next is at hand.
     let mut reading = Reading::new(&clock, &limit(1_000_000), page);
     match reading.poll() {
-        Poll::Ready(frame) => assert_eq!(frame.unwrap().unwrap().into_data().unwrap().len(), 65_536),
+        Poll::Ready(frame) => assert_eq!(frame.unwrap().unwrap().into_data().unwrap().len() as u64, MAX_PIECE),
         // In the middle of a read, where the file system has no other way.
         Poll::Pending => {}
     }

@@ -113,7 +113,7 @@ impl<'a> Connection<'a> {
         if self.rate == 0 {
             return Ruling::Send(in_hand);
         }
-        let remainder = |bytes: u64| on_credit && i128::from(bytes) * BYTE < self.chunk() && bytes < 65_536;
+        let remainder = |bytes: u64| on_credit && i128::from(bytes) * BYTE < self.chunk() && bytes < 61_440;
         let no_debt = self.whole - self.chunk();
         let owes = self.level() < 0;
         *holding &= self.clock() < self.whole;
