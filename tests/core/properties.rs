@@ -56,8 +56,8 @@ fn pace_of(case: &Case) -> Pace {
 /// A number of bytes up to `permille` thousandths of a chunk, now and then one that lies on a border.
 fn size(pace: Pace, permille: u64) -> impl Strategy<Value = u64> {
     let chunk = whole_chunk(pace);
-    // Not hundreds of chunks: what a piece of 64 KiB borders on matters only near it.
-    let piece = if chunk > 8000 { 65_535 } else { chunk };
+    // Not hundreds of chunks: what a piece of 60 KiB borders on matters only near it.
+    let piece = if chunk > 8000 { 61_439 } else { chunk };
     prop_oneof![
         4 => (0..=permille).prop_map(move |part| (u128::from(chunk) * u128::from(part) / 1000) as u64),
         1 => (0u64..4).prop_map(move |more| chunk + more - 1),

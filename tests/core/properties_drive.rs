@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use sluicegate::brigade::{Brigade, Bucket, FileSlice};
+use sluicegate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE};
 use sluicegate::clock::{Instant, Lateness};
 use sluicegate::filter::{EndOfStream, Filter, RateFilter, Verdict};
 use sluicegate::limit::{Interval, Limit, Rate};
@@ -188,7 +188,7 @@ proptest! {
     }
 }
 
-// At 100 MB/s a chunk goes down in 305 pieces of 64 KiB. Only the first of them was told that it is on time;
+// At 100 MB/s a chunk goes down in 326 pieces of 60 KiB. Only the first of them was told that it is on time;
 // with the second the lateness was reckoned after all, the allowance was full, and 5 % of the rate was lost.
 #[test]
 fn a_late_wake_up_is_on_time_for_all_pieces_of_its_chunk() {
@@ -198,7 +198,7 @@ fn a_late_wake_up_is_on_time_for_all_pieces_of_its_chunk() {
     let mut lateness = Lateness::default();
     let (mut now, mut sent, mut sleeps) = (0, 0, 0);
     while sleeps < 100 {
-        let mut out = Brigade::with_budget(65_536);
+        let mut out = Brigade::with_budget(MAX_PIECE);
         let verdict =
             filter.filter(lateness.correct(Instant::from_nanos(now)), &mut input, &mut out).unwrap();
         sent += out.bytes();

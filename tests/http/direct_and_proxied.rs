@@ -111,7 +111,7 @@ fn pauses_of_the_machine() -> JoinHandle<Duration> {
 
 #[test]
 fn a_file_and_a_proxied_body_keep_the_same_pace_to_a_chunk() {
-    // The last two have chunks of more than the 64 KiB that are read or held at a time.
+    // The last two have chunks of more than the 60 KiB that are read or held at a time.
     let rates = [2_000, 61_440, 1 << 20, 4 << 20];
     let body = content(4 * (4 << 20));
     let folder = folder(&[("body", &body)]);

@@ -11,7 +11,7 @@ use testkit::program::{Program, get, path};
 use testkit::records;
 use testkit::wire::content;
 
-/// Several chunks of 200 ms at the route's rate, and several pieces of 64 KiB.
+/// Several chunks of 200 ms at the route's rate, and several pieces of 60 KiB.
 const LEN: usize = 700_001;
 
 /// Refused calls as `number:errno`, and the arguments of the program to start with them refused.

@@ -25,7 +25,7 @@ const FROM_A_BACKEND: u64 = (2 * (64 + 32) + 40) * 1024;
 /// each thread.
 const ONCE: u64 = 1 << 20;
 
-/// What may be kept of their memory for others: 2 MiB for pieces of 64 KiB, 1 MiB for sinks' buffers.
+/// What may be kept of their memory for others: 2 MiB for buffers of 64 KiB, 1 MiB for sinks' buffers.
 const KEPT: u64 = 3 << 20;
 
 /// Asks for the large file and never reads.
