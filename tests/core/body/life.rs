@@ -61,7 +61,9 @@ fn dropped_between_pieces_of_a_file_it_closes_the_file() {
     // Chunks of 200 000 bytes are several pieces: after one of them the next is at hand.
     let mut reading = Reading::new(&clock, &limit(1_000_000), page);
     match reading.poll() {
-        Poll::Ready(frame) => assert_eq!(frame.unwrap().unwrap().into_data().unwrap().len() as u64, MAX_PIECE),
+        Poll::Ready(frame) => {
+            assert_eq!(frame.unwrap().unwrap().into_data().unwrap().len() as u64, MAX_PIECE)
+        }
         // In the middle of a read, where the file system has no other way.
         Poll::Pending => {}
     }
