@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use futures_lite::FutureExt;
@@ -45,6 +46,8 @@ pub(crate) struct Link {
     source: RedisSource,
     tls: Option<ClientTls>,
     open: Mutex<Open>,
+    /// Which of the sentinels answered last.
+    pub(super) sentinel: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -59,6 +62,8 @@ struct Open {
 pub(crate) struct LinkError {
     text: String,
     is_refusal: bool,
+    /// Nobody has logged in.
+    pub(super) needs_login: bool,
     /// Another one takes writes now: maybe at the same address.
     is_of_copy: bool,
 }
@@ -71,13 +76,14 @@ impl fmt::Display for LinkError {
 
 impl LinkError {
     fn of(error: impl fmt::Display) -> Self {
-        Self { text: error.to_string(), is_refusal: false, is_of_copy: false }
+        Self { text: error.to_string(), is_refusal: false, needs_login: false, is_of_copy: false }
     }
 
     pub(super) fn of_store(error: redis::RedisError) -> Self {
         let is_refusal = matches!(error.kind(), redis::ErrorKind::Server(_) | redis::ErrorKind::Extension);
         let is_of_copy = matches!(error.kind(), redis::ErrorKind::Server(redis::ServerErrorKind::ReadOnly));
-        Self { text: error.to_string(), is_refusal, is_of_copy }
+        let needs_login = error.code() == Some("NOAUTH");
+        Self { text: error.to_string(), is_refusal, needs_login, is_of_copy }
     }
 
     /// The store answered what it should not.
@@ -100,9 +106,10 @@ impl Link {
         if let Some(path) = &source.password_file {
             password(path)?;
         }
-        let is_tls = matches!(source.at, At::Tcp { is_tls: true, .. });
-        let tls = is_tls.then(|| ClientTls::for_unnamed(source.authorities.as_deref())).transpose();
-        Ok(Self { source, tls: tls.map_err(LinkError::of)?, open: Mutex::default() })
+        let tls =
+            source.at.is_tls().then(|| ClientTls::for_unnamed(source.authorities.as_deref())).transpose();
+        let tls = tls.map_err(LinkError::of)?;
+        Ok(Self { source, tls, open: Mutex::default(), sentinel: AtomicUsize::new(0) })
     }
 
     /// The store.
@@ -156,31 +163,52 @@ impl Link {
     }
 
     pub(super) async fn connect(&self) -> Result<MultiplexedConnection, LinkError> {
-        let stream = match (&self.source.at, &self.tls) {
-            (At::Unix(path), _) => Stream::Plain(rt::connect_unix(path).await.map_err(LinkError::of)?),
-            (At::Tcp { host, port, .. }, tls) => {
-                let to = Connect { host: host.clone(), port: *port, receive_buffer: None };
-                let socket = rt::connect(&to).await.map_err(LinkError::of)?;
-                match tls {
-                    Some(tls) => tls.connect(host, socket).await.map_err(LinkError::of)?,
-                    None => Stream::Plain(socket),
-                }
+        let stream = match &self.source.at {
+            At::Unix(path) => Stream::Plain(rt::connect_unix(path).await.map_err(LinkError::of)?),
+            At::Tcp { host, port, .. } => self.reach(host, *port).await?,
+            At::Sentinels { sentinels, name, .. } => {
+                let primary = self.primary(sentinels, name).await?;
+                self.reach(&primary.host, primary.port).await?
             }
         };
-        let mut login = RedisConnectionInfo::default().set_db(self.source.database).set_skip_set_lib_name();
+        begin(stream, &self.login().await?.set_db(self.source.database)).await
+    }
+
+    /// Connects by TCP, with TLS if the source says so.
+    pub(super) async fn reach(&self, host: &str, port: u16) -> Result<Stream, LinkError> {
+        let to = Connect { host: host.to_owned(), port, receive_buffer: None };
+        let socket = rt::connect(&to).await.map_err(LinkError::of)?;
+        match &self.tls {
+            Some(tls) => tls.connect(host, socket).await.map_err(LinkError::of),
+            None => Ok(Stream::Plain(socket)),
+        }
+    }
+
+    /// User and password of the source.
+    pub(super) async fn login(&self) -> Result<RedisConnectionInfo, LinkError> {
+        let mut login = RedisConnectionInfo::default();
         if let Some(user) = &self.source.user {
             login = login.set_username(user);
         }
         if let Some(path) = self.source.password_file.clone() {
             login = login.set_password(rt::blocking(move || password(&path)).await?);
         }
-        // Its own timeouts need a runtime of its choice.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None);
-        let opened = MultiplexedConnection::new_with_config(&login, Io(stream), config).await;
-        let (connection, driver) = opened.map_err(LinkError::of_store)?;
-        rt::spawn(driver);
-        Ok(connection)
+        Ok(login)
     }
+}
+
+/// Logs in.
+pub(super) async fn begin(
+    stream: Stream,
+    login: &RedisConnectionInfo,
+) -> Result<MultiplexedConnection, LinkError> {
+    // Its own timeouts need a runtime of its choice.
+    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    let login = login.clone().set_skip_set_lib_name();
+    let opened = MultiplexedConnection::new_with_config(&login, Io(stream), config).await;
+    let (connection, driver) = opened.map_err(LinkError::of_store)?;
+    rt::spawn(driver);
+    Ok(connection)
 }
 
 /// What `call` results in, if it does so before `end`.

@@ -6,6 +6,7 @@
 
 mod link;
 mod secret;
+mod sentinel;
 mod source;
 mod stream;
 mod tail;

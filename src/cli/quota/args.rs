@@ -64,7 +64,7 @@ pub(super) struct Serve {
     #[argh(option, arg_name = "name")]
     pub(super) time_zone: Option<String>,
 
-    /// where limits that are set by hand are kept: memory, until a restart; file:PATH; or redis://HOST:PORT/DB, rediss://… or unix:PATH, a Redis or Valkey server that several quota servers share, of which one leads (default memory)
+    /// where limits that are set by hand are kept: memory, until a restart; file:PATH; or redis://HOST:PORT/DB, rediss://…, redis+sentinel://HOST,HOST/NAME or unix:PATH, a Redis or Valkey server that several quota servers share, of which one leads (default memory)
     #[argh(option, arg_name = "store")]
     pub(super) store: Option<String>,
 

@@ -5,6 +5,7 @@ mod lost;
 mod moving;
 mod moving_store;
 mod own_ids;
+mod sentinel;
 mod sharing;
 
 use std::io::Read;
