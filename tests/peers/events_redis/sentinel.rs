@@ -1,7 +1,9 @@
 //! Sentinels watch a primary and its copy: servers follow them.
 
 use std::fmt::Write;
+use std::fs::Permissions;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
@@ -24,7 +26,7 @@ impl Sentinel {
     fn start(primary: u16, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
-        let mut lines = format!("port {port}\nbind 127.0.0.1\ndir {}\n{more}", folder.path().display());
+        let mut lines = format!("port {port}\nbind 127.0.0.1\ndir {}\n", folder.path().display());
         for line in [
             format!("monitor news 127.0.0.1 {primary} 2"),
             "down-after-milliseconds news 500".to_owned(),
@@ -32,6 +34,7 @@ impl Sentinel {
         ] {
             writeln!(lines, "sentinel {line}").unwrap();
         }
+        lines.push_str(more);
         let settings = folder.path().join("sentinel.conf");
         std::fs::write(&settings, lines).unwrap();
         let mut command = Command::new(program("redis-server"));
@@ -57,10 +60,11 @@ fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
-fn start(sentinels: &[u16]) -> Program {
+fn start(sentinels: &[u16], more: &[&str]) -> Program {
     let list: Vec<String> = sentinels.iter().map(|port| format!("127.0.0.1:{port}")).collect();
     let store = format!("redis+sentinel://{}/news/0", list.join(","));
-    Program::start(&["events", "s", "--server-name", "t", "--admin", "127.0.0.1:0", "--store", &store])
+    let args = ["events", "s", "--server-name", "t", "--admin", "127.0.0.1:0", "--store", &store];
+    Program::start(&[&args[..], more].concat())
 }
 
 #[test]
@@ -73,7 +77,7 @@ fn servers_follow_the_primary_that_sentinels_choose() {
     until("the sentinels to know all", || sentinels.iter().all(Sentinel::knows_all));
     // The first that is named is not there.
     let ports: Vec<u16> = [free_port()].into_iter().chain(sentinels.iter().map(|each| each.port)).collect();
-    let servers = [start(&ports), start(&ports)];
+    let servers = [start(&ports, &[]), start(&ports, &[])];
     until("the store", || servers.iter().all(is_ready));
     let (mut reader, _) = Reader::opened(&servers[1], "");
     publish(&servers[0], "s", &json!({"data": "before"}));
@@ -97,4 +101,18 @@ fn servers_follow_the_primary_that_sentinels_choose() {
     }
     assert_eq!(seen, ["after", "at the other"]);
     assert!(servers.iter().all(is_ready));
+}
+
+#[test]
+fn a_sentinel_that_asks_for_a_password_is_given_the_stores() {
+    let (port, primary) = Redis::on_port(|port| vec!["--port".to_owned(), port.to_string()]);
+    assert_eq!(primary.says(&["CONFIG", "SET", "requirepass", "hush"]), "OK");
+    let sentinel = Sentinel::start(port, "sentinel auth-pass news hush\nrequirepass hush\n");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "hush\n").unwrap();
+    std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let server = start(&[sentinel.port], &["--store-password-file", file.to_str().unwrap()]);
+    until("the store", || is_ready(&server));
+    publish(&server, "s", &json!({"data": "taken"}));
 }
