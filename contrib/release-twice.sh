@@ -18,6 +18,8 @@ else
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
 fi
+# A checkout that goes on meanwhile is not two.
+commit=$(git -C "$root" rev-parse HEAD)
 [ -z "$(git -C "$root" status --porcelain)" ] || echo "changes that are not committed are left out" >&2
 
 # The Debian package is compared too, where there is what makes it.
@@ -29,7 +31,8 @@ ln -s "$home" "$work/someone/else/cargo"
 
 make() {
     local checkout=$1 seconds=$SECONDS
-    git clone --quiet --no-hardlinks "$root" "$checkout"
+    git clone --quiet --no-hardlinks --no-checkout "$root" "$checkout"
+    git -C "$checkout" -c advice.detachedHead=false checkout --quiet --detach "$commit"
     (cd "$checkout" && env -u CARGO_TARGET_DIR -u RUSTFLAGS contrib/release.sh >/dev/null)
     echo "made in $((SECONDS - seconds)) s: $(cd "$checkout/target/dist" && find . -type f | wc -l) files"
 }
