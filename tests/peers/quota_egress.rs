@@ -32,7 +32,7 @@ const WINDOW: Duration = Duration::from_secs(30);
 /// Streams that one thread reads.
 const OF_A_THREAD: usize = 250;
 
-/// Per cent of the processors' time that must be left over: where there is less, what arrives when says nothing of the limit.
+/// Per cent of the processors' time that must be left over: where there is less, a figure that is off says nothing of the limit.
 const LEAST_IDLE: f64 = 15.0;
 
 /// Seconds in which a processor had nothing to do, of all of them together.
@@ -136,12 +136,15 @@ fn three_servers_with_a_thousand_streams_each_keep_the_fleets_limit_through_a_ch
     {
         let [egress, idle] = [egress, idle].map(|part| part * 100.0);
         println!("{when}: {egress:.2} % of the limit over {WINDOW:?}, {idle:.0} % of the processors idle");
+        if (egress - 100.0).abs() <= 1.0 {
+            continue;
+        }
         if idle < LEAST_IDLE {
             skipped(&format!(
                 "the egress of a fleet ({when}), {egress:.2} % of its limit: the machine did other things, {idle:.0} % idle"
             ));
         } else {
-            assert!((egress - 100.0).abs() <= 1.0, "{when}: {egress} %");
+            panic!("{when}: {egress} %");
         }
     }
 }
