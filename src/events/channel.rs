@@ -210,9 +210,9 @@ impl Channel {
     pub(super) fn taken(&self, name: &str, tenure: u64, context: &StreamContext<'_>) -> Option<ClientKey> {
         let mut state = self.0.lock();
         let (key, client) = state.stream.taken(name, tenure, context)?;
-        let before = state.readers.get_mut(key).map(std::mem::take);
+        let before = state.ended(key);
         drop(state);
-        before.and_then(|reader| reader.waker).into_iter().for_each(Waker::wake);
+        before.into_iter().for_each(Waker::wake);
         Some(client)
     }
 
@@ -229,7 +229,7 @@ impl Channel {
         let adopted = state.stream.adopt(claimed, token, client, last_id, context);
         let mut before = None;
         if let Adopted::Inserted { gone: Some((key, _)) } = &adopted {
-            before = state.readers.get_mut(*key).map(std::mem::take).and_then(|reader| reader.waker);
+            before = state.ended(*key);
         }
         drop(state);
         before.into_iter().for_each(Waker::wake);
@@ -309,6 +309,11 @@ impl Reader {
 }
 
 impl State {
+    /// Ends the connection of a subscriber that is gone; takes its waker.
+    fn ended(&mut self, key: usize) -> Option<Waker> {
+        self.readers.get_mut(key).and_then(|reader| std::mem::take(reader).waker)
+    }
+
     /// Takes the waker of a connection that waits for an acknowledgement.
     fn waiting_for_ack(&mut self, key: usize) -> Option<Waker> {
         self.readers.get_mut(key).filter(|reader| reader.waits == Waits::Ack).and_then(Reader::wake)

@@ -23,6 +23,12 @@ use crate::tracing::{Origin, Outcome};
 /// sink. A burst that the reader keeps up with is not a stall.
 pub(super) const PATIENCE: Duration = INTERVAL;
 
+/// How long a suspended subscriber is remembered after its last request: it reconnects after its `retry:`, and must still be
+/// known then.
+pub(super) fn suspended_ttl(settings: &EventSettings) -> Duration {
+    settings.ttl + settings.suspend_retry * 2
+}
+
 /// What a stream is passed with each call: time, settings, counters, shared rate and tracer.
 pub(super) struct StreamContext<'a> {
     pub(super) now: Instant,
@@ -309,9 +315,7 @@ impl Subscriber {
             Phase::Live => false,
             Phase::Away { since } => now - *since >= settings.ttl,
             Phase::Suspended(suspension) => {
-                // It reconnects after its `retry:` and must still be known then.
-                let patience = settings.ttl + settings.suspend_retry * 2;
-                !suspension.untold && now - suspension.since >= patience
+                !suspension.untold && now - suspension.since >= suspended_ttl(settings)
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::log::Log;
 use super::queue::Queue;
 use super::settings::EventSettings;
-use super::subscriber::{Pause, Phase, Subscriber, Suspension};
+use super::subscriber::{Pause, Phase, Subscriber, Suspension, suspended_ttl};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
 
@@ -126,7 +126,7 @@ pub(super) fn life(subscriber: &Subscriber, settings: &EventSettings, now: Insta
         Phase::Live => settings.ttl * 2,
         Phase::Away { since } => settings.ttl.saturating_sub(now - *since),
         Phase::Suspended(of) => {
-            let all = settings.ttl + settings.suspend_retry * 2;
+            let all = suspended_ttl(settings);
             if of.untold { all } else { all.saturating_sub(now - of.since) }
         }
     };

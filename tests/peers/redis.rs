@@ -1,11 +1,11 @@
 //! A redis-server on a socket in a folder of its own, which keeps all that it was told, and redis-cli to look at it.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use testkit::process::listener::free_port;
 use testkit::wait::until;
 
 use crate::program::{Running, program, succeeded};
@@ -35,7 +35,7 @@ impl Redis {
     /// One that also listens on a TCP port, for which `args` are made.
     pub fn on_port(args: impl Fn(u16) -> Vec<String>) -> (u16, Self) {
         for _ in 0..TRIES {
-            let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+            let free = free_port().unwrap();
             let mut redis = Self { folder: tempfile::tempdir().unwrap(), server: None, args: args(free) };
             if redis.tried() {
                 return (free, redis);

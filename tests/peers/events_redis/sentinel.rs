@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 use std::fs::Permissions;
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
 use tempfile::TempDir;
+use testkit::process::listener::free_port;
 use testkit::program::Program;
 use testkit::wait::until;
 
@@ -25,7 +25,7 @@ struct Sentinel {
 impl Sentinel {
     fn start(primary: u16, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
+        let port = free_port().unwrap();
         let mut lines = format!("port {port}\nbind 127.0.0.1\ndir {}\n", folder.path().display());
         for line in [
             format!("monitor news 127.0.0.1 {primary} 2"),
@@ -56,10 +56,6 @@ impl Sentinel {
     }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
 fn start(sentinels: &[u16], more: &[&str]) -> Program {
     let list: Vec<String> = sentinels.iter().map(|port| format!("127.0.0.1:{port}")).collect();
     let store = format!("redis+sentinel://{}/news/0", list.join(","));
@@ -76,7 +72,8 @@ fn servers_follow_the_primary_that_sentinels_choose() {
     let sentinels = [(); 3].map(|()| Sentinel::start(first_port, ""));
     until("the sentinels to know all", || sentinels.iter().all(Sentinel::knows_all));
     // The first that is named is not there.
-    let ports: Vec<u16> = [free_port()].into_iter().chain(sentinels.iter().map(|each| each.port)).collect();
+    let ports: Vec<u16> =
+        [free_port().unwrap()].into_iter().chain(sentinels.iter().map(|each| each.port)).collect();
     let servers = [start(&ports, &[]), start(&ports, &[])];
     until("the store", || servers.iter().all(is_ready));
     let (mut reader, _) = Reader::opened(&servers[1], "");

@@ -163,7 +163,7 @@ fn it_comes_back_with_its_server_also_below_a_proxys_prefix() {
     let _machine = loud();
     let folder = large();
     let [served, admin] = [(); 2].map(|()| {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = testkit::process::listener::free_port().unwrap();
         format!("127.0.0.1:{port}")
     });
     let config = folder.path().join("gate.toml");

@@ -5,7 +5,7 @@
 local about, record = KEYS[1], KEYS[2]
 local incarnation, run, me, number = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local was = redis.call('HMGET', about, 'incarnation', 'run')
-if was[1] ~= incarnation or was[2] ~= run or string.sub(run, 1, #process) ~= process then return {'join'} end
+if not is_joined(was, incarnation, run) then return {'join'} end
 
 local of = redis.pcall('HMGET', record, 'owner', 'incarnation', 'acked', 'why', 'position', 'sent')
 local server = not of.err and string.match(of[1] or '', '^(%x+)%.%d+$')

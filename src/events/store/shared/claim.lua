@@ -6,7 +6,7 @@
 local about, record = KEYS[1], KEYS[2]
 local incarnation, run, me = ARGV[1], ARGV[2], ARGV[3]
 local was = redis.call('HMGET', about, 'incarnation', 'run', 'head')
-if was[1] ~= incarnation or was[2] ~= run or string.sub(run, 1, #process) ~= process then return {'join'} end
+if not is_joined(was, incarnation, run) then return {'join'} end
 
 local of = redis.pcall('HMGET', record, 'owner', 'incarnation', 'id', 'window', 'acked', 'why', 'position', 'sent', 'told', 'resumes')
 local server, former

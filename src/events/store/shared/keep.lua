@@ -5,7 +5,7 @@
 -- that it has acknowledged, wherever.
 local incarnation, run, me = ARGV[1], ARGV[2], ARGV[3]
 local was = redis.call('HMGET', KEYS[1], 'incarnation', 'run')
-if was[1] ~= incarnation or was[2] ~= run or string.sub(run, 1, #process) ~= process then return {'join'} end
+if not is_joined(was, incarnation, run) then return {'join'} end
 
 -- The greater of a number of this server's, and what the store has.
 local function most(own, other)

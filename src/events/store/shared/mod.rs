@@ -283,7 +283,7 @@ impl RedisStore {
         Sleep::lasting(Arc::clone(&self.clock), AGAIN).await;
     }
 
-    async fn late(&self) -> Result<(), HubError> {
+    async fn late<T>(&self) -> Result<T, HubError> {
         Sleep::lasting(Arc::clone(&self.clock), OPENING).await;
         Err(HubError::StoreDown)
     }

@@ -87,10 +87,12 @@ pub(super) enum What {
 
 impl SubscriberScripts {
     pub(super) fn new() -> Self {
+        let script =
+            |of| Script::new(&[include_str!("process.lua"), include_str!("joined.lua"), of].concat());
         Self {
-            claim: Script::new(concat!(include_str!("process.lua"), include_str!("claim.lua"))),
-            acknowledge: Script::new(concat!(include_str!("process.lua"), include_str!("acknowledge.lua"))),
-            keep: Script::new(concat!(include_str!("process.lua"), include_str!("keep.lua"))),
+            claim: script(include_str!("claim.lua")),
+            acknowledge: script(include_str!("acknowledge.lua")),
+            keep: script(include_str!("keep.lua")),
         }
     }
 }

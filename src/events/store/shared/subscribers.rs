@@ -14,6 +14,7 @@ use crate::events::hub::Hub;
 use crate::events::hub_error::HubError;
 use crate::events::store::{Ack, Arrival, Claim, StoreState};
 use crate::events::stream::{Change, Claimed};
+use crate::events::subscriber::suspended_ttl;
 use crate::shared_store::{LinkError, LogEntry};
 
 impl RedisStore {
@@ -28,8 +29,7 @@ impl RedisStore {
         channel: &Arc<Channel>,
         claim: &Claim<'_>,
     ) -> Result<Arrival, HubError> {
-        let claimed = self.try_claim(hub, name, channel, claim);
-        claimed.or(async { self.late().await.map(|()| Arrival::Unknown) }).await
+        self.try_claim(hub, name, channel, claim).or(self.late()).await
     }
 
     async fn try_claim(
@@ -39,7 +39,7 @@ impl RedisStore {
         channel: &Arc<Channel>,
         claim: &Claim<'_>,
     ) -> Result<Arrival, HubError> {
-        let settings = hub.settings();
+        let life = suspended_ttl(&hub.settings());
         let subscriber = name_of(claim.token);
         let tenure = self.shared.tenures.fetch_add(1, Ordering::Relaxed);
         for _ in 0..TRIES {
@@ -50,7 +50,7 @@ impl RedisStore {
                 polls: claim.polls,
                 window: claim.window,
                 received: channel.with(|stream| stream.received(claim.last_id)),
-                life: settings.ttl + settings.suspend_retry * 2,
+                life,
             };
             let found = self.shared.calls.claim(&place, &comes).await;
             match found.map_err(|error| self.shared.cannot_follow(hub, &error))? {
