@@ -29,6 +29,10 @@ impl Inbox {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn put_state(&self, live: Live) {
+        self.put(|(newest, _)| *newest = Some(live.in_place_of(newest.as_ref())));
+    }
+
     fn put(&self, change: impl FnOnce(&mut (Option<Live>, Option<Link>))) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -43,7 +47,7 @@ pub(super) async fn run(typed: Arc<Top>, inbox: Arc<Inbox>) {
             Ok(client) => {
                 let last = feed.last.clone();
                 let take = |piece: &[u8]| {
-                    let told = feed.push(piece, |live| inbox.put(|(newest, _)| *newest = Some(live)));
+                    let told = feed.push(piece, |live| inbox.put_state(live));
                     // Of a stream that resumed nothing comes but heartbeats until something changes.
                     if told.is_ok() && feed.state.is_some() {
                         inbox.put(|(_, link)| *link = Some(Link::Live));
@@ -123,7 +127,12 @@ impl Feed {
             _ => return Ok(None),
         }
         self.last = id.or(self.last.take());
-        Ok(self.state.as_ref().and_then(|state| Live::deserialize(state).ok()))
+        let live = self.state.as_ref().and_then(|state| Live::deserialize(state).ok());
+        Ok(live.map(|live| match kind {
+            // When the state before a whole one was sent is not known.
+            "full" => live,
+            _ => Live { quiet_until: live.at.saturating_sub(live.elapsed), ..live },
+        }))
     }
 }
 
@@ -150,14 +159,15 @@ fn merge(state: &mut Value, patch: Value) {
 mod tests {
     use super::*;
 
-    type States = Vec<(u64, Vec<String>)>;
+    type States = Vec<(u64, u64, Vec<String>)>;
 
-    /// When each state was sampled, and its transfers; as an error those before events were missed.
+    /// When each state was sampled, until when nothing had changed, and its transfers; as an error those before events were missed.
     fn states(feed: &mut Feed, text: &str) -> Result<States, States> {
         let mut states = Vec::new();
         // Byte by byte: pieces end anywhere.
         for byte in text.as_bytes() {
-            let then = |live: Live| states.push((live.at, live.transfers.into_keys().collect()));
+            let then =
+                |live: Live| states.push((live.at, live.quiet_until, live.transfers.into_keys().collect()));
             if feed.push(&[*byte], then).is_err() {
                 return Err(states);
             }
@@ -169,20 +179,34 @@ mod tests {
     fn frames_become_states() {
         let mut feed = Feed::default();
         let text = "retry: 1000\nevent: sluicegate.open\ndata: {}\n\n:\n\n\
-                    event: full\nid: a-1\ndata: {\"at\": 1, \"transfers\": {\"1.1\": {}, \"2.1\": {}}}\n\n\
-                    event: change\nid: a-2\ndata: {\"at\": 2, \"transfers\": {\"1.1\": null, \"3.1\": {\"bytes\": 5}}}\n\n";
+                    event: full\nid: a-1\ndata: {\"at\": 1000, \"elapsed\": 0, \"transfers\": {\"1.1\": {}, \"2.1\": {}}}\n\n\
+                    event: change\nid: a-2\ndata: {\"at\": 2000, \"elapsed\": 200, \"transfers\": {\"1.1\": null, \"3.1\": {\"bytes\": 5}}}\n\n";
         let both = vec!["1.1".to_owned(), "2.1".to_owned()];
         let next = vec!["2.1".to_owned(), "3.1".to_owned()];
-        assert_eq!(states(&mut feed, text), Ok(vec![(1, both), (2, next)]));
+        assert_eq!(states(&mut feed, text), Ok(vec![(1_000, 0, both), (2_000, 1_800, next)]));
         assert_eq!(feed.last.as_deref(), Some("a-2"));
         // The server began anew.
-        let text = "event: sluicegate.gap\ndata: {}\n\nevent: full\nid: b-1\ndata: {\"at\": 10}\n\n";
-        assert_eq!(states(&mut feed, text), Ok(vec![(10, Vec::new())]));
+        let text =
+            "event: sluicegate.gap\ndata: {}\n\nevent: full\nid: b-1\ndata: {\"at\": 10, \"elapsed\": 3}\n\n";
+        assert_eq!(states(&mut feed, text), Ok(vec![(10, 0, Vec::new())]));
         assert_eq!(feed.last.as_deref(), Some("b-1"));
         // After a gap in mid-stream changes are of something that is not known.
         let text = "event: sluicegate.gap\ndata: {}\n\nevent: change\nid: b-9\ndata: {\"at\": 19}\n\n";
         assert_eq!(states(&mut feed, text), Err(Vec::new()));
         assert_eq!(feed.last, None);
+    }
+
+    #[test]
+    fn a_state_that_nobody_took_was_no_quiet_time() {
+        let inbox = Inbox::default();
+        let put = |at, quiet_until| inbox.put_state(Live { at, quiet_until, ..Live::default() });
+        let take = || inbox.take().0.map(|live| (live.at, live.quiet_until));
+        put(1_000, 800);
+        assert_eq!(take(), Some((1_000, 800)));
+        put(9_000, 8_800);
+        put(9_200, 9_000);
+        put(9_400, 9_200);
+        assert_eq!((take(), take()), (Some((9_400, 8_800)), None));
     }
 
     #[test]

@@ -14,6 +14,10 @@ pub(super) struct Live {
     pub(super) at: u64,
     /// Milliseconds since the sample before.
     pub(super) elapsed: u64,
+    /// What moved since the state before this one did so after this instant, which is on the clock of `at`: samples in
+    /// which nothing has changed are not sent. 0 where that is not known.
+    #[serde(skip)]
+    pub(super) quiet_until: u64,
     pub(super) server: Server,
     /// By the address of the limit.
     pub(super) limits: BTreeMap<String, Limit>,
@@ -27,6 +31,16 @@ pub(super) struct Live {
     pub(super) streams: BTreeMap<String, Streams>,
     /// By name, and what each is of.
     pub(super) alerts: BTreeMap<String, Alert>,
+}
+
+impl Live {
+    /// This state in place of an older one that nobody has looked at: what moved may have done so before that.
+    pub(super) fn in_place_of(mut self, unseen: Option<&Self>) -> Self {
+        if let Some(unseen) = unseen {
+            self.quiet_until = self.quiet_until.min(unseen.quiet_until);
+        }
+        self
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

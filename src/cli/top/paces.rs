@@ -14,15 +14,24 @@ const STILL: u64 = 2_000;
 /// Seconds of a graph.
 pub(super) const SECONDS: usize = 120;
 
+/// When a state was sampled and came, in milliseconds.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Times {
+    /// When it was sampled, on the server's clock.
+    pub(super) at: u64,
+    /// How long before that the sample before was taken.
+    pub(super) elapsed: u64,
+    /// What moved since the state before did so after this, on the server's clock.
+    pub(super) quiet_until: u64,
+    /// When it came, on ours.
+    pub(super) came: u64,
+}
+
 #[derive(Default)]
 pub(super) struct Paces {
     tracks: HashMap<String, Track>,
-    /// When the last state was sampled, on the server's clock.
-    at: u64,
-    /// How long before it the sample before was taken.
-    elapsed: u64,
-    /// When that came, on ours.
-    came: Option<u64>,
+    /// Of the last state.
+    times: Option<Times>,
 }
 
 #[derive(Default)]
@@ -37,18 +46,12 @@ struct Track {
 }
 
 impl Paces {
-    /// Takes the counters of a state that was sampled at `at`, `elapsed` milliseconds after the sample before, and that
-    /// came at `now`. All else is forgotten.
-    pub(super) fn take<'a>(
-        &mut self,
-        (at, elapsed, now): (u64, u64, u64),
-        counters: impl Iterator<Item = (&'a str, u64, Kind)>,
-    ) {
-        // Samples in which nothing had changed were not sent: what moved did so since the last of them.
-        let quiet_until = at.saturating_sub(elapsed);
-        let was_quiet = quiet_until > self.at + 50 && self.at > 0;
-        let is_back = at < self.at;
-        (self.at, self.elapsed, self.came) = (at, elapsed, Some(now));
+    /// Takes the counters of a state. All else is forgotten.
+    pub(super) fn take<'a>(&mut self, times: Times, counters: impl Iterator<Item = (&'a str, u64, Kind)>) {
+        let Times { at, quiet_until, .. } = times;
+        let before = self.times.replace(times).map(|times| times.at);
+        let was_quiet = before.is_some_and(|before| quiet_until > before + 50);
+        let is_back = before.is_some_and(|before| at < before);
         for (key, bytes, kind) in counters {
             let track = match self.tracks.get_mut(key) {
                 Some(track) => track,
@@ -79,8 +82,8 @@ impl Paces {
     }
 
     fn is_still(&self, now: u64) -> bool {
-        let still = self.elapsed.saturating_mul(2).max(STILL);
-        self.came.is_none_or(|came| now.saturating_sub(came) > still)
+        self.times
+            .is_none_or(|times| now.saturating_sub(times.came) > times.elapsed.saturating_mul(2).max(STILL))
     }
 
     /// Adds a second to all graphs.
@@ -117,7 +120,9 @@ impl Track {
 mod tests {
     use super::*;
 
-    fn take(paces: &mut Paces, times: (u64, u64, u64), bytes: u64) {
+    /// Takes a state that came right after the sample before it.
+    fn take(paces: &mut Paces, (at, elapsed, came): (u64, u64, u64), bytes: u64) {
+        let times = Times { at, elapsed, quiet_until: at - elapsed, came };
         paces.take(times, [("a", bytes, Kind::Pace)].into_iter());
     }
 
@@ -155,6 +160,24 @@ mod tests {
     }
 
     #[test]
+    fn states_that_nobody_took_were_no_quiet_time() {
+        let mut paces = Paces::default();
+        let mut bytes = 0;
+        // Of every three states the last is taken, at 100 000 bytes a second.
+        for third in 0..20 {
+            let at = 10_000 + third * 600;
+            let times = Times { at, elapsed: 200, quiet_until: at - 600, came: third * 600 };
+            paces.take(times, [("a", bytes, Kind::Pace)].into_iter());
+            assert_eq!(paces.of("a", third * 600), if third == 0 { 0 } else { 100_000 }, "{third}");
+            bytes += 60_000;
+        }
+        // Of a whole state it is not known since when it is so: half a minute of as much.
+        let times = Times { at: 51_400, elapsed: 200, quiet_until: 0, came: 41_400 };
+        paces.take(times, [("a", bytes - 60_000 + 3_000_000, Kind::Pace)].into_iter());
+        assert_eq!(paces.of("a", 41_400), 100_000);
+    }
+
+    #[test]
     fn a_server_that_begins_again_counts_from_nothing() {
         let mut paces = Paces::default();
         take(&mut paces, (10_000, 200, 0), 1_000_000);
@@ -177,7 +200,7 @@ mod tests {
         }
         let graph: Vec<_> = paces.graph("a").collect();
         assert_eq!((graph.len(), graph[0], graph[119]), (SECONDS, (2_550, Kind::Pace), (170, Kind::Pace)));
-        paces.take((900_000, 200, 900_000), std::iter::empty());
+        paces.take(Times { at: 900_000, ..Times::default() }, std::iter::empty());
         assert_eq!(paces.graph("a").count(), 0, "it is gone");
     }
 }

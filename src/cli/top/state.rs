@@ -2,7 +2,7 @@
 
 use super::columns::{Sort, View};
 use super::live::Live;
-use super::paces::Paces;
+use super::paces::{Paces, Times};
 use super::rows::{self, Row};
 
 /// What was typed.
@@ -101,12 +101,14 @@ impl Top {
     /// Takes a state that came at `now`, in milliseconds of our own clock. While it is paused, the last one waits.
     pub(super) fn take(&mut self, live: Live, now: u64) {
         if self.is_paused {
-            self.waiting = Some((live, now));
+            let unseen = self.waiting.take();
+            self.waiting = Some((live.in_place_of(unseen.as_ref().map(|(live, _)| live)), now));
             return;
         }
         let counters = rows::counters(&live);
         let counters = counters.iter().map(|(key, bytes, kind)| (&**key, *bytes, *kind));
-        self.paces.take((live.at, live.elapsed, now), counters);
+        let Live { at, elapsed, quiet_until, .. } = live;
+        self.paces.take(Times { at, elapsed, quiet_until, came: now }, counters);
         self.live = live;
     }
 

@@ -51,7 +51,8 @@ fn live(second: u64) -> Live {
             "SluicegateServerLimitFull server": {"severity": "info", "text": "The limit is full: transfers get their shares of it."},
         },
     });
-    Live::deserialize(state).unwrap()
+    let live = Live::deserialize(state).unwrap();
+    Live { quiet_until: live.at - live.elapsed, ..live }
 }
 
 /// What it shows after so many seconds.
@@ -189,6 +190,10 @@ fn while_it_is_paused_nothing_moves_and_then_the_newest_is_shown() {
     top.press(Input::Pause, 30_000);
     assert_eq!(top.live.at, 1_029_000);
     assert!(lines(&drawn(&mut top, (80, 24), COLOURED, 29_500))[0].contains("  live  "));
+    let rows = top.rows(29_500);
+    let moved = rows.iter().filter(|row| row.key.ends_with("1.1"));
+    let paces: Vec<u64> = moved.map(|row| top.paces.of(&row.key, 29_500)).collect();
+    assert_eq!(paces, [700_000], "what moved meanwhile did not do so in the last second");
 }
 
 #[test]

@@ -29,6 +29,24 @@ history.apart(200);
 assert.deepEqual([6900, 7001].map((now) => history.pace("row", now)), [100_000, 0]);
 
 const { Stream } = await part("stream.js");
+// Until when nothing had changed: not known of a whole state, and from the first of those that came since it was asked for.
+{
+  let bring;
+  const body = new ReadableStream({ start(stream) { bring = (text) => stream.enqueue(new TextEncoder().encode(text)); } });
+  let then;
+  const stream = new Stream({ fetch: async () => new Response(body) }, () => then());
+  const comes = (events) => new Promise((done) => { then = done; bring(events.join("")); });
+  const change = (at, elapsed) => `event: change\ndata: ${JSON.stringify({ at, elapsed })}\n\n`;
+  stream.run();
+  await comes([`event: full\ndata: {"at": 1000, "elapsed": 200}\n\n`, change(1200, 200)]);
+  assert.deepEqual([stream.news(), stream.news()], [-Infinity, null]);
+  await comes([change(9000, 200), change(9200, 200), change(9400, 200)]);
+  assert.deepEqual([stream.news(), stream.news(), stream.state.at], [8800, null, 9400]);
+  await comes([change(9600, 200)]);
+  assert.deepEqual(stream.news(), 9400);
+  stream.stop();
+}
+
 // What is told of one failure of each kind.
 for (const [failure, expected] of [
   [{ status: 429, message: "32 look on already." }, ["lost", "32 look on already."]],

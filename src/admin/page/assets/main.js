@@ -138,7 +138,7 @@ function toast(text, isBad = false) {
 }
 
 // When states were sampled, on this page's clock: the least delay of a frame so far is taken for none.
-let offset = Infinity, taken = 0;
+let offset = Infinity;
 function sampledAt(state, now) {
   offset = Math.min(offset + 0.05, now - state.at);
   return state.at + offset;
@@ -149,12 +149,11 @@ setInterval(() => {
   const state = stream?.state;
   if (!state || !isLive) return;
   const now = performance.now();
-  if (state.at !== taken) {
-    taken = state.at;
-    const time = sampledAt(state, now);
-    // Samples in which nothing had changed were not sent.
-    history.repeat(time - state.elapsed - 1000);
-    history.repeat(time - state.elapsed);
+  const quietUntil = stream.news();
+  if (quietUntil !== null) {
+    const time = sampledAt(state, now), quiet = time - (state.at - quietUntil);
+    history.repeat(quiet - 1000);
+    history.repeat(quiet);
     history.step(time);
     history.apart(state.elapsed);
     step(state, now);

@@ -37,11 +37,19 @@ export class Events {
 }
 
 export class Stream {
-  #api; #told; #last = null; #abort = null; #stopped = false;
+  #api; #told; #last = null; #abort = null; #stopped = false; #quietUntil = null;
   state = null;
 
   // `told` is called with `live` for all that comes while there is a state, `lost` and why if an answer says so, and `sign-in`.
   constructor(api, told) { this.#api = api; this.#told = told; }
+
+  // If a state has come since the last call: when the samples ended that were not sent since nothing had changed, on the clock of
+  // `at`. Else null. Where it is not known it is -Infinity. What moved since the last call did so after it.
+  news() {
+    const quietUntil = this.#quietUntil;
+    this.#quietUntil = null;
+    return quietUntil;
+  }
 
   stop() { this.#stopped = true; this.#abort?.abort(); }
 
@@ -88,12 +96,15 @@ export class Stream {
   }
 
   #take(event) {
+    // The states that nobody has asked for were no quiet time.
+    const came = (quietUntil) => { this.#quietUntil = Math.min(this.#quietUntil ?? Infinity, quietUntil); };
     switch (event.kind) {
-      case "full": this.state = JSON.parse(event.data); break;
+      case "full": this.state = JSON.parse(event.data); came(-Infinity); break;
       case "change":
         // After a gap: with no id to resume after, the whole state comes.
         if (!this.state) { this.#abort.abort(); return; }
         merge(this.state, JSON.parse(event.data));
+        came(this.state.at - this.state.elapsed);
         break;
       // What was missed is not known: if this is the answer's first event, the whole state comes next.
       case "sluicegate.gap": this.#last = this.state = null; return;
