@@ -67,8 +67,8 @@ await browse(admin, async (page) => {
     requestAnimationFrame(next);
   });
 
-  // For a while: what is shown and the rest make up what leaves. Where other programs keep the server or the page from the processor, what
-  // is shown is of other instants than what is counted: then another while is looked at.
+  // For a while: what is shown and the rest make up what leaves. A chunk comes each second, most of them at about the same time: of
+  // eight seconds there may be one more or less, and a machine that is too busy shifts them. Then another while is looked at.
   const looked = async () => {
     const [before, began] = [await worked(), performance.now()];
     const seen = [];
