@@ -77,7 +77,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         assert!(four >= Duration::from_millis(1_800), "800 KiB, 80 of them at once: {four:?}");
 
         // 1 KiB/s, and no limit as soon as a download waits.
-        server.set(Rate::kib_per_second(1).into());
+        server.set(Rate::kib_per_second(1));
         let (waits, waiting) = (server.passed().waits, downloads(address, 1));
         while server.passed().waits == waits {
             smol::future::yield_now().await;

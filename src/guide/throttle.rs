@@ -42,7 +42,7 @@
 //!     while let Some(connection) = incoming.next().await {
 //!         rt::spawn(async { drop(echo(connection).await) });
 //!         if each.len() > 100 {
-//!             each.set(Rate::kib_per_second(256).into()); // for all connections, at once
+//!             each.set(Rate::kib_per_second(256)); // for all connections, at once
 //!         }
 //!     }
 //!     Ok(())

@@ -70,7 +70,7 @@ use sluicegate::budget::{ClientKey, Clients, Each, Node};
 use sluicegate::{limit::{Budget, Rate}, throttle::{PaceLayer, PaceRequestLayer}};
 
 let server = Node::at(Rate::mib_per_second(10));
-let clients = Clients::new(server, "client", Rate::mib_per_second(1).into());
+let clients = Clients::new(server, "client", Rate::mib_per_second(1));
 let each = Each::new("response", Budget::of(Rate::kib_per_second(200)).with_burst(100 << 10));
 let key = |request: &http::request::Parts| match request.headers.get("x-api-key") {
     Some(key) => ClientKey::header(key.as_bytes()).unwrap_or(ClientKey::Local),

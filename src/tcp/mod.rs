@@ -183,28 +183,28 @@ impl Service {
 
     /// Sets the budget of all streams together. Default: no limit.
     #[must_use]
-    pub fn total(self, budget: Budget) -> Self {
+    pub fn total(self, budget: impl Into<Budget>) -> Self {
         self.clients.parent().set(budget);
         self
     }
 
     /// Sets the budget of all streams to one client. Default: no limit.
     #[must_use]
-    pub fn per_client(self, budget: Budget) -> Self {
+    pub fn per_client(self, budget: impl Into<Budget>) -> Self {
         self.clients.set(budget);
         self
     }
 
     /// Sets the budget of what all clients of a relay send together. Default: no limit.
     #[must_use]
-    pub fn upload_total(self, budget: Budget) -> Self {
+    pub fn upload_total(self, budget: impl Into<Budget>) -> Self {
         self.upload_clients.parent().set(budget);
         self
     }
 
     /// Sets the budget of what one client of a relay sends, on all its connections. Default: no limit.
     #[must_use]
-    pub fn upload_per_client(self, budget: Budget) -> Self {
+    pub fn upload_per_client(self, budget: impl Into<Budget>) -> Self {
         self.upload_clients.set(budget);
         self
     }

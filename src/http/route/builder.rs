@@ -80,14 +80,14 @@ impl Route {
 
     /// Limits all responses of the route together. Default: no limit.
     #[must_use]
-    pub fn total(self, budget: Budget) -> Self {
+    pub fn total(self, budget: impl Into<Budget>) -> Self {
         self.clients.parent().set(budget);
         self
     }
 
     /// Limits all responses of the route to one client together. Default: no limit.
     #[must_use]
-    pub fn per_client(self, budget: Budget) -> Self {
+    pub fn per_client(self, budget: impl Into<Budget>) -> Self {
         self.clients.set(budget);
         self
     }

@@ -24,7 +24,7 @@ use crate::filter::EndOfStream;
 use crate::limit::{Budget, Interval, Limit, Weight};
 use crate::rt;
 
-pub use super::source::{Answer, Handler};
+pub use super::source::{Answer, Client, Handler};
 pub use rules::PaceRule;
 use rules::PaceRules;
 pub(in crate::http) use rules::{Met, RulesMet};

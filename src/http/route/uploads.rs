@@ -49,7 +49,7 @@ impl Route {
     /// Reads the content of each request at the rate of `budget`, whose burst is read ahead of it; what is not due stays
     /// in the socket. The weight has no effect. Default: no limit.
     #[must_use]
-    pub fn upload(self, budget: Budget) -> Self {
+    pub fn upload(self, budget: impl Into<Budget>) -> Self {
         self.uploads.pacing.limit.set(budget);
         self
     }
@@ -77,14 +77,14 @@ impl Route {
 
     /// Limits the content of all requests to the route together. Default: no limit.
     #[must_use]
-    pub fn upload_total(self, budget: Budget) -> Self {
+    pub fn upload_total(self, budget: impl Into<Budget>) -> Self {
         self.uploads.clients.parent().set(budget);
         self
     }
 
     /// Limits the content of all requests of one client to the route together. Default: no limit.
     #[must_use]
-    pub fn upload_per_client(self, budget: Budget) -> Self {
+    pub fn upload_per_client(self, budget: impl Into<Budget>) -> Self {
         self.uploads.clients.set(budget);
         self
     }

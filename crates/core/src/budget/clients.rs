@@ -21,7 +21,7 @@ use crate::sync::Mutex;
 /// use sluicegate_core::throttle::Throttle;
 ///
 /// let server = Node::at(Rate::mib_per_second(10));
-/// let clients = Clients::new(server, "client", Rate::mib_per_second(1).into());
+/// let clients = Clients::new(server, "client", Rate::mib_per_second(1));
 /// let key = ClientKey::address("192.0.2.1".parse()?);
 /// // All that this client gets, in as many streams as it likes, is 1 MiB/s.
 /// let writer = Throttle::new(std::io::sink(), &clients.node(&key));
@@ -64,7 +64,8 @@ impl Clients {
     const EXAMINED: usize = 4;
 
     /// Creates the clients below `parent`; their nodes are called `name` and have `budget`.
-    pub fn new(parent: Node, name: &str, budget: Budget) -> Self {
+    pub fn new(parent: Node, name: &str, budget: impl Into<Budget>) -> Self {
+        let budget = budget.into();
         parent.0.tree.limits_changed(None, budget.rate);
         let keyed =
             Keyed { budget, nodes: HashMap::new(), round: VecDeque::new(), overrides: HashMap::new() };
@@ -120,7 +121,8 @@ impl Clients {
     }
 
     /// Sets the budget of all clients from now on. Those with an override have what it does not say of this.
-    pub fn set(&self, budget: Budget) {
+    pub fn set(&self, budget: impl Into<Budget>) {
+        let budget = budget.into();
         let mut keyed = self.0.keyed.lock();
         self.0.parent.0.tree.limits_changed(keyed.budget.rate, budget.rate);
         keyed.budget = budget;
@@ -128,13 +130,14 @@ impl Clients {
     }
 
     /// Sets the budget of all clients and removes every override.
-    pub fn reset(&self, budget: Budget) {
+    pub fn reset(&self, budget: impl Into<Budget>) {
         self.reset_with(budget, []);
     }
 
     /// Sets the budget of all clients, and puts `own` in the place of all overrides, of which the first
     /// [`MAX_OVERRIDES`](Self::MAX_OVERRIDES) count. No client is without its own in between.
-    pub fn reset_with(&self, budget: Budget, own: impl IntoIterator<Item = (ClientKey, BudgetChange)>) {
+    pub fn reset_with(&self, budget: impl Into<Budget>, own: impl IntoIterator<Item = (ClientKey, BudgetChange)>) {
+        let budget = budget.into();
         let mut keyed = self.0.keyed.lock();
         let tree = &self.0.parent.0.tree;
         let overrides: HashMap<_, _> = own.into_iter().take(Self::MAX_OVERRIDES).collect();

@@ -40,8 +40,8 @@ impl Each {
     const MIN_PRUNE: usize = 64;
 
     /// Creates the budget of nodes that are called `name`.
-    pub fn new(name: &str, budget: Budget) -> Self {
-        let state = State { budget, nodes: Vec::new(), prune_at: Self::MIN_PRUNE };
+    pub fn new(name: &str, budget: impl Into<Budget>) -> Self {
+        let state = State { budget: budget.into(), nodes: Vec::new(), prune_at: Self::MIN_PRUNE };
         Self(Arc::new(Shared { name: name.into(), state: Mutex::new(state) }))
     }
 
@@ -64,7 +64,8 @@ impl Each {
     }
 
     /// Sets the budget of all nodes, present and future; also of one that was set by itself.
-    pub fn set(&self, budget: Budget) {
+    pub fn set(&self, budget: impl Into<Budget>) {
+        let budget = budget.into();
         let mut state = self.0.state.lock();
         state.budget = budget;
         state.nodes.iter().filter_map(Weak::upgrade).for_each(|node| Node(node).set(budget));

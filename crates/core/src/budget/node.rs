@@ -63,7 +63,8 @@ fn binding(budget: Budget) -> Option<Rate> {
 
 impl Node {
     /// Creates the root of a new tree on `clock`.
-    pub fn root(name: &str, budget: Budget, clock: Arc<dyn Clock>) -> Self {
+    pub fn root(name: &str, budget: impl Into<Budget>, clock: Arc<dyn Clock>) -> Self {
+        let budget = budget.into();
         let tree = SharedTree::new(Tree::new(budget, clock.now()), clock);
         Self::with_id(tree, Tree::ROOT, None, name.into(), budget)
     }
@@ -82,8 +83,8 @@ impl Node {
 
     /// Creates a node below this one, with a full burst.
     #[must_use]
-    pub fn child(&self, name: &str, budget: Budget) -> Self {
-        self.child_named(name.into(), budget)
+    pub fn child(&self, name: &str, budget: impl Into<Budget>) -> Self {
+        self.child_named(name.into(), budget.into())
     }
 
     pub(super) fn child_named(&self, name: Arc<str>, budget: Budget) -> Self {
@@ -113,7 +114,24 @@ impl Node {
     }
 
     /// Sets the limits, from now on. A ceiling stays.
-    pub fn set(&self, budget: Budget) {
+    ///
+    /// All of them: a plain [`Rate`] is a budget without a burst, of weight 1.
+    ///
+    /// ```
+    /// use sluicegate_core::budget::Node;
+    /// use sluicegate_core::limit::{Budget, Rate};
+    ///
+    /// let (one, two) = (Rate::mib_per_second(1), Rate::mib_per_second(2));
+    /// let downloads = Node::at(Budget::of(one).with_burst(4 << 20));
+    /// downloads.set(Budget { rate: Some(two), ..downloads.budget() });
+    /// assert_eq!(downloads.budget().burst, 4 << 20, "kept");
+    /// downloads.set(two);
+    /// assert_eq!(downloads.budget().burst, 0);
+    /// downloads.set(None);
+    /// assert!(!downloads.is_limited());
+    /// ```
+    pub fn set(&self, budget: impl Into<Budget>) {
+        let budget = budget.into();
         self.change(|setting| setting.own = budget);
     }
 

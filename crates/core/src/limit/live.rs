@@ -270,8 +270,10 @@ impl Limit {
         });
     }
 
-    /// Sets rate, burst and whether it only reports; the weight is ignored. The rate holds for the whole of each stream.
-    pub fn set(&self, budget: Budget) {
+    /// Sets rate, burst and whether it only reports; the weight is ignored. The rate holds for the whole of each stream. A plain
+    /// [`Rate`] is a budget without a burst; [`set_rate`](Self::set_rate) keeps the burst.
+    pub fn set(&self, budget: impl Into<Budget>) {
+        let budget = budget.into();
         self.set_burst(budget.burst);
         self.change(|| {
             self.store_rate(budget.rate);

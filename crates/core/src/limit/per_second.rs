@@ -190,6 +190,13 @@ impl From<Rate> for Budget {
     }
 }
 
+/// A budget of this rate, without a burst; `None` limits nothing.
+impl From<Option<Rate>> for Budget {
+    fn from(rate: Option<Rate>) -> Self {
+        Self::of(rate)
+    }
+}
+
 impl<Unit> fmt::Debug for PerSecond<Unit> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PerSecond({})", self.0)

@@ -22,7 +22,7 @@ impl Node {
     /// second.read_exact(&mut [0; 500])?;
     /// assert_eq!(downloads.passed().bytes, 1500);
     ///
-    /// downloads.set(Rate::kib_per_second(200).into()); // at once, for both
+    /// downloads.set(Rate::kib_per_second(200)); // at once, for both
     /// # Ok::<(), std::io::Error>(())
     /// ```
     ///
@@ -51,7 +51,7 @@ impl Node {
 /// assert_eq!(text, "any AsyncRead");
 ///
 /// // While bytes flow:
-/// reader.read_node().set(Rate::mib_per_second(1).into());
+/// reader.read_node().set(Rate::mib_per_second(1));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///

@@ -29,7 +29,7 @@ use crate::budget::{ClientKey, Clients, Each, Node};
 /// use sluicegate_core::throttle::PaceLayer;
 ///
 /// let server = Node::at(Rate::mib_per_second(10));
-/// let clients = Clients::new(server, "client", Rate::mib_per_second(1).into());
+/// let clients = Clients::new(server, "client", Rate::mib_per_second(1));
 /// let each = Each::new("response", Budget::of(Rate::kib_per_second(200)).with_burst(64 << 10));
 /// let layer = PaceLayer::by_client(&clients, |request| {
 ///     let key = request.headers.get("x-api-key").and_then(|key| ClientKey::header(key.as_bytes()));

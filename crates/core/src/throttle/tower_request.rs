@@ -25,7 +25,7 @@ use crate::budget::{ClientKey, Clients, Each, Node};
 /// use sluicegate_core::throttle::{PaceLayer, PaceRequestLayer};
 ///
 /// // 10 MiB/s in each direction, 1 MiB/s for each upload.
-/// let uploads = PaceRequestLayer::new(&Node::at(Rate::mib_per_second(10)), Each::new("upload", Rate::mib_per_second(1).into()));
+/// let uploads = PaceRequestLayer::new(&Node::at(Rate::mib_per_second(10)), Each::new("upload", Rate::mib_per_second(1)));
 /// let downloads = PaceLayer::new(&Node::at(Rate::mib_per_second(10)), Each::new("download", Budget::default()));
 /// // axum::Router::new().route("/file", put(store).get(load)).layer(uploads).layer(downloads)
 /// # drop((uploads, downloads));

@@ -118,7 +118,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(received.report().bytes, FILE as u64);
 
     // Limits are handles: 1 KiB/s, and after the first of it no limit, while the download waits.
-    each.set(Rate::kib_per_second(1).into());
+    each.set(Rate::kib_per_second(1));
     let before = sent.report();
     let running = tokio::spawn(downloads(addr, ["dora"]));
     while sent.report().waits == before.waits {

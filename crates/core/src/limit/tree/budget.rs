@@ -42,6 +42,10 @@ impl Default for Weight {
 /// let budget = Budget::of(Rate::mib_per_second(1)).with_burst(4 << 20);
 /// assert_eq!(Budget::from(Rate::mib_per_second(1)), Budget { burst: 0, ..budget });
 /// assert_eq!(Budget::default().rate, None);
+///
+/// // What takes a budget takes a rate, or none: a setting that may be `off`.
+/// assert_eq!(Budget::from(Rate::parse_or_off("off")?), Budget::default());
+/// # Ok::<(), sluicegate_core::limit::UnitError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budget {
@@ -69,7 +73,7 @@ impl Budget {
         Self { rate: rate.into(), ..Self::default() }
     }
 
-    /// Sets the burst in bytes.
+    /// Sets the burst in bytes. Of a [`Size`](crate::limit::Size) that was read as text: `size.bytes()`.
     #[must_use]
     pub fn with_burst(self, bytes: u64) -> Self {
         Self { burst: bytes, ..self }
