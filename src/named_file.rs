@@ -94,6 +94,18 @@ pub(crate) fn exposed(file: &File) -> io::Result<Option<u32>> {
     Ok((mode & 0o006 != 0).then_some(mode))
 }
 
+/// The system's `error` at opening a file, and what to do about it.
+pub(crate) fn told(error: &io::Error) -> String {
+    // What this module says itself has no number of the system's.
+    let remedy = error.raw_os_error().and_then(|_| match error.kind() {
+        io::ErrorKind::NotFound => Some("create it or correct the path"),
+        io::ErrorKind::IsADirectory => Some("give a file in it"),
+        io::ErrorKind::PermissionDenied => Some("change its permissions or the user"),
+        _ => None,
+    });
+    remedy.map_or_else(|| error.to_string(), |remedy| format!("{error}; {remedy}"))
+}
+
 fn not_regular(what: &str) -> io::Error {
     let text = format!("this is {what}, not a regular file; name a regular file, or a link to one");
     io::Error::new(io::ErrorKind::InvalidInput, text)
@@ -123,6 +135,15 @@ mod tests {
             assert_eq!(error.kind(), kind, "{path:?}");
             assert!(error.to_string().contains(text), "{path:?}: {error}");
         }
+    }
+
+    #[test]
+    fn what_the_system_says_has_its_remedy_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = |path: &Path| told(&open(path).unwrap_err());
+        assert_eq!(told(&folder.path().join("none")), "No such file or directory (os error 2); create it or correct the path");
+        assert_eq!(told(folder.path()), "Is a directory (os error 21); give a file in it");
+        assert_eq!(told(Path::new("/dev/null")), "this is a device, not a regular file; name a regular file, or a link to one");
     }
 
     #[test]

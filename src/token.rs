@@ -113,7 +113,7 @@ impl Token {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let unreadable = |error: std::io::Error| error.to_string();
+    let unreadable = |error: std::io::Error| named_file::told(&error);
     let file = named_file::open_secret(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE_LEN as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;

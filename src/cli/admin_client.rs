@@ -42,6 +42,14 @@ enum To {
     Secured(HostPort, ClientTls),
 }
 
+/// What is wrong with an address of no listener, as it was typed.
+fn no_address(typed: &str) -> String {
+    format!(
+        "{typed:?} is not the address of an admin listener: write an IP address and a port ({DEFAULT}, [::1]:9180), \
+         unix:PATH, or with TLS https://HOST:PORT"
+    )
+}
+
 impl fmt::Display for To {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -80,7 +88,7 @@ impl AdminClient {
         }
         let plain = typed.strip_prefix("http://").unwrap_or(typed).trim_end_matches('/');
         let plain = if typed.starts_with("unix:") { typed } else { plain };
-        let addr = plain.parse::<ListenAddr>().map_err(|error| CliError::flag("--admin", error))?;
+        let addr = plain.parse::<ListenAddr>().map_err(|_| CliError::flag("--admin", no_address(typed)))?;
         Ok(Self { to: To::Plain(addr), token })
     }
 

@@ -48,13 +48,30 @@ fn unknown(typed: &[String], word: &str) -> String {
         "unknown command"
     };
     let unknown = format!("{what} {word}");
+    if let Some(name) = elsewhere(word).filter(|name| alike.contains(name)) {
+        return format!("{unknown}; did you mean {name}?");
+    }
     match nearest(word, &alike) {
         // `limits set server -- --rate 1m`
         Some(name) if name == word => format!("{unknown}: flags stand before \"--\""),
-        Some(name) => format!("{unknown}; did you mean {name}?"),
+        Some(name) if !is_other_letter(word, name) => format!("{unknown}; did you mean {name}?"),
         // `sluicegate serve version`
-        None if known.contains(&format!("--{word}")) => format!("{unknown}; did you mean --{word}?"),
-        None => unknown,
+        _ if known.contains(&format!("--{word}")) => format!("{unknown}; did you mean --{word}?"),
+        _ => unknown,
+    }
+}
+
+/// Whether both are flags of one letter, and not of the same: then one is no slip for the other.
+fn is_other_letter(word: &str, name: &str) -> bool {
+    word.len() == 2 && name.len() == 2 && !word.eq_ignore_ascii_case(name)
+}
+
+/// The flag here for what other servers and tools call otherwise.
+fn elsewhere(word: &str) -> Option<&'static str> {
+    match word {
+        "--port" | "-p" | "--bind" | "-b" | "--address" | "--addr" | "--host" | "-l" => Some("--listen"),
+        "--limit" | "--limit-rate" | "--bandwidth" | "--bwlimit" | "--speed" | "-r" => Some("--rate"),
+        _ => None,
     }
 }
 
@@ -143,6 +160,10 @@ mod tests {
             ("-v", "-v", "unknown flag -v; did you mean -V?"),
             ("serve -- . --rate", "--rate", "unknown flag --rate: flags stand before \"--\""),
             ("serve . --colour red", "--colour", "unknown flag --colour"),
+            ("serve . --port 80", "--port", "unknown flag --port; did you mean --listen?"),
+            ("serve . -p 80", "-p", "unknown flag -p; did you mean --listen?"),
+            ("serve . --limit-rate 1m", "--limit-rate", "unknown flag --limit-rate; did you mean --rate?"),
+            ("check -p a.toml", "-p", "unknown flag -p"),
             ("check a.toml b.toml", "b.toml", "unexpected argument b.toml"),
             ("health -", "-", "unexpected argument -"),
         ] {

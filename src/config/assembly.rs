@@ -241,6 +241,7 @@ pub(super) fn port(given: &Tcp) -> Service {
 /// The address cannot be listened on. The text says why, and what to do.
 pub fn bind(addr: &ListenAddr, listeners: &mut Listeners) -> Result<Listener, AssemblyError> {
     use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, AlreadyExists, NotFound, PermissionDenied};
+    let is_tcp = matches!(addr, ListenAddr::Tcp(_));
     let bound = match addr {
         ListenAddr::Tcp(addr) => listeners.tcp(*addr),
         ListenAddr::Unix { path, mode } => listeners.unix(path, *mode),
@@ -250,7 +251,10 @@ pub fn bind(addr: &ListenAddr, listeners: &mut Listeners) -> Result<Listener, As
             AddrInUse => "something listens there already; stop it, or choose another address or port 0",
             AlreadyExists => "move it away, or choose another path",
             AddrNotAvailable => "no interface of this machine has that address",
-            PermissionDenied => "ports below 1024 and other people's folders need privileges",
+            PermissionDenied if is_tcp => {
+                "ports below 1024 need CAP_NET_BIND_SERVICE; grant it, or choose a higher port"
+            }
+            PermissionDenied => "change the permissions of its folder, or the user",
             NotFound => "the folder of the socket does not exist; create it",
             _ => "choose another address",
         };

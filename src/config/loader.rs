@@ -122,7 +122,7 @@ fn text(read: io::Result<Vec<u8>>, name: &str) -> Result<String, ConfigError> {
             ErrorKind::FileTooLarge => {
                 format!("{name}: is longer than 1 MiB; this is not a configuration file")
             }
-            _ => format!("{name}: cannot be read: {error}"),
+            _ => format!("{name}: cannot be read: {}", named_file::told(&error)),
         })
     })?;
     String::from_utf8(bytes).map_err(|error| {

@@ -6,6 +6,7 @@
 //! | [`throttle`] | a pace on readers, writers, streams and listeners |
 //! | [`limits`] | choosing between a [`Limit`](crate::limit::Limit) and a [`Node`](crate::budget::Node) |
 //! | [`tokio`] | tower services such as axum, and other runtimes |
+//! | [`server`] | the whole server in a program: files, and content of your own |
 //!
 //! # The paved path
 //!
@@ -30,5 +31,6 @@
 
 pub mod filter;
 pub mod limits;
+pub mod server;
 pub mod throttle;
 pub mod tokio;

@@ -117,12 +117,12 @@ pub struct Visitor<'a> {
 
 opaque!(Visitor<'_>);
 
-/// A program's own source of content, for [`Route::handler`](super::route::Route::handler).
+/// A program's own source of content, for [`Route::handler`](super::route::Route::handler). [`Content`] shows what it may answer with.
 ///
 /// ```
 /// use http::{Request, Response};
-/// use sluicegate::http::{body::RequestBody, content::Content, proxy::Client};
-/// use sluicegate::http::route::{Answer, Handler, Route};
+/// use sluicegate::http::{body::RequestBody, content::Content};
+/// use sluicegate::http::route::{Answer, Client, Handler, Route};
 /// use sluicegate::limit::Rate;
 ///
 /// struct Hello;

@@ -323,10 +323,8 @@ impl<'a> Keys<'a> {
     }
 
     fn must_be_there(&self, at: Place, key: &'static str, path: &Path, kind: PathKind) {
-        // A file that a flag names is opened next, with a message as good.
-        let is_opened_at_once =
-            matches!(at, Place::Flag(_)) && !matches!(kind, PathKind::Folder | PathKind::Socket);
-        if self.reading.absent != Absent::Unchecked && !is_opened_at_once {
+        // Also what a flag names, though it is opened next: only here the message has the flag.
+        if self.reading.absent != Absent::Unchecked {
             kind.check(path).unwrap_or_else(|text| self.note(FaultKind::OnDisk, at, key, text));
         }
     }

@@ -226,7 +226,7 @@ pub(super) async fn in_time<T>(
 /// The password in the file at `path`.
 fn password(path: &Path) -> Result<String, LinkError> {
     let failed = |why: &dyn fmt::Display| LinkError::of(format!("password file {}: {why}", path.display()));
-    let file = named_file::open_secret(path).map_err(|error| failed(&error))?;
+    let file = named_file::open_secret(path).map_err(|error| failed(&named_file::told(&error)))?;
     let bytes = named_file::read_at_most(file, MAX_PASSWORD).map_err(|error| failed(&error))?;
     let text = String::from_utf8(bytes).map_err(|_| failed(&"it is not UTF-8 text"))?;
     match text.trim_end_matches(['\r', '\n']) {

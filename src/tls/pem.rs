@@ -43,7 +43,7 @@ impl Identity {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    named_file::read(path, MAX_FILE).map_err(|error| TlsError::in_file(path, &error))
+    named_file::read(path, MAX_FILE).map_err(|error| TlsError::in_file(path, &named_file::told(&error)))
 }
 
 fn certificates(path: &Path) -> Result<Chain, TlsError> {

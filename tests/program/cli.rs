@@ -86,6 +86,28 @@ fn every_default_is_in_the_help() {
 }
 
 #[test]
+fn what_a_flag_names_and_is_not_there_is_an_error_with_the_flag() {
+    for (typed, expected) in [
+        (
+            "serve . --tls-cert /none/c --tls-key /none/k",
+            "--tls-cert: there is no file \"/none/c\"; create it or correct the path\n\
+             --tls-key: there is no file \"/none/k\"; create it",
+        ),
+        (
+            "serve . --admin 127.0.0.1:0 --admin-token-file /none/t",
+            "--admin-token-file: there is no file \"/none/t\"; create it",
+        ),
+        ("serve . --access-log /none/log", "--access-log: there is no folder \"/none\"; create it"),
+        ("serve . --listen unix:/none/s", "--listen: there is no folder \"/none\"; create it"),
+        ("check /none/c", "/none/c: cannot be read: No such file or directory (os error 2); create it or"),
+        ("run /", "/: cannot be read: Is a directory (os error 21); give a file in it"),
+    ] {
+        let message = fails(1, &words(typed));
+        assert!(message.starts_with("sluicegate: ") && message.contains(expected), "{typed}: {message}");
+    }
+}
+
+#[test]
 fn a_usage_error_exits_with_2() {
     for (typed, expected) in [
         ("", "a command is missing: serve, proxy, tcp, events, run, check, "),
@@ -99,6 +121,7 @@ fn a_usage_error_exits_with_2() {
         ("completions powershell", "SHELL: \"powershell\" is none of bash, zsh and fish"),
         ("serve", "DIR is missing"),
         ("serve . --rats 60", "unknown flag --rats; did you mean --rate?"),
+        ("serve . --port 80", "unknown flag --port; did you mean --listen?"),
         ("serve . --rate", "--rate needs a value"),
         ("limits", "a command is missing after limits: list, set or reset"),
         ("quota", "a command is missing after quota: serve, list, get, set, delete, reset, clients or watch"),

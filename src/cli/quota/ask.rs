@@ -163,8 +163,10 @@ async fn led<T>(
 }
 
 async fn connect(connector: &Connector) -> Result<Calls, CliError> {
-    let failed =
-        |error| CliError::Failed(format!("cannot reach the quota server {}: {error}", connector.endpoint));
+    let failed = |error| {
+        let text = format!("cannot reach the quota server {}: {error}", connector.endpoint);
+        CliError::Failed(format!("{text}; start one with `sluicegate quota serve`, or name it with --server"))
+    };
     connector.connect().await.map_err(failed)
 }
 

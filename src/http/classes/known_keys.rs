@@ -72,7 +72,7 @@ impl fmt::Debug for SecretKey {
 /// was cut short would put all its clients out of their class.
 pub(super) fn read(path: &Path) -> Result<Vec<SecretKey>, String> {
     let failed = |why: String| format!("keys in {}: {why}", excerpt(&path.display().to_string(), 300));
-    let unreadable = |error: std::io::Error| failed(error.to_string());
+    let unreadable = |error: std::io::Error| failed(named_file::told(&error));
     let file = named_file::open_secret(path).map_err(unreadable)?;
     let bytes = named_file::read_at_most(file, MAX_FILE).map_err(unreadable)?;
     let text = String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8".to_owned()))?;

@@ -1,4 +1,4 @@
-//! Removes from answers the fields that frame a message or concern one connection, where they must not be.
+//! The fields that frame an answer: removes those that must not be there, with those of one connection; states lengths.
 //!
 //! HTTP/1 clients ignore most of these errors; over HTTP/2 they are errors of the stream (RFC 9113 sections 8.1.1 and
 //! 8.2.2). One place for all sources, both versions, heads and trailers.
@@ -6,11 +6,22 @@
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, TRANSFER_ENCODING};
 use http::{StatusCode, Version, response};
 
+use crate::http::content::Content;
 use crate::http1::{forbidden_by_http2, may_trail};
 
 /// Whether a status cannot be an answer's over `version`: another head would have to follow.
 pub(super) fn is_no_answer(status: StatusCode, version: Version) -> bool {
     status.is_informational() && !(status == StatusCode::SWITCHING_PROTOCOLS && version == Version::HTTP_11)
+}
+
+/// States the length of content that is at hand, where its source does not: before filters, which remove it if they change the
+/// content. Without it HTTP/1.1 sends chunks, and over HTTP/1.0 the connection closes.
+pub(super) fn state_length(fields: &mut HeaderMap, content: &Content) {
+    if let Some(length) = content.len_at_hand()
+        && !fields.contains_key(CONTENT_LENGTH)
+    {
+        fields.insert(CONTENT_LENGTH, length.into());
+    }
 }
 
 /// Removes fields from an answer's head that its framing or its version does not allow.

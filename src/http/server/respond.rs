@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, reque
 
 use super::answer_content::AnswerContent;
 use super::connection::Connection;
-use super::connection_fields::is_no_answer;
+use super::connection_fields::{is_no_answer, state_length};
 use super::exchange::Exchange;
 use super::pacing::{is_unlimited, limit_of, rate_filter, upload_limit_of};
 use super::redirect;
@@ -319,6 +319,7 @@ fn filtered(
     response: Response<Content>,
 ) -> Response<ResponseBody> {
     let (mut head, content) = response.into_parts();
+    state_length(&mut head.headers, &content);
     route.fields.apply(&mut head.headers);
     let chosen = limit_of(route, met.down, &mut head, &exchange);
     let limit = chosen.limit.clone();

@@ -9,6 +9,7 @@ mod clients;
 mod conformance;
 mod faults;
 mod gone;
+mod lengths;
 mod pace_rules;
 mod pipe;
 mod pushing;
@@ -71,18 +72,27 @@ struct Task {
 struct Page {
     status: u16,
     bytes: Bytes,
-    /// Its length is in the head.
+    /// Its length is known; else it comes over time.
     sized: bool,
 }
 
 impl Handler for Page {
     fn respond<'a>(&'a self, _: Request<RequestBody>, _: &'a From) -> Answer<'a> {
         let mut answer = Response::builder().status(self.status);
-        if self.sized {
-            answer = answer.header("content-length", self.bytes.len());
-        }
-        Box::pin(async move { answer.body(Content::text(self.bytes.clone())).unwrap() })
+        let bytes = self.bytes.clone();
+        let content = if self.sized {
+            answer = answer.header("content-length", bytes.len());
+            Content::text(bytes)
+        } else {
+            over_time(bytes)
+        };
+        Box::pin(async move { answer.body(content).unwrap() })
     }
+}
+
+/// Content whose length nobody knows before its end.
+fn over_time(bytes: impl Into<Bytes>) -> Content {
+    Content::Stream(Box::new(Content::text(bytes)))
 }
 
 /// The ends of a connection of `peer`, which is not trusted.

@@ -58,7 +58,7 @@ fn an_upload_in_small_chunks_leaves_other_tasks_their_turn() {
     }
     assert_eq!(pieces.load(Ordering::SeqCst), CHUNKS);
     assert!((1..=16).contains(&most), "{most} in one turn");
-    assert!(text(&client).ends_with("\r\n\r\n3\r\nall\r\n0\r\n\r\n"));
+    assert!(text(&client).ends_with("\r\n\r\nall"));
 }
 
 #[test]
