@@ -141,9 +141,15 @@ mod tests {
     fn what_the_system_says_has_its_remedy_beside_it() {
         let folder = tempfile::tempdir().unwrap();
         let told = |path: &Path| told(&open(path).unwrap_err());
-        assert_eq!(told(&folder.path().join("none")), "No such file or directory (os error 2); create it or correct the path");
+        assert_eq!(
+            told(&folder.path().join("none")),
+            "No such file or directory (os error 2); create it or correct the path"
+        );
         assert_eq!(told(folder.path()), "Is a directory (os error 21); give a file in it");
-        assert_eq!(told(Path::new("/dev/null")), "this is a device, not a regular file; name a regular file, or a link to one");
+        assert_eq!(
+            told(Path::new("/dev/null")),
+            "this is a device, not a regular file; name a regular file, or a link to one"
+        );
     }
 
     #[test]

@@ -61,7 +61,7 @@
 //! `Content-Length`. A stream is asked for as much as the pace lets out, so it may be endless. A handler must not block: pass what
 //! does to [`rt::blocking`](crate::rt::blocking).
 //!
-//! The request's body is a [`http_body::Body`](crate::foreign::http_body::Body), paced by [`Route::upload`](crate::http::route::Route::upload); `http_body_util::BodyExt::collect` reads it
+//! The request's body is a [`http_body::Body`], paced by [`Route::upload`](crate::http::route::Route::upload); `http_body_util::BodyExt::collect` reads it
 //! whole, within [`max_body`](crate::http::route::Route::max_body).
 //!
 //! # From a configuration

@@ -65,8 +65,9 @@ impl ErrorPages {
     pub(super) fn new(source: &ErrorPagesSource, types: Types) -> io::Result<Self> {
         let (paths, source): (Vec<_>, _) = (source.values().cloned().collect(), source.clone());
         let read = move |(status, path): (&u16, &PathBuf)| {
-            let named =
-                |error: io::Error| io::Error::new(error.kind(), format!("{}: {}", path.display(), named_file::told(&error)));
+            let named = |error: io::Error| {
+                io::Error::new(error.kind(), format!("{}: {}", path.display(), named_file::told(&error)))
+            };
             let content = named_file::read(path, MAX_PAGE).map_err(named)?.into();
             Ok((*status, Page { content, media_type: types.of(path) }))
         };

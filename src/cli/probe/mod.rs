@@ -74,7 +74,10 @@ fn judge(outcome: &Outcome, goal: &Goal, misses: Vec<String>, repeats: bool) -> 
 }
 
 fn unwritable(path: &str, error: &std::io::Error) -> CliError {
-    CliError::Failed(format!("cannot write the plot to {}: {error}; name another file", Path::new(path).display()))
+    CliError::Failed(format!(
+        "cannot write the plot to {}: {error}; name another file",
+        Path::new(path).display()
+    ))
 }
 
 /// The width of the terminal on standard output.

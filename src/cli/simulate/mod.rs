@@ -99,5 +99,8 @@ fn seed(text: &str) -> Result<u64, String> {
 }
 
 fn unwritable(path: &str, error: &std::io::Error) -> CliError {
-    CliError::Failed(format!("cannot write the plot to {}: {error}; name another file", Path::new(path).display()))
+    CliError::Failed(format!(
+        "cannot write the plot to {}: {error}; name another file",
+        Path::new(path).display()
+    ))
 }

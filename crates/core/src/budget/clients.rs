@@ -136,7 +136,11 @@ impl Clients {
 
     /// Sets the budget of all clients, and puts `own` in the place of all overrides, of which the first
     /// [`MAX_OVERRIDES`](Self::MAX_OVERRIDES) count. No client is without its own in between.
-    pub fn reset_with(&self, budget: impl Into<Budget>, own: impl IntoIterator<Item = (ClientKey, BudgetChange)>) {
+    pub fn reset_with(
+        &self,
+        budget: impl Into<Budget>,
+        own: impl IntoIterator<Item = (ClientKey, BudgetChange)>,
+    ) {
         let budget = budget.into();
         let mut keyed = self.0.keyed.lock();
         let tree = &self.0.parent.0.tree;
