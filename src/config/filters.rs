@@ -94,7 +94,8 @@ pub(super) fn read(filters: &Keys<'_>, custom: &BTreeSet<String>) -> Named {
         let kind = match filters.inner(entry) {
             Some(keys) => kind(&entry.name, &entry.at, &keys, custom),
             None => {
-                let text = "this is not a table; write its `kind` and settings as keys";
+                let text =
+                    "this is not a table; filters are named, so write kind and settings below [filter.NAME]";
                 filters.table_fault(entry.at.clone(), format!("[filter.{}]: {text}", shorten(&entry.name)));
                 None
             }

@@ -70,7 +70,8 @@ impl TlsTables {
         for entry in keys.all() {
             let settings = keys.inner(entry).and_then(|table| TlsSettings::read(&table));
             if keys.inner(entry).is_none() {
-                let text = "this is not a table; write its cert and key as keys";
+                let text =
+                    "this is not a table; certificates are named, so write cert and key below [tls.default]";
                 keys.table_fault(entry.at.clone(), format!("[tls.{}]: {text}", shorten(&entry.name)));
             }
             if entry.name == NO_TLS {

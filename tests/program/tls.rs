@@ -165,7 +165,11 @@ fn keys_that_do_not_fit_are_faults_with_their_places() {
             "known here: address, header:NAME (header:x-api-key), certificate, certificate_name\n",
         ),
         ("[tls.off]\nself_signed = true".to_owned(), "\"off\" stands for no TLS; choose another name"),
-        ("tls.main = 1".to_owned(), "[tls.main]: this is not a table"),
+        (
+            "[tls]\ncert = 'server.pem'\nkey = 'server.key'".to_owned(),
+            "bad.toml:2:1: [tls.cert]: this is not a table; certificates are named, so write cert and key below \
+             [tls.default]\n",
+        ),
         ("http_redirect = '[::1]:80'".to_owned(), "there is no address with TLS to send clients to"),
         (
             format!("listen = {{ address = '[::1]:80', tls = 'main' }}\nhttp_redirect = '[::1]:80'\n{table}"),
