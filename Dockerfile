@@ -9,6 +9,8 @@ FROM rust:1.95-alpine AS build
 RUN apk add --no-cache build-base ca-certificates
 WORKDIR /src
 COPY . .
+# As in contrib/release.sh.
+ENV CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1
 RUN cargo build --release --locked --bin sluicegate
 
 FROM scratch
