@@ -64,6 +64,8 @@
 //!
 //! # What to know
 //!
+//! - What 200 ms of the rate give passes at once, then bytes leave as they become due: 1.5 MB at 300 kB/s take 4.8 s. A burst takes the
+//!   place of these 200 ms if it is more.
 //! - Reading is limited too: what is not read stays in the socket, and TCP holds the sender back. At most 64 KiB are read ahead of the pace.
 //! - A reader that has nothing and a writer that would block hold no turn. The end of a stream needs none.
 //! - [`BufRead`](std::io::BufRead) shows as much of the inner buffer as may pass; a seek forgets what was read ahead.

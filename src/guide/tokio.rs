@@ -13,6 +13,29 @@
 //!
 //! # Bodies and streams of reqwest
 //!
+//! Below a limit that several downloads share, with what a progress bar needs: the meter is a handle, to be read from any task.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use futures_lite::{Stream, StreamExt};
+//! use sluicegate::budget::Node;
+//! use sluicegate::throttle::PacedStream;
+//!
+//! /// `download(response.bytes_stream(), &Node::at(Rate::mib_per_second(1)))`
+//! async fn download<E>(pieces: impl Stream<Item = Result<Bytes, E>> + Unpin, shared: &Node) -> Result<u64, E> {
+//!     let mut pieces = PacedStream::new(pieces, shared);
+//!     let meter = pieces.reads().clone();
+//!     while let Some(piece) = pieces.next().await {
+//!         let piece = piece?; // to be written to a file
+//!         let report = meter.report();
+//!         println!("{} of {} bytes, {} bytes/s, waited {} times, {:?}", piece.len(), report.bytes, report.rate, report.waits, report.waited);
+//!     }
+//!     Ok(meter.report().bytes)
+//! }
+//! ```
+//!
+//! `next` is of any `StreamExt`: futures-lite's here, or that of futures-util or tokio-stream.
+//!
 //! ```
 //! use bytes::Bytes;
 //! use futures_lite::Stream;
@@ -30,6 +53,9 @@
 //!     pace_body(http_body_util::Full::new(file), Rate::mib_per_second(1))
 //! }
 //! ```
+//!
+//! `reqwest::Body::wrap` asks for a body that is `Sync`, which axum's is not: hand such a one on as a stream,
+//! `reqwest::Body::wrap_stream(pace_stream(body.into_data_stream(), rate))`.
 //!
 //! # A chain on bodies of hyper
 //!

@@ -112,7 +112,8 @@ impl Handle {
         Ok(())
     }
 
-    /// The routes of new requests; their limits are live.
+    /// The routes of new requests, those of longer paths first; their limits are live. Find one by its
+    /// [`path`](Route::path), or keep a clone of its [`limit`](Route::limit), which is a handle.
     pub fn routes(&self) -> Vec<Arc<Route>> {
         self.0.setup().routes.iter().map(Arc::clone).collect()
     }
