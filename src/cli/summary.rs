@@ -230,6 +230,7 @@ pub(super) fn source(source: &Source) -> String {
             format!("files in {}, index {}{listed}{dotted}{links}{types}", files.root.display(), files.index)
         }
         Source::Redirect(redirect) => format!("{} to {}", redirect.status.as_u16(), redirect.to),
+        Source::Refuse(refusal) => format!("refused with {}", refusal.status.as_u16()),
         Source::Events(events) => {
             let publishers = match &events.publish_token_file {
                 Some(file) => format!("with the token in {}", file.display()),

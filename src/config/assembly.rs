@@ -282,6 +282,7 @@ fn route(
         Source::Events(settings) => events((path, &name), &with_names(settings, &given.hosts), tracer)
             .map_err(|error| failed(&error))?,
         Source::Redirect(source) => Route::redirect(path, source.clone()),
+        Source::Refuse(source) => Route::refuse(path, *source),
         Source::Proxy(source) => {
             let buffers = Buffers::before(given.fastest_pace(), given.pace.interval);
             let proxy = Proxy::try_new(source.clone(), buffers, rt::clock());

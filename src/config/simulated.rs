@@ -30,6 +30,7 @@ impl Server {
             let path = given.path.as_str();
             let route = match &given.source {
                 Given::Redirect(to) => Route::redirect(path, to.clone()),
+                Given::Refuse(with) => Route::refuse(path, *with),
                 Given::Files(_) | Given::Events(_) | Given::Proxy(_) => Route::of(path, source(given)),
             };
             assembly::paced(route, given, kinds, &mut counts)

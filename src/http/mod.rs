@@ -20,6 +20,7 @@ mod path;
 pub mod peer;
 pub mod proxy;
 mod redirect;
+mod refusal;
 mod request_path;
 pub mod route;
 mod routing;
@@ -38,6 +39,7 @@ pub use host_pattern::{HostPattern, HostPatternError};
 pub use limit_schedules::{LimitHeld, LimitName, LimitOf, LimitPart, LimitSchedule};
 pub use limits::{KeySource, KeySourceError, MaxBody, SharedLimits, UploadLimits};
 pub use redirect::{RedirectSource, RedirectTarget, RedirectTargetError};
+pub use refusal::RefusalSource;
 
 /// Largest head of a request, start line and end included. A larger one is answered with 431. For responses of
 /// backends see [`ProxySource::max_response_head`](crate::http::proxy::ProxySource).

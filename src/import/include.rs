@@ -8,41 +8,46 @@ use std::rc::Rc;
 use sluicegate::config::MAX_FILE;
 
 use super::Notes;
+use super::glob;
 use super::syntax::{self, Directive};
 
-/// The most files that are read, so that one that includes itself ends.
-const MAX_FILES: usize = 100;
+/// The most files that are read.
+const MAX_FILES: usize = 2000;
+/// Files that include one another in one another.
+const MAX_DEPTH: usize = 32;
 
 /// Where included files are looked for.
 #[derive(Clone, Debug, Default)]
 pub struct Files {
-    /// Where relative names start; without it nothing is read.
+    /// Where relative names start, or else from the folder around it; without it nothing is read.
     pub base: Option<PathBuf>,
 }
 
 impl Files {
-    /// The files that `pattern` names, in order: one, or those of a folder if it ends in `*` with or without an extension.
+    /// The files that `pattern` names, in order: relative to the base, to the folder around it (a site's file is in
+    /// `sites-enabled` of the folder where names start), or to `root`.
     ///
     /// # Errors
     /// Why there are none.
-    fn named(&self, pattern: &str) -> Result<Vec<PathBuf>, String> {
-        const FORM: &str = "only a file, or *.conf in a folder, is read";
+    fn named(&self, pattern: &str, root: Option<&Path>) -> Result<Vec<PathBuf>, String> {
         let base = self.base.as_ref().ok_or("standard input has no folder to read from")?;
-        let path = base.join(pattern);
-        let name = path.file_name().and_then(|name| name.to_str());
-        let (folder, name) = path.parent().zip(name).ok_or(FORM)?;
-        let Some((before, after)) = name.split_once('*') else { return Ok(vec![path]) };
-        if after.contains(['*', '?', '[']) || folder.to_string_lossy().contains(['*', '?', '[']) {
-            return Err(FORM.to_owned());
+        let whole = base.canonicalize().unwrap_or_else(|_| base.clone());
+        let bases = [root, Some(base.as_path()), whole.parent()];
+        let mut why = Err(format!("{pattern} cannot be read"));
+        for base in bases.into_iter().flatten() {
+            let path = base.join(pattern);
+            if glob::is_glob(pattern) {
+                match glob::files(&path) {
+                    Ok(paths) => return Ok(paths.into_iter().filter(|path| path.is_file()).collect()),
+                    Err(error) => why = Err(error),
+                }
+            } else if path.is_dir() {
+                return glob::files(&path.join("*"));
+            } else if path.exists() {
+                return Ok(vec![path]);
+            }
         }
-        let entries = std::fs::read_dir(folder)
-            .map_err(|error| format!("the folder {} cannot be read: {error}", folder.display()))?;
-        let entries = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut names: Vec<String> =
-            entries.filter(|name| name.starts_with(before) && name.ends_with(after)).collect();
-        names.retain(|name| !name.starts_with('.'));
-        names.sort();
-        Ok(names.iter().map(|name| folder.join(name)).collect())
+        why
     }
 }
 
@@ -58,17 +63,18 @@ pub fn read_file(path: &Path) -> io::Result<String> {
     read_text(File::open(path)?)
 }
 
-/// The text of `source`, of at most [`MAX_FILE`] bytes.
+/// The text of `source`, of at most [`MAX_FILE`] bytes. Comments may be in another encoding than UTF-8: what is not UTF-8
+/// is replaced.
 ///
 /// # Errors
-/// The system's; it is not UTF-8, or longer.
+/// The system's; it is longer.
 pub fn read_text(source: impl Read) -> io::Result<String> {
-    let mut text = String::new();
-    source.take(MAX_FILE + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE {
+    let mut bytes = Vec::new();
+    source.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE {
         return Err(io::Error::other("it is longer than 1 MiB"));
     }
-    Ok(text)
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 type Parse = fn(&str, usize, &Rc<str>) -> Result<Vec<Directive>, String>;
@@ -80,6 +86,10 @@ struct Including<'a> {
     parse: Parse,
     names: &'static [&'static str],
     read: usize,
+    /// The files that are being read, each included by the one before.
+    open: Vec<PathBuf>,
+    /// Apache's `ServerRoot`.
+    root: Option<PathBuf>,
 }
 
 /// The directives of a file of nginx, with those of the files that it includes.
@@ -89,8 +99,8 @@ pub(super) fn nginx(
     files: &Files,
     notes: &mut Notes,
 ) -> Result<Vec<Directive>, String> {
-    let including = Including { files, notes, parse: syntax::nginx, names: &["include"], read: 0 };
-    including.file(name, text)
+    let names = &["include"];
+    Including { files, notes, parse: syntax::nginx, names, read: 0, open: vec![name.into()], root: None }.file(name, text)
 }
 
 /// The directives of a file of Apache, with those of the files that it includes.
@@ -101,8 +111,7 @@ pub(super) fn apache(
     notes: &mut Notes,
 ) -> Result<Vec<Directive>, String> {
     let names = &["include", "includeoptional"];
-    let including = Including { files, notes, parse: syntax::apache, names, read: 0 };
-    including.file(name, text)
+    Including { files, notes, parse: syntax::apache, names, read: 0, open: vec![name.into()], root: None }.file(name, text)
 }
 
 impl Including<'_> {
@@ -111,13 +120,16 @@ impl Including<'_> {
         self.expanded(directives)
     }
 
-    /// The directives with included ones in the place of what includes them.
+    /// The directives with included ones in the place of what includes them. What cannot be read stays.
     fn expanded(&mut self, directives: Vec<Directive>) -> Result<Vec<Directive>, String> {
         let mut all = Vec::new();
         for mut directive in directives {
             if self.names.contains(&directive.name.as_str()) && directive.block.is_none() {
-                self.include(&directive, &mut all)?;
+                self.include(directive, &mut all)?;
                 continue;
+            }
+            if directive.name == "serverroot" {
+                self.root = Some(directive.arg(0).into());
             }
             directive.block = directive.block.map(|block| self.expanded(block)).transpose()?;
             all.push(directive);
@@ -125,25 +137,42 @@ impl Including<'_> {
         Ok(all)
     }
 
-    fn include(&mut self, directive: &Directive, all: &mut Vec<Directive>) -> Result<(), String> {
-        let paths = match self.files.named(directive.arg(0)) {
+    fn include(&mut self, directive: Directive, all: &mut Vec<Directive>) -> Result<(), String> {
+        let named = self.files.named(directive.arg(0), self.root.as_deref());
+        let paths = match named {
             Ok(paths) => paths,
+            // Apache goes on without it.
+            Err(_) if directive.name == "includeoptional" && self.files.base.is_some() => return Ok(()),
             Err(why) => {
-                self.notes.left_out_since(directive, &why);
+                self.notes.left_out_since(&directive, &why);
+                all.push(directive);
                 return Ok(());
             }
         };
         for path in paths {
-            let text = if self.read < MAX_FILES { read_file(&path).ok() } else { None };
-            let Some(text) = text else {
-                let why = format!("{} cannot be read", path.display());
-                self.notes.left_out_since(directive, &why);
-                continue;
+            let at = &directive.at;
+            let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
+            if self.open.contains(&whole) || self.open.len() > MAX_DEPTH {
+                return Err(format!("{at}: {directive}: the file includes itself"));
+            }
+            if self.read == MAX_FILES {
+                return Err(format!("{at}: {directive}: more than {MAX_FILES} files are included"));
+            }
+            let text = match read_file(&path) {
+                Ok(text) => text,
+                Err(error) => {
+                    self.notes.left_out_since(&directive, &format!("{} cannot be read: {error}", path.display()));
+                    all.push(directive.clone());
+                    continue;
+                }
             };
             self.read += 1;
             let name: Rc<str> = path.display().to_string().into();
             let directives = (self.parse)(&text, self.read, &name)?;
-            all.extend(self.expanded(directives)?);
+            self.open.push(whole);
+            let directives = self.expanded(directives);
+            self.open.pop();
+            all.extend(directives?);
         }
         Ok(())
     }

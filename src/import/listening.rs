@@ -9,6 +9,10 @@ pub(super) fn nginx(listen: &Directive) -> Vec<String> {
     if text.parse::<u16>().is_ok() {
         return vec![format!("0.0.0.0:{text}")];
     }
+    let text = match text.strip_prefix("localhost") {
+        Some(port) if port.is_empty() || port.starts_with(':') => format!("127.0.0.1{port}"),
+        _ => text,
+    };
     let with_port = text.parse::<std::net::IpAddr>().is_ok() || text.ends_with(']');
     let text = if with_port { format!("{text}:80") } else { text };
     let is_address =

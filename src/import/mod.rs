@@ -2,13 +2,18 @@
 //!
 //! All else is left out, and said so by file and line. The files are read leniently: nothing that they hold is a reason to
 //! stop but a fault of syntax. `syntax` reads both forms into the same directives, `nginx` and `apache` know what these
-//! mean, `listening` at which addresses; `site` is what comes out, without what `closed` must not open.
+//! mean, `listening` at which addresses, `known` which of them matter; `site` is what comes out, with what `closed` must not
+//! open refused, for the hosts and listeners that `servers` finds.
 
 mod apache;
 mod closed;
+mod glob;
 mod include;
+mod known;
 mod listening;
 mod nginx;
+mod pattern;
+mod servers;
 mod site;
 mod syntax;
 #[cfg(test)]
@@ -46,7 +51,7 @@ pub fn import(origin: Origin, name: &str, text: &str, files: &Files) -> Result<I
         Origin::Nginx => nginx::site(&include::nginx(name, text, files, &mut notes)?, &mut notes),
         Origin::Apache => apache::site(&include::apache(name, text, files, &mut notes)?, &mut notes),
     };
-    let toml = site.toml(name, &mut notes);
+    let toml = site.toml(name, origin == Origin::Apache, &mut notes);
     let mut lines: Vec<(At, String)> = notes.lines;
     lines.sort_by(|(one, _), (other, _)| one.cmp(other));
     let notes = lines.into_iter().map(|(at, text)| format!("{at}: {text}")).collect();

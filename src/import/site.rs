@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use sluicegate::config::{Absent, Loader, RoutePath};
 use toml::Value;
 
-use super::closed::{Closed, Server};
+use super::closed::Closed;
+use super::pattern::Place;
+use super::known::Why;
+use super::servers::{Server, is_host};
 use super::{At, Notes};
 
 /// Keys with their values, by name.
@@ -39,6 +43,10 @@ impl Settings {
         self.0.is_empty()
     }
 
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key)
     }
@@ -50,6 +58,8 @@ pub(super) enum Source {
     Files(String),
     Proxy(Vec<String>),
     Redirect(String),
+    /// Nothing: the status.
+    Refuse(u16),
 }
 
 impl Source {
@@ -58,24 +68,70 @@ impl Source {
         match key {
             "index" | "list" => matches!(self, Self::Files(_)),
             "redirect_status" => matches!(self, Self::Redirect(_)),
-            "rate" | "burst" => !matches!(self, Self::Redirect(_)),
+            "rate" | "burst" => matches!(self, Self::Files(_) | Self::Proxy(_)),
             _ => matches!(self, Self::Proxy(_)),
         }
     }
 }
 
+/// A pace of files with some extensions: the extensions, and keys.
+pub(super) type Rule = (Vec<String>, Settings);
+
 #[derive(Clone, Debug)]
 pub(super) struct Route {
-    /// Empty for all that no other route names.
-    pub(super) hosts: Vec<String>,
     pub(super) path: String,
     pub(super) source: Source,
     pub(super) settings: Settings,
-    /// The server that it is of.
+    pub(super) rules: Vec<Rule>,
+    /// The server that it is of, which has the hosts.
     pub(super) server: usize,
     /// Whether no pattern comes before it.
     pub(super) is_before_patterns: bool,
     pub(super) at: At,
+    /// Why it refuses.
+    pub(super) why: Option<String>,
+}
+
+impl Route {
+    pub(super) fn new(path: &str, source: Source, server: usize, at: &At) -> Self {
+        Self {
+            path: path.to_owned(),
+            source,
+            settings: Settings::default(),
+            rules: Vec::new(),
+            server,
+            is_before_patterns: false,
+            at: at.clone(),
+            why: None,
+        }
+    }
+
+    /// Its table, for `hosts`; none for all that no other route names.
+    fn toml(&self, hosts: &[String]) -> String {
+        let mut text = "[[route]]\n".to_owned();
+        if !hosts.is_empty() {
+            let _ = writeln!(text, "host = {}", texts(hosts));
+        }
+        let _ = writeln!(text, "path = {}", Value::from(self.path.as_str()));
+        let _ = match &self.source {
+            Source::Files(folder) => writeln!(text, "files = {}", Value::from(folder.as_str())),
+            Source::Redirect(to) => writeln!(text, "redirect = {}", Value::from(to.as_str())),
+            Source::Proxy(urls) => writeln!(text, "proxy = {}", texts(urls)),
+            Source::Refuse(status) => writeln!(text, "refuse = {status}"),
+        };
+        paced(&mut text, &self.settings, |key| self.source.has(key));
+        for (extensions, settings) in &self.rules {
+            let _ = writeln!(text, "[[route.pace]]\nwhen = {{ extension = {} }}", texts(extensions));
+            paced(&mut text, settings, |_| true);
+        }
+        text
+    }
+
+    /// The fault that `check` would find in it.
+    fn fault(&self) -> Option<String> {
+        let checked = Loader::new().absent(Absent::Unchecked).parse(&self.toml(&[]), "route", "");
+        checked.err().map(|error| first_line(&error.to_string()))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -111,16 +167,33 @@ impl Site {
         }
     }
 
-    /// The configuration, imported from the file `name`. What two of its parts claim is the first one's.
-    pub(super) fn toml(mut self, name: &str, notes: &mut Notes) -> String {
-        let name = name.replace(char::is_control, " ");
-        let mut text = format!("# Imported from {name}. `sluicegate check` explains it.\n\n");
+    /// The configuration, imported from the file `name`. What two of its parts claim is the first one's; of servers whose
+    /// `does_order_count`, an earlier one's wildcard goes before a later one's name.
+    pub(super) fn toml(mut self, name: &str, does_order_count: bool, notes: &mut Notes) -> String {
+        self.merge_listeners();
+        self.leave_out_faults(notes);
+        self.move_behind_https(notes);
         self.close(notes);
-        self.leave_out_private(notes);
+        self.refuse_empty();
+        self.settle_paths(notes);
+        self.merge_twins(notes);
+        self.leave_out_wider(notes);
         self.settle_listeners(notes);
-        self.choose_default(notes);
-        self.settle_routes(notes);
+        self.settle_names(does_order_count, notes);
         self.tell_of_wider(notes);
+        self.text(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        let name = name.replace(char::is_control, " ");
+        let mut text = format!("# Imported from {name}. `sluicegate check` explains it.\n");
+        if self.routes.iter().any(|route| matches!(route.source, Source::Files(_))) {
+            text.push_str(
+                "# Not served from folders: names that begin with a dot, but /.well-known (dot_files), and links that lead out\n\
+                 # of them (follow_links).\n",
+            );
+        }
+        text.push('\n');
         let listen: Vec<String> = self.listen.iter().map(listen).collect();
         if !listen.is_empty() {
             let _ = writeln!(text, "listen = [{}]", listen.join(", "));
@@ -131,34 +204,104 @@ impl Site {
         }
         keys(&mut text, self.top.0.iter());
         if !self.certificates.is_empty() {
-            let (cert, key): (Vec<Value>, Vec<Value>) =
-                self.certificates.iter().map(|(cert, key)| (cert.clone().into(), key.clone().into())).unzip();
-            text.push_str("\n[tls.imported]\n");
-            let _ = writeln!(text, "cert = {}\nkey = {}", Value::Array(cert), Value::Array(key));
+            let (cert, key): (Vec<_>, Vec<_>) = self.certificates.iter().cloned().unzip();
+            let _ = write!(text, "\n[tls.imported]\ncert = {}\nkey = {}\n", texts(&cert), texts(&key));
         }
         for route in &self.routes {
+            let server = &self.servers[route.server];
             let at = route.at.to_string().replace(char::is_control, " ");
-            let _ = writeln!(text, "\n# {at}\n[[route]]");
-            if !route.hosts.is_empty() {
-                let _ = writeln!(text, "host = {}", texts(&route.hosts));
+            let why = route.why.as_ref().map_or(String::new(), |why| format!(": {}", why.replace(char::is_control, " ")));
+            if !server.is_for_all || server.needs_names {
+                let _ = write!(text, "\n# {at}{why}\n{}", route.toml(&server.names));
             }
-            let _ = writeln!(text, "path = {}", Value::from(route.path.as_str()));
-            let _ = match &route.source {
-                Source::Files(folder) => writeln!(text, "files = {}", Value::from(folder.as_str())),
-                Source::Redirect(to) => writeln!(text, "redirect = {}", Value::from(to.as_str())),
-                Source::Proxy(urls) => writeln!(text, "proxy = {}", texts(urls)),
-            };
-            let has_rate = route.settings.get("rate").is_some();
-            keys(
-                &mut text,
-                route
-                    .settings
-                    .0
-                    .iter()
-                    .filter(|(key, _)| route.source.has(key) && (**key != "burst" || has_rate)),
-            );
+            if server.is_for_all {
+                let _ = write!(text, "\n# {at}{why}\n{}", route.toml(&[]));
+            }
         }
         text
+    }
+
+    /// Leaves out what `check` would refuse: keys, listeners, hosts, and routes, which are closed.
+    fn leave_out_faults(&mut self, notes: &mut Notes) {
+        for key in self.top.0.keys().copied().collect::<Vec<_>>() {
+            let line = format!("{key} = {}", self.top.0[key]);
+            if let Some((fault, server)) = fault(&line).zip(self.servers.first()) {
+                notes.add(&server.at, format!("{line}: left out: {fault}"));
+                self.top.remove(key);
+            }
+        }
+        for listens in [&mut self.listen, &mut self.redirect] {
+            listens.retain(|listen| {
+                let fault = fault(&format!("listen = [{}]", listen_plain(listen)));
+                if let Some(fault) = &fault {
+                    notes.add(&listen.at, format!("warning: listener {}: left out: {fault}", listen.address));
+                }
+                fault.is_none()
+            });
+        }
+        for server in &mut self.servers {
+            let at = &server.at;
+            server.names.retain(|name| {
+                if !is_host(name) {
+                    notes.add(at, format!("warning: host {name}: left out: no route can be for it"));
+                }
+                is_host(name)
+            });
+        }
+        for route in &mut self.routes {
+            let Some(fault) = route.fault() else { continue };
+            notes.add(&route.at, format!("warning: {}: left out: {fault}", route.path));
+            let told = format!("left out: {fault}");
+            if is_route_path(&route.path) {
+                route.refuse(told);
+                continue;
+            }
+            let place = Place::Prefix(route.path.clone());
+            let (server, at) = (route.server, route.at.clone());
+            let closed = Closed { server, place, why: Why::Unknown, is_deep: false, within: None, hidden: None, at, what: told };
+            self.closed.push(closed);
+        }
+        self.routes.retain(|route| is_route_path(&route.path));
+    }
+
+    /// Servers of the same names that serve the same are one.
+    fn merge_twins(&mut self, notes: &mut Notes) {
+        let all = |site: &Self, nth: usize| {
+            let mut routes: Vec<String> =
+                site.routes.iter().filter(|route| route.server == nth).map(|route| route.toml(&[])).collect();
+            routes.sort();
+            routes
+        };
+        for nth in 1..self.servers.len() {
+            let routes = all(self, nth);
+            let names = |nth: usize| self.servers[nth].names.iter().collect::<BTreeSet<_>>();
+            let twin = (0..nth).find(|first| {
+                !self.servers[*first].is_left_out && names(*first) == names(nth) && all(self, *first) == routes
+            });
+            let Some(twin) = twin.filter(|_| !routes.is_empty()) else { continue };
+            let server = self.servers[nth].clone();
+            notes.add(&server.at, format!("this server is the same as the one at {}", self.servers[twin].at));
+            self.servers[nth].is_left_out = true;
+            self.routes.retain(|route| route.server != nth);
+            let first = &mut self.servers[twin];
+            first.addresses.extend(server.addresses);
+            first.default_at.extend(server.default_at);
+            first.says_default |= server.says_default;
+        }
+    }
+
+    /// What one server says of an address holds for all that listen there.
+    fn merge_listeners(&mut self) {
+        let all: Vec<Listen> = self.listen.iter().chain(&self.redirect).cloned().collect();
+        for listen in self.listen.iter_mut().chain(&mut self.redirect) {
+            let same = || all.iter().filter(|other| other.address == listen.address);
+            (listen.is_tls, listen.proxy_protocol) =
+                (same().any(|other| other.is_tls), same().any(|other| other.proxy_protocol));
+        }
+        // Who speaks TLS sends nobody there.
+        let (secure, plain) = std::mem::take(&mut self.redirect).into_iter().partition(|listen| listen.is_tls);
+        self.redirect = plain;
+        self.listen.extend::<Vec<Listen>>(secure);
     }
 
     /// One listener per address, and those of TLS only if there is a certificate.
@@ -202,28 +345,39 @@ impl Site {
         });
     }
 
-    /// One route per host and path.
-    fn settle_routes(&mut self, notes: &mut Notes) {
+    /// One route per server and path.
+    fn settle_paths(&mut self, notes: &mut Notes) {
         let mut taken = BTreeSet::new();
-        self.routes.retain_mut(|route| {
-            let is_for_all = route.hosts.is_empty();
-            let mut seen = BTreeSet::new();
-            route.hosts.retain(|host| {
-                let host = host.to_lowercase();
-                !taken.contains(&(host.clone(), route.path.clone())) && seen.insert(host)
-            });
-            let is_new = match is_for_all {
-                true => taken.insert((String::new(), route.path.clone())),
-                false => !route.hosts.is_empty(),
-            };
-            taken.extend(route.hosts.iter().map(|host| (host.to_lowercase(), route.path.clone())));
+        self.routes.retain(|route| {
+            let is_new = taken.insert((route.server, route.path.clone()));
             if !is_new {
-                let text = format!("{}: left out: its hosts have a route with this path already", route.path);
-                notes.add(&route.at, text);
+                notes.add(&route.at, format!("warning: {}: left out: a route above has this path", route.path));
             }
             is_new
         });
     }
+}
+
+/// Keys, of which a burst needs a rate.
+fn paced(text: &mut String, settings: &Settings, has: impl Fn(&str) -> bool) {
+    let has_rate = settings.get("rate").is_some();
+    keys(text, settings.0.iter().filter(|(key, _)| has(key) && (**key != "burst" || has_rate)));
+}
+
+/// The fault that `check` would find in a line of the top level.
+fn fault(line: &str) -> Option<String> {
+    let text = format!("{line}\n[[route]]\npath = \"/\"\nrefuse = 403\n");
+    let checked = Loader::new().absent(Absent::Unchecked).parse(&text, "listen", "");
+    checked.err().map(|error| first_line(&error.to_string()))
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Whether a route can have this path.
+pub(super) fn is_route_path(path: &str) -> bool {
+    path.parse::<RoutePath>().is_ok()
 }
 
 fn keys<'a>(text: &mut String, keys: impl Iterator<Item = (&'a &'static str, &'a Value)>) {

@@ -34,15 +34,17 @@ impl Directive {
 /// The beginning of it, for messages.
 impl fmt::Display for Directive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 60;
-        let text =
-            std::iter::once(&self.name).chain(&self.args).map(|word| word.replace(char::is_control, " "));
-        let text = text.collect::<Vec<_>>().join(" ");
-        match text.char_indices().nth(SHOWN) {
-            Some((end, _)) => write!(f, "{}…", &text[..end]),
-            None => f.write_str(&text),
-        }
+        let words: Vec<&str> = std::iter::once(&self.name).chain(&self.args).map(String::as_str).collect();
+        f.write_str(&shorten(&words.join(" ")))
     }
+}
+
+/// The beginning of a text, in one line.
+fn shorten(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let begin: String = chars.by_ref().take(SHOWN).collect();
+    if chars.next().is_some() { format!("{begin}…") } else { begin }
 }
 
 /// A file as it is read.
@@ -109,10 +111,50 @@ impl Source<'_> {
                     }
                 }
             } else if next == '\\' {
-                word.extend(self.next());
+                word.pop();
+                self.escaped(&mut word);
             }
         }
         word
+    }
+
+    /// What follows a backslash: nginx takes it off quotation marks, itself, and the letters of some controls.
+    fn escaped(&mut self, word: &mut String) {
+        match self.next() {
+            Some(next @ ('"' | '\'' | '\\')) => word.push(next),
+            Some('t') => word.push('\t'),
+            Some('r') => word.push('\r'),
+            Some('n') => word.push('\n'),
+            next => {
+                word.push('\\');
+                word.extend(next);
+            }
+        }
+    }
+
+    /// Reads on behind the block that was opened, whose content is a program's.
+    fn skip_block(&mut self) -> Result<(), String> {
+        let begin = self.at.clone();
+        let mut depth = 1;
+        while let Some(next) = self.next() {
+            match next {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                '"' | '\'' => {
+                    while let Some(inner) = self.next().filter(|inner| *inner != next && *inner != '\n') {
+                        if inner == '\\' {
+                            self.next();
+                        }
+                    }
+                }
+                '-' if self.chars.peek() == Some(&'-') => while self.next().is_some_and(|next| next != '\n') {},
+                _ => {}
+            }
+            if depth == 0 {
+                return Ok(());
+            }
+        }
+        Err(format!("{begin}: its block is not closed"))
     }
 
     fn quoted(&mut self) -> Result<String, String> {
@@ -122,7 +164,7 @@ impl Source<'_> {
         while let Some(next) = self.next() {
             match next {
                 next if Some(next) == quote => return Ok(word),
-                '\\' => word.extend(self.next()),
+                '\\' => self.escaped(&mut word),
                 next => word.push(next),
             }
         }
@@ -135,6 +177,7 @@ impl Source<'_> {
 /// # Errors
 /// A quotation mark or a block is not closed, or closed twice, a directive has no end, or blocks are too deep.
 pub(super) fn nginx(text: &str, order: usize, name: &Rc<str>) -> Result<Vec<Directive>, String> {
+    let text = plain(text, order, name)?;
     let at = At { order, line: 1, file: name.clone() };
     let mut source = Source { chars: text.chars().peekable(), at };
     // The blocks that are open, each with its directive.
@@ -154,6 +197,10 @@ pub(super) fn nginx(text: &str, order: usize, name: &Rc<str>) -> Result<Vec<Dire
             (Token::End, Some(directive)) => all.push(directive),
             (Token::Open, Some(_)) if open.len() == MAX_DEPTH => {
                 return source.fault("there are too many blocks in one another");
+            }
+            (Token::Open, Some(directive)) if directive.name.ends_with("_by_lua_block") => {
+                source.skip_block()?;
+                all.push(Directive { block: Some(Vec::new()), ..directive });
             }
             (Token::Open, Some(directive)) => open.push((directive, std::mem::take(&mut all))),
             (Token::Close, None) => {
@@ -177,6 +224,21 @@ pub(super) fn nginx(text: &str, order: usize, name: &Rc<str>) -> Result<Vec<Dire
     }
 }
 
+/// The text without a byte order mark.
+///
+/// # Errors
+/// It is no text.
+fn plain<'t>(text: &'t str, order: usize, name: &Rc<str>) -> Result<&'t str, String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match text.find('\0') {
+        None => Ok(text),
+        Some(end) => {
+            let line = 1 + text[..end].matches('\n').count();
+            Err(format!("{}: a NUL byte: it is no text", At { order, line, file: name.clone() }))
+        }
+    }
+}
+
 fn no_end<T>(directive: &Directive) -> Result<T, String> {
     Err(format!("{}: {directive}: there is no \";\" behind it", directive.at))
 }
@@ -188,16 +250,17 @@ fn no_end<T>(directive: &Directive) -> Result<T, String> {
 pub(super) fn apache(text: &str, order: usize, name: &Rc<str>) -> Result<Vec<Directive>, String> {
     let mut open: Vec<(Directive, Vec<Directive>)> = Vec::new();
     let mut all: Vec<Directive> = Vec::new();
-    let mut lines = text.lines().enumerate();
+    let mut lines = plain(text, order, name)?.lines().enumerate();
     while let Some((number, line)) = lines.next() {
         let at = At { order, line: number + 1, file: name.clone() };
-        let mut line = line.trim().to_owned();
-        while line.ends_with('\\') && !line.starts_with('#') {
+        let mut line = line.to_owned();
+        // Comments go on too.
+        while line.ends_with('\\') {
             line.pop();
             let Some((_, next)) = lines.next() else { break };
-            line.push(' ');
-            line.push_str(next.trim());
+            line.push_str(next);
         }
+        let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
@@ -208,16 +271,18 @@ pub(super) fn apache(text: &str, order: usize, name: &Rc<str>) -> Result<Vec<Dir
                     let block = Some(std::mem::replace(&mut all, before));
                     all.push(Directive { block, ..directive });
                 }
-                _ => return Err(format!("{at}: </{section}> closes no section that is open")),
+                _ => return Err(format!("{at}: </{}> closes no section that is open", shorten(&section))),
             }
         } else if let Some(section) = line.strip_prefix('<') {
             if open.len() == MAX_DEPTH {
                 return Err(format!("{at}: there are too many sections in one another"));
             }
-            let section = section.strip_suffix('>').unwrap_or(section);
+            let Some(section) = section.strip_suffix('>') else {
+                return Err(format!("{at}: <{}: there is no \">\" at its end", shorten(section)));
+            };
             open.push((directive(section, at), std::mem::take(&mut all)));
         } else {
-            all.push(directive(&line, at));
+            all.push(directive(line, at));
         }
     }
     match open.pop() {
@@ -226,33 +291,32 @@ pub(super) fn apache(text: &str, order: usize, name: &Rc<str>) -> Result<Vec<Dir
     }
 }
 
-/// A line's words; quotation marks hold several together.
+/// A line's words; quotation marks hold several together. A backslash comes off a quotation mark and off another one.
 fn directive(line: &str, at: At) -> Directive {
     let mut words: Vec<String> = Vec::new();
-    let mut source = Source { chars: line.chars().peekable(), at };
-    while let Some(next) = source.chars.peek().copied() {
-        match next {
-            next if next.is_whitespace() => _ = source.next(),
-            '"' | '\'' => {
-                source.next();
-                let mut word = String::new();
-                while let Some(inner) = source.next().filter(|inner| *inner != next) {
-                    let is_escape = inner == '\\' && source.chars.peek() == Some(&next);
-                    word.extend(if is_escape { source.next() } else { Some(inner) });
-                }
-                words.push(word);
+    let mut chars = line.chars().peekable();
+    while let Some(next) = chars.peek().copied() {
+        if next.is_whitespace() {
+            chars.next();
+            continue;
+        }
+        let quote = chars.next_if(|next| ['"', '\''].contains(next));
+        let mut word = String::new();
+        while let Some(inner) = chars.next() {
+            if inner == '\\' && chars.peek().is_some_and(|next| *next == '\\' || Some(*next) == quote) {
+                word.extend(chars.next());
+            } else if Some(inner) == quote {
+                break;
+            } else {
+                word.push(inner);
             }
-            _ => {
-                let mut word = String::new();
-                while let Some(inner) = source.chars.peek().copied().filter(|inner| !inner.is_whitespace()) {
-                    source.next();
-                    word.push(inner);
-                }
-                words.push(word);
+            if quote.is_none() && chars.peek().is_some_and(|next| next.is_whitespace()) {
+                break;
             }
         }
+        words.push(word);
     }
     let mut words = words.into_iter();
     let name = words.next().unwrap_or_default().to_lowercase();
-    Directive { name, args: words.collect(), at: source.at, block: None }
+    Directive { name, args: words.collect(), at, block: None }
 }

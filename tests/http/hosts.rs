@@ -182,3 +182,33 @@ fn hosts_come_and_go_by_a_reload_and_transfers_under_way_keep_their_route() {
     under_way.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     under_way.read_exact(&mut [0; 512]).unwrap();
 }
+
+#[test]
+fn a_route_that_refuses_closes_what_another_would_serve_there() {
+    let folder = sites();
+    let text = "[[route]]\npath='/'\nfiles='a'\n\
+                [[route]]\npath='/logs'\nrefuse=403\nheaders.set.X-Why='closed'\n\
+                [[route]]\npath='/logs/public/'\nfiles='rest'\n\
+                [[route]]\nhost='gone.test'\npath='/'\nrefuse=410\n";
+    let served = serving(&config(&folder, text));
+    for (target, host, status) in [
+        ("/who", "x.test", 200),
+        ("/logs", "x.test", 403),
+        ("/logs/", "x.test", 403),
+        ("/logs/who", "x.test", 403),
+        ("/%6cogs//./who", "x.test", 403),
+        ("/logs/public/who", "x.test", 200),
+        ("/logs2", "x.test", 404),
+        ("/who", "gone.test", 410),
+    ] {
+        assert_eq!(ask(&served, target, host).0, status, "{host} {target}");
+        assert_eq!(ask_h2(&served, &format!("http://{host}{target}")).0, status, "{host} {target}");
+    }
+    let content = "Forbidden: this server does not serve this path.";
+    assert_eq!(ask(&served, "/logs/who", "x.test"), (403, content.to_owned()));
+    for (bad, why) in [("refuse=200", "400 to 599"), ("refuse=403\nfiles='a'", "refuse and another source")] {
+        let text = format!("[[route]]\npath='/'\n{bad}\n");
+        let error = Loader::new().parse(&text, "test.toml", folder.path()).unwrap_err().to_string();
+        assert!(error.contains(why), "{bad}: {error}");
+    }
+}

@@ -3,7 +3,7 @@
 use crate::events::EventSettings;
 use crate::http::files::FilesSource;
 use crate::http::proxy::ProxySource;
-use crate::http::{RedirectSource, RedirectTarget};
+use crate::http::{RedirectSource, RedirectTarget, RefusalSource};
 use crate::keys::{Keys, PathKind};
 
 /// Where a route's content comes from.
@@ -17,26 +17,24 @@ pub enum Source {
     Events(Box<EventSettings>),
     /// Another address.
     Redirect(RedirectSource),
+    /// Nowhere: every request is refused.
+    Refuse(RefusalSource),
 }
 
 impl Source {
     /// Reads where a route's content comes from.
     pub(super) fn read(keys: &Keys<'_>) -> Option<Self> {
-        let given: Vec<&str> =
-            ["files", "proxy", "events", "redirect"].into_iter().filter(|key| keys.has(key)).collect();
+        let kinds = ["files", "proxy", "events", "redirect", "refuse"];
+        let given: Vec<&str> = kinds.into_iter().filter(|key| keys.has(key)).collect();
         match given[..] {
             [] => {
-                let text = "has no files, proxy, events or redirect; say where its content comes from";
+                let text = "has no files, proxy, events, redirect or refuse; say where its content comes from";
                 keys.table_fault(None, format!("{} {text}", keys.name()));
             }
             [_] => {}
-            [.., "redirect"] => {
-                let text = format!("{} has redirect and another source; leave one out", keys.name());
-                keys.table_fault_at("redirect", text);
-            }
-            [.., "events"] => {
-                let text = format!("{} has events and another source; leave one out", keys.name());
-                keys.table_fault_at("events", text);
+            [.., last @ ("refuse" | "redirect" | "events")] => {
+                let text = format!("{} has {last} and another source; leave one out", keys.name());
+                keys.table_fault_at(last, text);
             }
             _ => keys
                 .table_fault_at("proxy", format!("{} has both files and proxy; leave one out", keys.name())),
@@ -44,6 +42,7 @@ impl Source {
         let root = keys.path("files", PathKind::Folder);
         let upstreams = ProxySource::read_upstreams(keys, "proxy");
         let target: Option<RedirectTarget> = keys.parse("redirect");
+        let refusal = RefusalSource::read(keys);
         let events = keys.table("events", ", or {}");
         let events = keys.has("events").then(|| EventSettings::read(&events));
         // The keys of another kind of source do nothing.
@@ -63,6 +62,7 @@ impl Source {
             ["files"] => root.map(|_| Self::Files(files)),
             ["proxy"] => are_upstreams_read.then_some(Self::Proxy(proxy)),
             ["events"] => events.map(|events| Self::Events(Box::new(events))),
+            ["refuse"] => refusal.map(Self::Refuse),
             ["redirect"] => is_target_read.then_some(Self::Redirect(redirect)),
             _ => None,
         }

@@ -18,6 +18,7 @@ use super::host_pattern::HostPattern;
 use super::path;
 use super::proxy::Proxy;
 use super::redirect::{Redirect, RedirectSource};
+use super::refusal::{Refusal, RefusalSource};
 use super::source::{Paths, Source};
 use crate::budget::{ClientKey, Clients, Gate, IdleBound, Node};
 use crate::filter::EndOfStream;
@@ -130,6 +131,11 @@ impl Route {
     /// Redirects requests below `path`.
     pub fn redirect(path: &str, source: RedirectSource) -> Self {
         Self::of(path, Redirect(source))
+    }
+
+    /// Refuses requests below `path`.
+    pub fn refuse(path: &str, source: RefusalSource) -> Self {
+        Self::of(path, Refusal(source))
     }
 
     /// Passes requests below `path` to `handler`.

@@ -1,57 +1,95 @@
 //! What Apache's directives set, send elsewhere or close, and where it listens.
 
+use super::mounts::Mount;
 use super::{Host, Import, Scope, closes, seconds};
-use crate::import::closed::{self, Why};
+use crate::import::known::{self, Why};
 use crate::import::listening;
+use crate::import::pattern::{self, Place};
 use crate::import::site::{Listen, Source, with_slash};
 use crate::import::syntax::Directive;
 
 impl Import<'_> {
     pub(super) fn redirect(&mut self, directive: &Directive, host: &mut Host) {
-        let (path, to) = match &directive.args[..] {
-            [_, path, to] => (path.as_str(), to.as_str()),
-            [status, path] if !status.starts_with('/') => (path.as_str(), ""),
-            [path, to] => (path.as_str(), to.as_str()),
-            _ => ("/", ""),
+        let default = if directive.name == "redirectpermanent" { "permanent" } else { "temp" };
+        let (status, path, to) = match &directive.args[..] {
+            [status, path, to] => (status.as_str(), path.as_str(), to.as_str()),
+            [status, path] if !status.starts_with('/') => (status.as_str(), path.as_str(), ""),
+            [path, to] => (default, path.as_str(), to.as_str()),
+            _ => (default, "/", ""),
         };
-        if path == "/" && to.starts_with("https://") {
+        let status = match status.to_ascii_lowercase().as_str() {
+            "permanent" | "301" => 301,
+            "temp" | "302" => 302,
+            "seeother" | "303" => 303,
+            "307" => 307,
+            "308" => 308,
+            _ => 410,
+        };
+        let url = to.split_once("://");
+        let place = url.map_or("", |(_, rest)| rest.split(['/', ':']).next().unwrap_or(rest));
+        let is_own = host.names.is_empty() || host.names.iter().any(|name| name.eq_ignore_ascii_case(place));
+        if path == "/" && to.starts_with("https://") && is_own && !host.is_secure && host.proxies.is_empty() {
             host.leads_to_https = true;
             let what = "a virtual host without TLS sends everyone to https, at the same host";
             return self.notes.differs(directive, what);
         }
-        self.notes.left_out(directive);
-        host.close(directive, Some(path), if to.is_empty() { Why::Access } else { Why::Script });
+        // A URL without a path has an empty one, to which the rest is appended.
+        let to = if url.is_some_and(|(_, rest)| !rest.contains('/')) { format!("{to}/") } else { to.to_owned() };
+        let is_like = !path.ends_with('/') || to.ends_with('/');
+        if status == 410 || to == "/" || !is_like || path.contains("${") || to.contains(['?', '#']) {
+            self.notes.differs(directive, "warning: left out, and refused here");
+            let why = if status == 410 { Why::Access } else { Why::Elsewhere };
+            return host.close(directive, Place::Path(path.to_owned()), why);
+        }
+        let mut mount = Mount::new(path, Source::Redirect(to), &directive.at);
+        mount.status = Some(status);
+        host.redirects.push(mount);
     }
 
     /// Takes what a directive or section closes that names no path, and returns whether it is one.
     pub(super) fn pattern(&mut self, directive: &Directive, host: &mut Host) -> bool {
-        let (why, path) = match directive.name.as_str() {
-            "scriptalias" | "wsgiscriptalias" => (Some(Why::Script), Some(directive.arg(0))),
-            "addhandler" | "addtype" | "action" | "rewriterule" => {
-                (closed::by_apache(directive).flatten(), None)
+        let at = |pattern: &str| pattern::of_regex(pattern);
+        let arg = directive.arg(0);
+        let (why, place) = match directive.name.as_str() {
+            "scriptalias" | "wsgiscriptalias" => (Some(Why::Script), Place::Path(arg.to_owned())),
+            "addhandler" | "addtype" | "action" => (known::by_apache(directive).flatten(), Place::Anywhere),
+            "proxypassmatch" => (Some(Why::Elsewhere), at(arg)),
+            "aliasmatch" | "scriptaliasmatch" | "wsgiscriptaliasmatch" => (Some(Why::Script), at(arg)),
+            "redirectmatch" => {
+                let is_status = directive.args.len() == 3 || !directive.arg(1).contains(['/', '$']);
+                let pattern = if is_status { directive.arg(1) } else { arg };
+                // The page of a folder, not what is below it.
+                match pattern == "^/$" {
+                    true => (None, Place::Anywhere),
+                    false => (Some(if arg.starts_with('4') { Why::Access } else { Why::Elsewhere }), at(pattern)),
+                }
             }
-            "proxypassmatch" | "scriptaliasmatch" | "wsgiscriptaliasmatch" => (Some(Why::Script), None),
-            "redirectmatch" if directive.args.len() < 3 && !directive.arg(1).contains(['/', '$']) => {
-                (Some(Why::Access), None)
-            }
-            "redirectmatch" if directive.arg(0).starts_with('4') => (Some(Why::Access), None),
-            "files" | "filesmatch" | "locationmatch" | "directorymatch" | "if" | "elseif" | "else"
-            | "ifmodule" | "ifdefine" | "ifversion" | "location" | "directory" => (closes(directive), None),
-            "proxy" | "proxymatch" => (closes(directive).map(|_| Why::Unproxied), None),
+            "locationmatch" => (closes(directive), at(arg)),
+            "files" | "filesmatch" | "directorymatch" | "if" | "elseif" | "else" | "ifmodule" | "ifdefine"
+            | "ifversion" | "iffile" | "location" | "directory" => (closes(directive), Place::Anywhere),
+            "proxy" | "proxymatch" => (closes(directive).map(|_| Why::Unproxied), Place::Anywhere),
             _ => return false,
         };
+        let Some(why) = why else {
+            let is_pace = |inner: &Directive| inner.args.iter().any(|arg| arg.to_ascii_lowercase().contains("rate")) ;
+            let pace = directive.inner().iter().any(is_pace);
+            match pace {
+                true => self.notes.left_out_since(directive, "warning: its pace is not kept: a route's path is a prefix"),
+                false => self.notes.left_out(directive),
+            }
+            return true;
+        };
         self.notes.left_out(directive);
-        if let Some(why) = why {
-            self.notes.differs(directive, "warning: what it closes or runs is left out");
-            host.close(directive, path, why);
-        }
+        let what = if place == Place::Anywhere { "" } else { " there" };
+        self.notes.differs(directive, &format!("warning: what it closes or runs is refused here{what}"));
+        host.close(directive, place, why);
         true
     }
 
-    pub(super) fn proxy(&mut self, directive: &Directive, path: &str, url: &str, host: &mut Host) {
+    pub(super) fn proxy(&mut self, directive: &Directive, path: &str, url: &str, host: &mut Host) -> Option<Mount> {
         if url == "!" {
-            host.close(directive, Some(path), Why::Unproxied);
-            return self.notes.differs(directive, "no route passes it on");
+            self.notes.differs(directive, "no route passes it on");
+            return Some(Mount { path: path.to_owned(), source: None, status: None, at: directive.at.clone() });
         }
         let url = url.trim_end_matches('|');
         let begin = self.balancers.keys().find(|name| {
@@ -65,19 +103,26 @@ impl Import<'_> {
             None => vec![url.to_owned()],
         };
         let is_known = |url: &String| url.starts_with("http://") || url.starts_with("https://");
-        if urls.is_empty() || !urls.iter().all(is_known) || !path.starts_with('/') {
-            host.close(directive, Some(path).filter(|path| path.starts_with('/')), Why::Script);
-            return self.notes.left_out_since(directive, "a backend is http:// or https://");
+        let is_joined = path.len() > 1 && path.ends_with('/') && !urls.iter().all(|url| url.ends_with('/'));
+        if urls.is_empty() || !urls.iter().all(is_known) || !path.starts_with('/') || is_joined {
+            let place = if path.starts_with('/') { Place::Path(path.to_owned()) } else { Place::Anywhere };
+            host.close(directive, place, Why::Elsewhere);
+            self.notes.left_out_since(directive, match is_joined {
+                true => "Apache puts what follows the path right behind the URL; end both with a slash",
+                false => "a backend is http:// or https://",
+            });
+            return None;
         }
-        let path = if urls.iter().all(|url| url.ends_with('/')) { with_slash(path) } else { path.to_owned() };
+        if urls.iter().any(|url| url.starts_with("https://")) {
+            self.notes.differs(directive, "warning: the backend's certificate is verified here: see ca and tls_name");
+        }
         // Apache takes the path off even if the URL has none; here a URL without a path leaves it on.
         let whole = |url: String| {
             let is_bare = url.split_once("://").is_some_and(|(_, rest)| !rest.contains('/'));
             if is_bare && path != "/" { format!("{url}/") } else { url }
         };
         let urls: Vec<String> = urls.into_iter().map(whole).collect();
-        let path = if urls.iter().all(|url| url.ends_with('/')) { with_slash(&path) } else { path };
-        host.mount(&path, Source::Proxy(urls), &directive.at);
+        Some(Mount::new(path, Source::Proxy(urls), &directive.at))
     }
 
     /// A directive that can stand outside of hosts, in them and in their sections.
@@ -85,7 +130,7 @@ impl Import<'_> {
         let arg = directive.arg(0);
         scope.close(directive);
         let settings = &mut scope.settings;
-        let kib = || directive.arg(1).parse::<i64>().ok().filter(|kib| *kib < 1 << 40);
+        let kib = || kib(directive.arg(1));
         let taken = match directive.name.as_str() {
             "setoutputfilter" => {
                 scope.is_limited =
@@ -94,6 +139,30 @@ impl Import<'_> {
                 if others {
                     self.notes.differs(directive, "only RATE_LIMIT is taken over");
                 }
+                true
+            }
+            "addoutputfilter" if arg.to_ascii_uppercase().contains("RATE_LIMIT") => {
+                return self.notes.left_out_since(directive, "warning: its pace is not kept: it is of some files only");
+            }
+            "setenvif" | "setenvifnocase" | "setenvifexpr" | "browsermatch"
+                if directive.args.iter().any(|arg| arg.contains("rate-")) =>
+            {
+                return self.notes.left_out_since(directive, "warning: its pace is not kept: it is of some requests only");
+            }
+            "unsetenv" => {
+                let says = |name: &str| directive.args.iter().any(|arg| arg == name);
+                (scope.rate, scope.burst) = (
+                    if says("rate-limit") { Some(0) } else { scope.rate },
+                    if says("rate-initial-burst") { Some(0) } else { scope.burst },
+                );
+                says("rate-limit") || says("rate-initial-burst")
+            }
+            "allowoverride" => {
+                scope.has_rules = Some(!arg.eq_ignore_ascii_case("none"));
+                true
+            }
+            "allowoverridelist" if !arg.eq_ignore_ascii_case("none") => {
+                scope.has_rules = Some(true);
                 true
             }
             "setenv" if arg == "rate-limit" => {
@@ -105,6 +174,8 @@ impl Import<'_> {
                 kib().is_some()
             }
             "directoryindex" if !arg.is_empty() && !arg.contains('/') => {
+                let is_program = |name: &String| [".php", ".cgi", ".pl", ".shtml"].iter().any(|end| name.ends_with(end));
+                scope.has_program = directive.args.iter().any(is_program);
                 if directive.args.len() > 1 {
                     self.notes.differs(directive, "a folder has one page: the first is taken over");
                 }
@@ -137,13 +208,18 @@ impl Import<'_> {
             }
             _ => false,
         };
-        if !taken {
-            self.notes.left_out(directive);
+        match known::by_apache(directive) {
+            Some(Some(Why::Unknown)) => {
+                let what = "warning: left out, and what is served where it stands is refused here: it may close it there";
+                self.notes.differs(directive, what);
+            }
+            _ if !taken => self.notes.left_out(directive),
+            _ => {}
         }
     }
 
     /// The listeners, of `Listen` or else of the addresses of hosts.
-    pub(super) fn listeners(&mut self, listens: &[&Directive], hosts: &[(&Directive, Host)]) {
+    pub(super) fn listeners(&mut self, listens: &[&Directive], hosts: &[(&Directive, Host)], is_secure: bool) {
         let named = listens.iter().map(|listen| (listen.arg(0), *listen));
         let mut given: Vec<_> = named.collect();
         if given.is_empty() {
@@ -160,8 +236,8 @@ impl Import<'_> {
             }
             for address in addresses {
                 let port = address.rsplit(':').next().unwrap_or_default();
-                let is_tls =
-                    secure.contains(&port) || directive.name == "listen" && directive.arg(1) == "https";
+                let is_tls = is_secure
+                    || secure.contains(&port) || directive.name == "listen" && directive.arg(1) == "https";
                 if !self.site.listen.iter().any(|listen| listen.address == address) {
                     let at = directive.at.clone();
                     let listen = Listen { address, is_tls, proxy_protocol: false, server: None, at };
@@ -219,4 +295,10 @@ impl Import<'_> {
             self.notes.differs(directive, &format!("left out of it: {rest}"));
         }
     }
+}
+
+/// A number as Apache reads it: the digits that it begins with.
+fn kib(text: &str) -> Option<i64> {
+    let end = text.find(|next: char| !next.is_ascii_digit() && next != '-').unwrap_or(text.len());
+    text[..end].parse::<i64>().ok().filter(|kib| *kib < 1 << 40)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::import::closed::{self, Why};
+use crate::import::known::{self, Why};
 use crate::import::syntax::Directive;
 use crate::import::{At, listening};
 
@@ -45,6 +45,13 @@ pub(super) fn leads_to_https(directive: &Directive) -> bool {
                 && directive.arg(1).starts_with("https://$")
                 && directive.arg(1).ends_with("$request_uri")
         }
+        // An old way to say the same.
+        "rewrite" => {
+            let is_all = ["^", ".*", "(.*)", "^(.*)", "^(.*)$", "^.*$", "^/(.*)$", "^/(.*)"].contains(&directive.arg(0));
+            let to = directive.arg(1);
+            let is_moved = ["permanent", "redirect"].contains(&directive.arg(2));
+            is_all && is_moved && to.starts_with("https://$") && (to.contains("$request_uri") || to.ends_with("$1"))
+        }
         "if" => directive.inner().iter().any(|inner| inner.name == "return" && leads_to_https(inner)),
         "location" if directive.args.last().is_some_and(|path| path == "/") && directive.arg(0) != "=" => {
             directive.inner().iter().any(|inner| inner.name == "return" && leads_to_https(inner))
@@ -59,16 +66,50 @@ pub(super) fn can_redirect(directive: &Directive) -> bool {
     ["301", "302", "303", "307", "308"].contains(&status) && !to.is_empty() && !to.contains('$')
 }
 
-/// What the directives in a location of a pattern close, those in one another too.
-pub(super) fn closes(location: &Directive, is_exact: bool) -> Option<Why> {
+/// Where a `return` redirects to, as a route says it: a URL, or one that keeps the request's path.
+pub(super) fn redirect_target(directive: &Directive) -> Option<String> {
+    if can_redirect(directive) {
+        return Some(directive.arg(1).to_owned());
+    }
+    let is_moved = ["301", "302", "303", "307", "308"].contains(&directive.arg(0));
+    let origin = directive.arg(1).strip_suffix("$request_uri").filter(|_| is_moved)?;
+    let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"))?;
+    (!host.is_empty() && !host.contains(['$', '/'])).then(|| origin.to_owned())
+}
+
+/// What the directives in a location of a pattern close, those in one another too. `root` is that of its server.
+pub(super) fn closes(location: &Directive, root: Option<&str>) -> Option<Why> {
     let why = |directive: &Directive| match directive.name.as_str() {
-        "location" => closes(directive, is_exact),
+        "location" => closes(directive, root),
         "return" if directive.arg(0).starts_with(['4', '5']) => Some(Why::Access),
-        "return" if is_exact => None,
-        "return" | "proxy_pass" => Some(Why::Script),
-        _ => closed::by_nginx(directive),
+        "root" if root == Some(directive.arg(0)) => None,
+        "rewrite" => Some(Why::Elsewhere),
+        "return" | "proxy_pass" | "root" | "alias" => Some(Why::Script),
+        "try_files" if !tries_itself(directive) => Some(Why::Script),
+        _ => known::by_nginx(directive),
     };
     location.inner().iter().filter_map(why).min()
+}
+
+/// Whether `try_files` serves what a request asks for, if it is there.
+pub(super) fn tries_itself(directive: &Directive) -> bool {
+    let tried = directive.args.split_last().map_or(&[][..], |(_, tried)| tried);
+    tried.iter().any(|file| file == "$uri")
+}
+
+/// The extensions that a pattern such as `\.(?:iso|img)$` names.
+pub(super) fn extensions(pattern: &str) -> Option<Vec<String>> {
+    let names = pattern.trim_start_matches(".*").trim_start_matches("^.+").strip_prefix("\\.")?.strip_suffix('$')?;
+    let names = names.strip_prefix('(').and_then(|names| names.strip_suffix(')')).unwrap_or(names);
+    let names: Vec<String> = names.trim_start_matches("?:").split('|').map(str::to_owned).collect();
+    let is_plain = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric());
+    names.iter().all(is_plain).then_some(names)
+}
+
+/// Whether `text` is a size of nothing: `0`, `0k`.
+pub(super) fn is_zero(text: &str) -> bool {
+    let digits = text.trim_end_matches(['k', 'K', 'm', 'M', 'g', 'G']);
+    !digits.is_empty() && digits.bytes().all(|digit| digit == b'0')
 }
 
 /// A size above zero: nginx's letters are those of this program, which has one for bytes too.
