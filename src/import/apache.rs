@@ -70,7 +70,8 @@ impl Scope {
 
     fn is_empty(&self) -> bool {
         let is_paced = self.is_limited.is_some() || self.rate.is_some() || self.burst.is_some();
-        let is_about_access = self.is_closed.is_some() || self.is_script.is_some() || self.has_rules.is_some();
+        let is_about_access =
+            self.is_closed.is_some() || self.is_script.is_some() || self.has_rules.is_some();
         self.settings.is_empty() && !is_paced && !is_about_access && !self.is_unknown && !self.has_program
     }
 
@@ -187,17 +188,25 @@ impl Import<'_> {
                 false => plain.extend(addresses.iter().cloned()),
             }
             let mut server = Server::new(&section.at, host.names.clone(), addresses.clone());
-            server.default_at = addresses.into_iter().filter(|address| taken.insert(address.clone())).collect();
+            server.default_at =
+                addresses.into_iter().filter(|address| taken.insert(address.clone())).collect();
             server.leads_to_https = is_redirect;
             self.site.servers.push(server);
             self.routes(host, main);
         }
         // An address of which only redirects are is no other listener.
         self.site.listen.retain(|listen| {
-            plain.contains(&listen.address) || !redirects.iter().any(|(address, _)| *address == listen.address)
+            plain.contains(&listen.address)
+                || !redirects.iter().any(|(address, _)| *address == listen.address)
         });
         for (address, at) in redirects {
-            self.site.redirect.push(Listen { address, is_tls: false, proxy_protocol: false, server: None, at });
+            self.site.redirect.push(Listen {
+                address,
+                is_tls: false,
+                proxy_protocol: false,
+                server: None,
+                at,
+            });
         }
         let addresses: Vec<String> = all.into_iter().filter(|address| !taken.contains(address)).collect();
         // Where a virtual host is, the main server answers nothing.
@@ -217,7 +226,9 @@ impl Import<'_> {
         listens: &mut Vec<&'d Directive>,
         hosts: &mut Vec<&'d Directive>,
     ) {
-        let is_on = |directive: &Directive, name: &str| directive.name == name && directive.arg(0).eq_ignore_ascii_case("on");
+        let is_on = |directive: &Directive, name: &str| {
+            directive.name == name && directive.arg(0).eq_ignore_ascii_case("on")
+        };
         host.is_secure |= directives.iter().any(|directive| is_on(directive, "sslengine"));
         host.rewrites = has_rewrites(directives);
         host.names = directives.iter().flat_map(names).collect();
@@ -256,7 +267,10 @@ impl Import<'_> {
                 host.root = Some(Mount::new("/", Source::Files(arg.to_owned()), &directive.at));
             }
             "alias" if arg.starts_with('/') && arg.ends_with('/') && !directive.arg(1).ends_with('/') => {
-                self.notes.left_out_since(directive, "Apache puts what follows the path right behind it; end it with a slash");
+                self.notes.left_out_since(
+                    directive,
+                    "Apache puts what follows the path right behind it; end it with a slash",
+                );
                 host.close(directive, Place::Path(arg.to_owned()), Why::Script);
             }
             "alias" if arg.starts_with('/') => {

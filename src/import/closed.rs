@@ -63,7 +63,9 @@ impl Site {
             match &closed.place {
                 Place::Path(path) if is_route_path(path) => self.refuse(path, &closed),
                 Place::Path(path) | Place::Prefix(path) => {
-                    let is_hit = |route: &Route| covers(&route.path, path) || route.path.starts_with(path.as_str()) && closed.is_deep;
+                    let is_hit = |route: &Route| {
+                        covers(&route.path, path) || route.path.starts_with(path.as_str()) && closed.is_deep
+                    };
                     self.shut(&closed, notes, is_hit);
                 }
                 Place::Anywhere => {
@@ -81,7 +83,8 @@ impl Site {
     /// Has a route of its own refuse `path`.
     fn refuse(&mut self, path: &str, closed: &Closed) {
         let is_own = |route: &&mut Route| {
-            route.server == closed.server && (route.path == path || closed.is_deep && covers(path, &route.path))
+            route.server == closed.server
+                && (route.path == path || closed.is_deep && covers(path, &route.path))
         };
         let mut is_there = false;
         for route in self.routes.iter_mut().filter(is_own) {
@@ -125,7 +128,9 @@ impl Site {
             return;
         }
         let files = self.routes.iter().filter(|route| {
-            route.server == closed.server && !route.is_before_patterns && matches!(route.source, Source::Files(_))
+            route.server == closed.server
+                && !route.is_before_patterns
+                && matches!(route.source, Source::Files(_))
         });
         let paths: Vec<String> = files.map(|route| format!("{}.well-known", route.path)).collect();
         for path in paths.iter().filter(|path| is_route_path(path)) {

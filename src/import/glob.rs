@@ -77,7 +77,9 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_any_characters() {
-        for (pattern, name) in [("*", "a"), ("*.conf", "a.conf"), ("a*b*c", "aXbYbc"), ("?b", "ab"), ("a*", "a")] {
+        for (pattern, name) in
+            [("*", "a"), ("*.conf", "a.conf"), ("a*b*c", "aXbYbc"), ("?b", "ab"), ("a*", "a")]
+        {
             assert!(fits(pattern, name), "{pattern} {name}");
         }
         for (pattern, name) in [("*.conf", "a.conf~"), ("?b", "b"), ("a", "ab"), ("a*b", "ac")] {

@@ -100,7 +100,8 @@ pub(super) fn nginx(
     notes: &mut Notes,
 ) -> Result<Vec<Directive>, String> {
     let names = &["include"];
-    Including { files, notes, parse: syntax::nginx, names, read: 0, open: vec![name.into()], root: None }.file(name, text)
+    Including { files, notes, parse: syntax::nginx, names, read: 0, open: vec![name.into()], root: None }
+        .file(name, text)
 }
 
 /// The directives of a file of Apache, with those of the files that it includes.
@@ -111,7 +112,8 @@ pub(super) fn apache(
     notes: &mut Notes,
 ) -> Result<Vec<Directive>, String> {
     let names = &["include", "includeoptional"];
-    Including { files, notes, parse: syntax::apache, names, read: 0, open: vec![name.into()], root: None }.file(name, text)
+    Including { files, notes, parse: syntax::apache, names, read: 0, open: vec![name.into()], root: None }
+        .file(name, text)
 }
 
 impl Including<'_> {
@@ -161,7 +163,8 @@ impl Including<'_> {
             let text = match read_file(&path) {
                 Ok(text) => text,
                 Err(error) => {
-                    self.notes.left_out_since(&directive, &format!("{} cannot be read: {error}", path.display()));
+                    self.notes
+                        .left_out_since(&directive, &format!("{} cannot be read: {error}", path.display()));
                     all.push(directive.clone());
                     continue;
                 }

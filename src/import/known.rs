@@ -85,9 +85,12 @@ pub(super) fn by_nginx(directive: &Directive) -> Option<Why> {
     let is_off = directive.arg(0) == "off";
     match name {
         "deny" | "internal" | "limit_except" => Some(Why::Access),
-        "auth_basic" | "auth_request" | "auth_jwt" | "ssl_verify_client" | "secure_link" | "ssl_reject_handshake" => {
-            (!is_off).then_some(Why::Access)
-        }
+        "auth_basic"
+        | "auth_request"
+        | "auth_jwt"
+        | "ssl_verify_client"
+        | "secure_link"
+        | "ssl_reject_handshake" => (!is_off).then_some(Why::Access),
         "secure_link_secret" => Some(Why::Access),
         "if" => directive.inner().iter().find_map(|inner| match inner.name.as_str() {
             "return" if inner.arg(0).starts_with(['4', '5']) => Some(Why::Access),
@@ -98,7 +101,9 @@ pub(super) fn by_nginx(directive: &Directive) -> Option<Why> {
         "include" if !is_harmless_file(directive.arg(0)) => Some(Why::Unknown),
         "include" => None,
         _ if name.contains("access_by_lua") => Some(Why::Access),
-        _ if name.contains("_by_lua") && !name.starts_with("init") && !name.starts_with("log") => Some(Why::Script),
+        _ if name.contains("_by_lua") && !name.starts_with("init") && !name.starts_with("log") => {
+            Some(Why::Script)
+        }
         _ if name.ends_with("_pass") && name != "proxy_pass" => Some(Why::Script),
         _ if is_in(NGINX, name, false) || is_in(NGINX_BEGINS, name, true) => None,
         _ => (!is_off).then_some(Why::Unknown),
@@ -115,8 +120,19 @@ fn is_harmless_if(directive: &Directive) -> bool {
 /// Whether an included file, by its name, has nothing that matters here.
 fn is_harmless_file(path: &str) -> bool {
     const FILES: &[&str] = &[
-        "mime.types", "fastcgi_params", "fastcgi.conf", "scgi_params", "uwsgi_params", "proxy_params", "snakeoil.conf",
-        "options-ssl-nginx.conf", "koi-utf", "koi-win", "win-utf", "envvars", "options-ssl-apache.conf",
+        "mime.types",
+        "fastcgi_params",
+        "fastcgi.conf",
+        "scgi_params",
+        "uwsgi_params",
+        "proxy_params",
+        "snakeoil.conf",
+        "options-ssl-nginx.conf",
+        "koi-utf",
+        "koi-win",
+        "win-utf",
+        "envvars",
+        "options-ssl-apache.conf",
     ];
     FILES.contains(&path.rsplit('/').next().unwrap_or(path))
 }
@@ -130,8 +146,8 @@ pub(super) fn by_apache(directive: &Directive) -> Option<Option<Why>> {
         "allow" | "satisfy" => None,
         // What else is said is read by its section.
         "order" => None,
-        "require" | "deny" | "authtype" | "requireall" | "requireany" | "requirenone" | "limit" | "limitexcept"
-        | "sslrequire" | "sslrequiressl" | "allowmethods" => Some(Some(Why::Access)),
+        "require" | "deny" | "authtype" | "requireall" | "requireany" | "requirenone" | "limit"
+        | "limitexcept" | "sslrequire" | "sslrequiressl" | "allowmethods" => Some(Some(Why::Access)),
         "sslverifyclient" => (!is(0, "none")).then_some(Some(Why::Access)),
         "sethandler" if is(0, "none") || is(0, "default-handler") => Some(None),
         // It chooses among files.
@@ -144,7 +160,8 @@ pub(super) fn by_apache(directive: &Directive) -> Option<Option<Why>> {
         }
         "options" => {
             let runs = |word: &String| {
-                ["includes", "+includes", "includesnoexec", "+includesnoexec"].contains(&&*word.to_ascii_lowercase())
+                ["includes", "+includes", "includesnoexec", "+includesnoexec"]
+                    .contains(&&*word.to_ascii_lowercase())
             };
             directive.args.iter().any(runs).then_some(Some(Why::Script))
         }
@@ -153,9 +170,9 @@ pub(super) fn by_apache(directive: &Directive) -> Option<Option<Why>> {
         "accessfilename" if !is(0, ".htaccess") => Some(Some(Why::Unknown)),
         "include" | "includeoptional" => (!is_harmless_file(directive.arg(0))).then_some(Some(Why::Unknown)),
         "files" | "filesmatch" | "if" | "elseif" | "else" | "location" | "locationmatch" | "directory"
-        | "directorymatch" | "proxy" | "proxymatch" | "ifmodule" | "ifdefine" | "ifversion" | "rewriterule" | "rewritecond"
-        | "redirect" | "redirectmatch" | "redirectpermanent" | "redirecttemp" | "macro" | "virtualhost" | "ifdirective"
-        | "ifsection" | "iffile" => None,
+        | "directorymatch" | "proxy" | "proxymatch" | "ifmodule" | "ifdefine" | "ifversion"
+        | "rewriterule" | "rewritecond" | "redirect" | "redirectmatch" | "redirectpermanent"
+        | "redirecttemp" | "macro" | "virtualhost" | "ifdirective" | "ifsection" | "iffile" => None,
         name if APACHE.split_whitespace().any(|known| name.starts_with(known)) => None,
         _ => Some(Some(Why::Unknown)),
     }

@@ -13,7 +13,8 @@ use super::site::{Listen, Route, Settings, Site, Source, below, with_slash};
 use super::syntax::Directive;
 use super::{At, Notes, listening};
 use values::{
-    addresses, can_redirect, closes, duration, extensions, find_defaults, leads_to_https, redirect_target, says_default,
+    addresses, can_redirect, closes, duration, extensions, find_defaults, leads_to_https, redirect_target,
+    says_default,
 };
 
 /// What holds where a directive stands, and in the blocks in it.
@@ -78,7 +79,8 @@ pub(super) fn site(directives: &[Directive], notes: &mut Notes) -> Site {
     for explicit in [true, false] {
         find_defaults(directives, explicit, &mut defaults);
     }
-    let mut import = Import { names: Names::default(), site: Site::default(), notes, defaults, rules: Vec::new() };
+    let mut import =
+        Import { names: Names::default(), site: Site::default(), notes, defaults, rules: Vec::new() };
     import.collect(directives);
     let mut scope = Scope::default();
     // nginx's own default.
@@ -186,9 +188,12 @@ impl Import<'_> {
         description.default_at = addresses.into_iter().filter(is_default).collect();
         description.says_default = directives.iter().any(says_default);
         let secure = directives.iter().any(leads_to_https);
-        let is_plain = |listen: &Directive| listen.name == "listen" && !listen.args.iter().any(|arg| arg == "ssl" || arg == "quic");
+        let is_plain = |listen: &Directive| {
+            listen.name == "listen" && !listen.args.iter().any(|arg| arg == "ssl" || arg == "quic")
+        };
         let has_listen = directives.iter().any(|listen| listen.name == "listen");
-        let is_all_plain = !has_listen || directives.iter().filter(|listen| listen.name == "listen").all(is_plain);
+        let is_all_plain =
+            !has_listen || directives.iter().filter(|listen| listen.name == "listen").all(is_plain);
         description.leads_to_https = secure && is_all_plain;
         self.site.servers.push(description);
         let own = certificates(directives);
@@ -222,7 +227,8 @@ impl Import<'_> {
     }
 
     fn locations(&mut self, server: &Directive, scope: &Scope) {
-        let locations: Vec<_> = server.inner().iter().filter(|directive| directive.name == "location").collect();
+        let locations: Vec<_> =
+            server.inner().iter().filter(|directive| directive.name == "location").collect();
         let serves_root = locations.iter().any(|location| {
             matches!(&location.args[..], [path] if path == "/")
                 || location.args.iter().any(|arg| arg == "^~") && location.arg(1) == "/"
@@ -240,20 +246,24 @@ impl Import<'_> {
 
     /// Gives the routes of a server the paces of its locations for files with some extensions, which go before theirs.
     fn apply_rules(&mut self, scope: &Scope) {
-        let rules: Vec<_> = self.rules.iter().filter(|(server, ..)| *server == scope.server).cloned().collect();
+        let rules: Vec<_> =
+            self.rules.iter().filter(|(server, ..)| *server == scope.server).cloned().collect();
         for route in self.site.routes.iter_mut() {
             if route.server != scope.server || route.is_before_patterns {
                 continue;
             }
             for (_, extensions, settings) in &rules {
-                let is_other = ["rate", "burst"].iter().any(|key| settings.get(key) != route.settings.get(key));
+                let is_other =
+                    ["rate", "burst"].iter().any(|key| settings.get(key) != route.settings.get(key));
                 if is_other || !route.rules.is_empty() {
-                    let mut settings = settings.clone();
-                    if settings.get("rate").is_none() {
-                        settings.set("rate", "off");
-                        settings.remove("burst");
+                    let mut pace = Settings::default();
+                    let has_rate = pace.set_if("rate", settings.get("rate").cloned());
+                    if !has_rate {
+                        pace.set("rate", "off");
+                    } else {
+                        pace.set_if("burst", settings.get("burst").cloned());
                     }
-                    route.rules.push((extensions.clone(), settings));
+                    route.rules.push((extensions.clone(), pace));
                 }
             }
         }
@@ -283,7 +293,8 @@ impl Import<'_> {
     /// The listeners and the certificates of a server. `secure` if it sends everyone to https.
     fn listeners(&mut self, server: &Directive, secure: bool, scope: &Scope) {
         let nth = self.site.servers.len().checked_sub(1);
-        let is_all_tls = server.inner().iter().any(|directive| directive.name == "ssl" && directive.arg(0) == "on");
+        let is_all_tls =
+            server.inner().iter().any(|directive| directive.name == "ssl" && directive.arg(0) == "on");
         let mut listens = Vec::new();
         for directive in server.inner().iter().filter(|directive| directive.name == "listen") {
             let has = |word: &str| directive.args.iter().any(|arg| arg == word);
@@ -298,16 +309,29 @@ impl Import<'_> {
             }
             let (is_tls, proxy_protocol) = (has("ssl") || is_all_tls, has("proxy_protocol"));
             if proxy_protocol {
-                let what = "trusted_proxies must name the proxies that send the header";
+                let what =
+                    "trusted_proxies names the proxies that send the header, those of set_real_ip_from";
                 self.notes.differs(directive, what);
             }
             for address in addresses {
-                listens.push(Listen { address, is_tls, proxy_protocol, server: nth, at: directive.at.clone() });
+                listens.push(Listen {
+                    address,
+                    is_tls,
+                    proxy_protocol,
+                    server: nth,
+                    at: directive.at.clone(),
+                });
             }
         }
         if !server.inner().iter().any(|directive| directive.name == "listen") {
             let address = "0.0.0.0:80".to_owned();
-            listens.push(Listen { address, is_tls: is_all_tls, proxy_protocol: false, server: nth, at: server.at.clone() });
+            listens.push(Listen {
+                address,
+                is_tls: is_all_tls,
+                proxy_protocol: false,
+                server: nth,
+                at: server.at.clone(),
+            });
         }
         if listens.iter().any(|listen| listen.is_tls) {
             for (cert, key) in &scope.certificates {
@@ -315,7 +339,11 @@ impl Import<'_> {
             }
         }
         for listen in listens {
-            if secure && !listen.is_tls { self.site.redirect.push(listen) } else { self.site.listen.push(listen) }
+            if secure && !listen.is_tls {
+                self.site.redirect.push(listen)
+            } else {
+                self.site.listen.push(listen)
+            }
         }
     }
 
@@ -335,7 +363,12 @@ impl Import<'_> {
             (Some(directive), ..) if scope.why().is_none() && self.redirect(directive, &path, &scope) => {}
             (Some(directive), ..) => {
                 let why = if directive.arg(0).starts_with('4') { Why::Access } else { Why::Script };
-                self.close(location, place(&path, why, location), why.min(scope.why().unwrap_or(why)), &scope);
+                self.close(
+                    location,
+                    place(&path, why, location),
+                    why.min(scope.why().unwrap_or(why)),
+                    &scope,
+                );
             }
             _ if scope.why().is_some() => {
                 let why = scope.why().unwrap_or(Why::Access);
@@ -417,7 +450,10 @@ impl Import<'_> {
             pattern = pattern.trim_start_matches(['=', '~', '*', '^']);
         }
         let is_exact = is_exact && !kind.starts_with('~');
-        let redirect = location.inner().iter().find(|directive| directive.name == "return" && is_exact && pattern != "/");
+        let redirect = location
+            .inner()
+            .iter()
+            .find(|directive| directive.name == "return" && is_exact && pattern != "/");
         if let Some(redirect) = redirect.filter(|redirect| can_redirect(redirect)) {
             self.redirect(redirect, pattern, &scope);
             return;
@@ -426,7 +462,10 @@ impl Import<'_> {
         if let Some(extensions) = extensions(pattern).filter(|_| why.is_none() && !is_exact) {
             return self.rule(location, extensions, scope);
         }
-        let has_pace = location.inner().iter().any(|inner| inner.name.starts_with("limit_") || inner.arg(0) == "$limit_rate");
+        let has_pace = location
+            .inner()
+            .iter()
+            .any(|inner| inner.name.starts_with("limit_") || inner.arg(0) == "$limit_rate");
         let pace = if has_pace { "; warning: its limits are not kept" } else { "" };
         self.notes.left_out_since(location, &format!("a route's path is a prefix{pace}"));
         let Some(why) = why else { return };
@@ -445,7 +484,10 @@ impl Import<'_> {
     /// A location for files with some extensions becomes rules of the routes of its server.
     fn rule(&mut self, location: &Directive, extensions: Vec<String>, mut scope: Scope) {
         if scope.within.is_some() {
-            return self.notes.left_out_since(location, "warning: a location in another is no rule; its limits are not kept");
+            return self.notes.left_out_since(
+                location,
+                "warning: a location in another is no rule; its limits are not kept",
+            );
         }
         let notes = self.notes.lines.len();
         for directive in location.inner() {
@@ -485,7 +527,10 @@ impl Import<'_> {
         if let Some(group) = scope.group.as_deref().filter(|_| is_own) {
             match is_host(group) {
                 true => route.settings.set("upstream_host", group),
-                false => self.notes.differs(from, &format!("{group} is no host: the backend's own address is its Host here")),
+                false => self.notes.differs(
+                    from,
+                    &format!("{group} is no host: the backend's own address is its Host here"),
+                ),
             }
         }
         route.is_before_patterns = scope.is_before_patterns;

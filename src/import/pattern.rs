@@ -98,7 +98,9 @@ pub(super) fn hidden_by_regex(pattern: &str) -> Option<bool> {
 /// Whether a group lists names, none of which is that of what is served.
 fn is_list(rest: &str) -> bool {
     let Some((names, _)) = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) else { return false };
-    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    };
     names.trim_start_matches("?:").split('|').all(|name| is_name(name) && !name.starts_with('w'))
 }
 
@@ -126,22 +128,40 @@ mod tests {
         ] {
             assert_eq!(of_regex(pattern), Place::Path(place.to_owned()), "{pattern}");
         }
-        for pattern in ["^/a", "/a/", "^/(a|b)/", "^/a/|^/b/", "^", "^/$", "\\.php$", "^/.*", "^/a?/b", "^a/b"] {
+        for pattern in
+            ["^/a", "/a/", "^/(a|b)/", "^/a/|^/b/", "^", "^/$", "\\.php$", "^/.*", "^/a?/b", "^a/b"]
+        {
             assert_eq!(of_regex(pattern), Place::Anywhere, "{pattern}");
         }
     }
 
     #[test]
     fn only_patterns_of_names_with_a_dot_are_hidden() {
-        for pattern in ["/\\.ht", "/\\.git", "/\\.(git|svn)", "/\\.(?!well-known)", "/\\.(?!well-known).*", "^\\.ht", "^/\\.git/"] {
+        for pattern in [
+            "/\\.ht",
+            "/\\.git",
+            "/\\.(git|svn)",
+            "/\\.(?!well-known)",
+            "/\\.(?!well-known).*",
+            "^\\.ht",
+            "^/\\.git/",
+        ] {
             assert_eq!(hidden_by_regex(pattern), Some(false), "{pattern}");
         }
         for pattern in ["/\\.", "/\\..*$", "/\\.well-known/x", "/\\.(git|well-known)", "/\\.[a-z]", "/\\.w"] {
             assert_eq!(hidden_by_regex(pattern), Some(true), "{pattern}");
         }
-        for pattern in
-            ["\\.php$", "/\\.?x", "/\\.(a)|/private|/x(b)", "(^|/)\\.", "\\.htm", ".ht", "/\\.|/private", "\\.(git|svn)", "/a"]
-        {
+        for pattern in [
+            "\\.php$",
+            "/\\.?x",
+            "/\\.(a)|/private|/x(b)",
+            "(^|/)\\.",
+            "\\.htm",
+            ".ht",
+            "/\\.|/private",
+            "\\.(git|svn)",
+            "/a",
+        ] {
             assert_eq!(hidden_by_regex(pattern), None, "{pattern}");
         }
         assert!(is_hidden_glob(".ht*") && !is_hidden_glob(".htm*") && !is_hidden_glob("*"));

@@ -74,19 +74,28 @@ impl Site {
                 continue;
             }
             let names = &self.servers[nth].names;
-            let is_same = |server: &Server| names.iter().any(|name| server.names.contains(name)) || names.is_empty() && server.names.is_empty();
+            let is_same = |server: &Server| {
+                names.iter().any(|name| server.names.contains(name))
+                    || names.is_empty() && server.names.is_empty()
+            };
             let owner = self.servers.iter().position(|server| !server.leads_to_https && is_same(server));
             let routes: Vec<Route> = self.routes.extract_if(.., |route| route.server == nth).collect();
             self.closed.retain(|closed| closed.server != nth);
             for mut route in routes {
                 match owner {
                     Some(owner) if route.path != "/" && !self.has_route(owner, &route.path) => {
-                        let text = format!("{}: is asked for with https here, since the server sends everyone there", route.path);
+                        let text = format!(
+                            "{}: is asked for with https here, since the server sends everyone there",
+                            route.path
+                        );
                         notes.add(&route.at, text);
                         route.server = owner;
                         self.routes.push(route);
                     }
-                    _ => notes.add(&route.at, format!("{}: left out: the server sends everyone to https", route.path)),
+                    _ => notes.add(
+                        &route.at,
+                        format!("{}: left out: the server sends everyone to https", route.path),
+                    ),
                 }
             }
         }
@@ -101,9 +110,16 @@ impl Site {
         for nth in order {
             let mut with: Vec<usize> = kept.clone();
             with.push(nth);
-            let all: Vec<&Listen> =
-                self.listen.iter().filter(|listen| with.iter().any(|nth| self.servers[*nth].addresses.contains(&listen.address))).collect();
-            let wider = with.iter().find_map(|of| all.iter().find(|listen| self.is_wider(*of, listen)).map(|listen| (*of, *listen)));
+            let all: Vec<&Listen> = self
+                .listen
+                .iter()
+                .filter(|listen| {
+                    with.iter().any(|nth| self.servers[*nth].addresses.contains(&listen.address))
+                })
+                .collect();
+            let wider = with.iter().find_map(|of| {
+                all.iter().find(|listen| self.is_wider(*of, listen)).map(|listen| (*of, *listen))
+            });
             let server = &self.servers[nth];
             let text = match wider {
                 _ if server.addresses.is_empty() => "it listens at no address that is taken over".to_owned(),
@@ -112,9 +128,16 @@ impl Site {
                     continue;
                 }
                 Some((of, listen)) => {
-                    let whose = if of == nth { "it".to_owned() } else { format!("the server at {}", self.servers[of].at) };
+                    let whose = if of == nth {
+                        "it".to_owned()
+                    } else {
+                        format!("the server at {}", self.servers[of].at)
+                    };
                     let own = server.addresses.join(", ");
-                    format!("it is reached at {own} only, and with it {whose} would be reached at {} too here; run it on its own", listen.address)
+                    format!(
+                        "it is reached at {own} only, and with it {whose} would be reached at {} too here; run it on its own",
+                        listen.address
+                    )
                 }
             };
             notes.add(&server.at, format!("warning: this server is left out: {text}"));
@@ -122,7 +145,9 @@ impl Site {
         }
         let servers = &self.servers;
         self.routes.retain(|route| !servers[route.server].is_left_out);
-        let is_used = |address: &String| servers.iter().any(|server| !server.is_left_out && server.addresses.contains(address));
+        let is_used = |address: &String| {
+            servers.iter().any(|server| !server.is_left_out && server.addresses.contains(address))
+        };
         let has_any = !kept.is_empty();
         self.listen.retain(|listen| !has_any || is_used(&listen.address));
         self.redirect.retain(|listen| !has_any || is_used(&listen.address));
@@ -134,11 +159,15 @@ impl Site {
         if own.contains(&listen.address) {
             return false;
         }
-        let is_tls = |address: &String| self.listen.iter().any(|listen| listen.address == *address && listen.is_tls);
+        let is_tls =
+            |address: &String| self.listen.iter().any(|listen| listen.address == *address && listen.is_tls);
         let is_like = |address: &String| {
             reach(address) >= reach(&listen.address)
                 && match listen.is_tls {
-                    true => port(address) == port(&listen.address) || port(address) == Some(80) && port(&listen.address) == Some(443),
+                    true => {
+                        port(address) == port(&listen.address)
+                            || port(address) == Some(80) && port(&listen.address) == Some(443)
+                    }
                     false => port(address) == port(&listen.address) && !is_tls(address),
                 }
         };
@@ -151,7 +180,9 @@ impl Site {
         for (before, nth) in serving.iter().enumerate() {
             let earlier: Vec<(String, At)> = serving[..before]
                 .iter()
-                .flat_map(|nth| self.servers[*nth].names.iter().map(|name| (name.clone(), self.servers[*nth].at.clone())))
+                .flat_map(|nth| {
+                    self.servers[*nth].names.iter().map(|name| (name.clone(), self.servers[*nth].at.clone()))
+                })
                 .collect();
             let at = self.servers[*nth].at.clone();
             self.servers[*nth].names.retain(|name| {
@@ -169,7 +200,10 @@ impl Site {
             let server = &mut self.servers[nth];
             if !server.is_for_all && server.names.is_empty() {
                 server.is_left_out = true;
-                notes.add(&server.at, "warning: this server is left out: no host that can be named here is its own".to_owned());
+                notes.add(
+                    &server.at,
+                    "warning: this server is left out: no host that can be named here is its own".to_owned(),
+                );
             }
         }
         let servers = &self.servers;
@@ -207,7 +241,8 @@ impl Site {
         for nth in (0..self.servers.len()).filter(|nth| self.serves(*nth)) {
             let server = &self.servers[nth];
             let is_new = |listen: &&Listen| !server.addresses.contains(&listen.address);
-            let new: Vec<&str> = self.listen.iter().filter(is_new).map(|listen| listen.address.as_str()).collect();
+            let new: Vec<&str> =
+                self.listen.iter().filter(is_new).map(|listen| listen.address.as_str()).collect();
             if !new.is_empty() && !server.addresses.is_empty() {
                 notes.add(&server.at, format!("this server is answered at {} too here", new.join(", ")));
             }

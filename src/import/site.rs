@@ -7,8 +7,8 @@ use sluicegate::config::{Absent, Loader, RoutePath};
 use toml::Value;
 
 use super::closed::Closed;
-use super::pattern::Place;
 use super::known::Why;
+use super::pattern::Place;
 use super::servers::{Server, is_host};
 use super::{At, Notes};
 
@@ -153,6 +153,8 @@ pub(super) struct Site {
     pub(super) certificates: Vec<(String, String)>,
     /// Keys of the top level.
     pub(super) top: Settings,
+    /// Those that may say who their clients are, if a listener takes that from them.
+    pub(super) proxies: Vec<String>,
     pub(super) routes: Vec<Route>,
     pub(super) servers: Vec<Server>,
     pub(super) closed: Vec<Closed>,
@@ -207,10 +209,16 @@ impl Site {
             let (cert, key): (Vec<_>, Vec<_>) = self.certificates.iter().cloned().unzip();
             let _ = write!(text, "\n[tls.imported]\ncert = {}\nkey = {}\n", texts(&cert), texts(&key));
         }
+        if self.routes.is_empty() {
+            text.push_str("\n# Nothing is taken over.\n[[route]]\npath = \"/\"\nrefuse = 403\n");
+        }
         for route in &self.routes {
             let server = &self.servers[route.server];
             let at = route.at.to_string().replace(char::is_control, " ");
-            let why = route.why.as_ref().map_or(String::new(), |why| format!(": {}", why.replace(char::is_control, " ")));
+            let why = route
+                .why
+                .as_ref()
+                .map_or(String::new(), |why| format!(": {}", why.replace(char::is_control, " ")));
             if !server.is_for_all || server.needs_names {
                 let _ = write!(text, "\n# {at}{why}\n{}", route.toml(&server.names));
             }
@@ -223,6 +231,19 @@ impl Site {
 
     /// Leaves out what `check` would refuse: keys, listeners, hosts, and routes, which are closed.
     fn leave_out_faults(&mut self, notes: &mut Notes) {
+        let is_proxy =
+            |proxy: &String| fault(&format!("trusted_proxies = {}", Value::from(proxy.as_str()))).is_none();
+        self.proxies.retain(is_proxy);
+        if !self.proxies.is_empty()
+            && self.listen.iter().chain(&self.redirect).any(|listen| listen.proxy_protocol)
+        {
+            let proxies: Vec<Value> = self.proxies.iter().map(|proxy| proxy.as_str().into()).collect();
+            self.top.set("trusted_proxies", proxies);
+        }
+        let trusted = self
+            .top
+            .get("trusted_proxies")
+            .map_or(String::new(), |proxies| format!("trusted_proxies = {proxies}\n"));
         for key in self.top.0.keys().copied().collect::<Vec<_>>() {
             let line = format!("{key} = {}", self.top.0[key]);
             if let Some((fault, server)) = fault(&line).zip(self.servers.first()) {
@@ -232,7 +253,7 @@ impl Site {
         }
         for listens in [&mut self.listen, &mut self.redirect] {
             listens.retain(|listen| {
-                let fault = fault(&format!("listen = [{}]", listen_plain(listen)));
+                let fault = fault(&format!("{trusted}listen = [{}]", listen_plain(listen)));
                 if let Some(fault) = &fault {
                     notes.add(&listen.at, format!("warning: listener {}: left out: {fault}", listen.address));
                 }
@@ -258,7 +279,16 @@ impl Site {
             }
             let place = Place::Prefix(route.path.clone());
             let (server, at) = (route.server, route.at.clone());
-            let closed = Closed { server, place, why: Why::Unknown, is_deep: false, within: None, hidden: None, at, what: told };
+            let closed = Closed {
+                server,
+                place,
+                why: Why::Unknown,
+                is_deep: false,
+                within: None,
+                hidden: None,
+                at,
+                what: told,
+            };
             self.closed.push(closed);
         }
         self.routes.retain(|route| is_route_path(&route.path));
@@ -276,7 +306,9 @@ impl Site {
             let routes = all(self, nth);
             let names = |nth: usize| self.servers[nth].names.iter().collect::<BTreeSet<_>>();
             let twin = (0..nth).find(|first| {
-                !self.servers[*first].is_left_out && names(*first) == names(nth) && all(self, *first) == routes
+                !self.servers[*first].is_left_out
+                    && names(*first) == names(nth)
+                    && all(self, *first) == routes
             });
             let Some(twin) = twin.filter(|_| !routes.is_empty()) else { continue };
             let server = self.servers[nth].clone();
@@ -299,7 +331,8 @@ impl Site {
                 (same().any(|other| other.is_tls), same().any(|other| other.proxy_protocol));
         }
         // Who speaks TLS sends nobody there.
-        let (secure, plain) = std::mem::take(&mut self.redirect).into_iter().partition(|listen| listen.is_tls);
+        let (secure, plain) =
+            std::mem::take(&mut self.redirect).into_iter().partition(|listen| listen.is_tls);
         self.redirect = plain;
         self.listen.extend::<Vec<Listen>>(secure);
     }
@@ -351,7 +384,10 @@ impl Site {
         self.routes.retain(|route| {
             let is_new = taken.insert((route.server, route.path.clone()));
             if !is_new {
-                notes.add(&route.at, format!("warning: {}: left out: a route above has this path", route.path));
+                notes.add(
+                    &route.at,
+                    format!("warning: {}: left out: a route above has this path", route.path),
+                );
             }
             is_new
         });

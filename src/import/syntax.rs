@@ -147,7 +147,9 @@ impl Source<'_> {
                         }
                     }
                 }
-                '-' if self.chars.peek() == Some(&'-') => while self.next().is_some_and(|next| next != '\n') {},
+                '-' if self.chars.peek() == Some(&'-') => {
+                    while self.next().is_some_and(|next| next != '\n') {}
+                }
                 _ => {}
             }
             if depth == 0 {

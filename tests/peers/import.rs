@@ -58,7 +58,7 @@ fn an_imported_limit_has_nginxs_pace() {
         server
     });
     let (conf, toml) = (folder.path().join("nginx.conf"), folder.path().join("gate.toml"));
-    fs::write(&conf, &*block.borrow()).unwrap();
+    fs::write(&conf, format!("http {{ {} }}", block.borrow())).unwrap();
     fs::write(&toml, imported(&conf)).unwrap();
     let ours = Program::start(&["run", text(&toml)]);
     timed(|| {

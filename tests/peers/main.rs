@@ -26,6 +26,7 @@ mod events_chaos;
 mod events_redis;
 mod haproxy;
 mod import;
+mod import_sites;
 mod load;
 mod nginx;
 mod pace;

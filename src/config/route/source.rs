@@ -28,7 +28,8 @@ impl Source {
         let given: Vec<&str> = kinds.into_iter().filter(|key| keys.has(key)).collect();
         match given[..] {
             [] => {
-                let text = "has no files, proxy, events, redirect or refuse; say where its content comes from";
+                let text =
+                    "has no files, proxy, events, redirect or refuse; say where its content comes from";
                 keys.table_fault(None, format!("{} {text}", keys.name()));
             }
             [_] => {}

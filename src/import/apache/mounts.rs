@@ -56,7 +56,10 @@ impl Import<'_> {
     fn reached(&mut self, mounts: &[Mount], all: &mut Vec<Mount>, before: &[&[Mount]]) {
         for (nth, mount) in mounts.iter().enumerate() {
             let earlier = first(&mounts[..nth], &mount.path);
-            let above = before.iter().filter_map(|mounts| first(mounts, &mount.path)).find(|mount| mount.source.is_some());
+            let above = before
+                .iter()
+                .filter_map(|mounts| first(mounts, &mount.path))
+                .find(|mount| mount.source.is_some());
             match earlier.or(above) {
                 Some(by) => {
                     let text = format!("{}: left out: {} at {} is for it", mount.path, by.path, by.at);
@@ -71,9 +74,12 @@ impl Import<'_> {
     fn unproxied(&mut self, files: &[Mount], all: &mut Vec<Mount>) {
         for nth in (0..all.len()).filter(|nth| all[*nth].source.is_none()).collect::<Vec<_>>() {
             let path = with_slash(&all[nth].path);
-            let is_mounted = all.iter().any(|mount| mount.source.is_some() && with_slash(&mount.path) == path);
+            let is_mounted =
+                all.iter().any(|mount| mount.source.is_some() && with_slash(&mount.path) == path);
             let around = files.iter().find(|mount| covers(&mount.path, &path));
-            if let Some(Mount { path: begin, source: Some(Source::Files(folder)), .. }) = around.filter(|_| !is_mounted) {
+            if let Some(Mount { path: begin, source: Some(Source::Files(folder)), .. }) =
+                around.filter(|_| !is_mounted)
+            {
                 let rest = &path[with_slash(begin).len()..];
                 let source = Source::Files(below(folder, rest));
                 all[nth] = Mount { path, source: Some(source), ..all[nth].clone() };
@@ -86,8 +92,18 @@ impl Import<'_> {
         mounts.retain(|mount| {
             if mount.source.is_none() {
                 let place = Place::Path(mount.path.clone());
-                let (why, at, what) = (Why::Unproxied, mount.at.clone(), format!("proxypass {} !", mount.path));
-                self.site.closed.push(Closed { server, place, why, is_deep: false, within: None, hidden: None, at, what });
+                let (why, at, what) =
+                    (Why::Unproxied, mount.at.clone(), format!("proxypass {} !", mount.path));
+                self.site.closed.push(Closed {
+                    server,
+                    place,
+                    why,
+                    is_deep: false,
+                    within: None,
+                    hidden: None,
+                    at,
+                    what,
+                });
             }
             mount.source.is_some()
         });

@@ -39,7 +39,12 @@ impl Import<'_> {
                     let path = format!("{}{rest}", with_slash(&mount.path));
                     let mount = Mount::new(&path, Source::Files(below(folder, rest)), &section.at);
                     // A longer mount is not in that folder.
-                    let is_mounted = mounts.iter().any(|mount| covers(&mount.path, &path) && mount.path.len() > 1 && !covers(&path, &mount.path) && !path.starts_with(&with_slash(&mount.path)));
+                    let is_mounted = mounts.iter().any(|mount| {
+                        covers(&mount.path, &path)
+                            && mount.path.len() > 1
+                            && !covers(&path, &mount.path)
+                            && !path.starts_with(&with_slash(&mount.path))
+                    });
                     if !is_mounted {
                         parts.push(Part { mount, begin: path.trim_end_matches('/').to_owned() });
                     }
@@ -73,7 +78,8 @@ impl Import<'_> {
                 self.notes.add(&at, format!("{path}: warning: refused here: {what}"));
                 let begin = if begin.is_empty() { "/".to_owned() } else { begin };
                 let (place, what) = (Place::Path(begin), "its section".to_owned());
-                let closed = Closed { server, place, why, is_deep: false, within: None, hidden: None, at, what };
+                let closed =
+                    Closed { server, place, why, is_deep: false, within: None, hidden: None, at, what };
                 self.site.closed.push(closed);
                 continue;
             }

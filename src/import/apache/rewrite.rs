@@ -23,11 +23,17 @@ impl Import<'_> {
 
     fn rule(&mut self, rule: &Directive, conditions: &[Directive], host: &mut Host, is_in_section: bool) {
         let has = |text: &str, test: &str| {
-            conditions.iter().any(|condition| condition.arg(0).eq_ignore_ascii_case(text) && condition.arg(1).eq_ignore_ascii_case(test))
+            conditions.iter().any(|condition| {
+                condition.arg(0).eq_ignore_ascii_case(text) && condition.arg(1).eq_ignore_ascii_case(test)
+            })
         };
         // It is for what is not there.
-        let is_for_missing = has("%{REQUEST_FILENAME}", "!-f") || has("%{DOCUMENT_ROOT}%{REQUEST_URI}", "!-f");
-        let is_for_plain = has("%{HTTPS}", "off") || has("%{HTTPS}", "!=on") || has("%{HTTPS}", "!on") || has("%{SERVER_PORT}", "80");
+        let is_for_missing =
+            has("%{REQUEST_FILENAME}", "!-f") || has("%{DOCUMENT_ROOT}%{REQUEST_URI}", "!-f");
+        let is_for_plain = has("%{HTTPS}", "off")
+            || has("%{HTTPS}", "!=on")
+            || has("%{HTTPS}", "!on")
+            || has("%{SERVER_PORT}", "80");
         if !host.rewrites {
             return self.notes.left_out_since(rule, "RewriteEngine is not on");
         }
@@ -35,7 +41,9 @@ impl Import<'_> {
             host.leads_to_https = true;
             return self.notes.differs(rule, "a virtual host without TLS sends everyone to https");
         }
-        let Some(why) = closes(rule).filter(|why| *why == Why::Access || !is_for_missing && !(is_for_plain && host.is_secure)) else {
+        let Some(why) = closes(rule)
+            .filter(|why| *why == Why::Access || !is_for_missing && !(is_for_plain && host.is_secure))
+        else {
             return self.notes.left_out(rule);
         };
         let place = match flags(rule).iter().any(|flag| flag == "nc" || flag == "nocase") || is_in_section {
@@ -55,12 +63,16 @@ fn flags(rule: &Directive) -> Vec<String> {
 /// What a rule closes, if it holds.
 pub(super) fn closes(rule: &Directive) -> Option<Why> {
     let refuses = |flag: &String| {
-        ["f", "forbidden", "g", "gone"].contains(&flag.as_str()) || flag.starts_with("r=4") || flag.starts_with("r=5")
+        ["f", "forbidden", "g", "gone"].contains(&flag.as_str())
+            || flag.starts_with("r=4")
+            || flag.starts_with("r=5")
     };
     let flags = flags(rule);
     match flags.iter().any(refuses) {
         true => Some(Why::Access),
-        false if flags.iter().any(|flag| flag.starts_with("h=") || flag.starts_with("handler=")) => Some(Why::Script),
+        false if flags.iter().any(|flag| flag.starts_with("h=") || flag.starts_with("handler=")) => {
+            Some(Why::Script)
+        }
         false => (rule.arg(1) != "-").then_some(Why::Elsewhere),
     }
 }

@@ -5,7 +5,7 @@ use super::{Host, Import, Scope, closes, seconds};
 use crate::import::known::{self, Why};
 use crate::import::listening;
 use crate::import::pattern::{self, Place};
-use crate::import::site::{Listen, Source, with_slash};
+use crate::import::site::{Listen, Source};
 use crate::import::syntax::Directive;
 
 impl Import<'_> {
@@ -34,7 +34,8 @@ impl Import<'_> {
             return self.notes.differs(directive, what);
         }
         // A URL without a path has an empty one, to which the rest is appended.
-        let to = if url.is_some_and(|(_, rest)| !rest.contains('/')) { format!("{to}/") } else { to.to_owned() };
+        let to =
+            if url.is_some_and(|(_, rest)| !rest.contains('/')) { format!("{to}/") } else { to.to_owned() };
         let is_like = !path.ends_with('/') || to.ends_with('/');
         if status == 410 || to == "/" || !is_like || path.contains("${") || to.contains(['?', '#']) {
             self.notes.differs(directive, "warning: left out, and refused here");
@@ -61,20 +62,27 @@ impl Import<'_> {
                 // The page of a folder, not what is below it.
                 match pattern == "^/$" {
                     true => (None, Place::Anywhere),
-                    false => (Some(if arg.starts_with('4') { Why::Access } else { Why::Elsewhere }), at(pattern)),
+                    false => {
+                        (Some(if arg.starts_with('4') { Why::Access } else { Why::Elsewhere }), at(pattern))
+                    }
                 }
             }
             "locationmatch" => (closes(directive), at(arg)),
-            "files" | "filesmatch" | "directorymatch" | "if" | "elseif" | "else" | "ifmodule" | "ifdefine"
-            | "ifversion" | "iffile" | "location" | "directory" => (closes(directive), Place::Anywhere),
+            "files" | "filesmatch" | "directorymatch" | "if" | "elseif" | "else" | "ifmodule"
+            | "ifdefine" | "ifversion" | "iffile" | "location" | "directory" => {
+                (closes(directive), Place::Anywhere)
+            }
             "proxy" | "proxymatch" => (closes(directive).map(|_| Why::Unproxied), Place::Anywhere),
             _ => return false,
         };
         let Some(why) = why else {
-            let is_pace = |inner: &Directive| inner.args.iter().any(|arg| arg.to_ascii_lowercase().contains("rate")) ;
+            let is_pace =
+                |inner: &Directive| inner.args.iter().any(|arg| arg.to_ascii_lowercase().contains("rate"));
             let pace = directive.inner().iter().any(is_pace);
             match pace {
-                true => self.notes.left_out_since(directive, "warning: its pace is not kept: a route's path is a prefix"),
+                true => self
+                    .notes
+                    .left_out_since(directive, "warning: its pace is not kept: a route's path is a prefix"),
                 false => self.notes.left_out(directive),
             }
             return true;
@@ -86,10 +94,21 @@ impl Import<'_> {
         true
     }
 
-    pub(super) fn proxy(&mut self, directive: &Directive, path: &str, url: &str, host: &mut Host) -> Option<Mount> {
+    pub(super) fn proxy(
+        &mut self,
+        directive: &Directive,
+        path: &str,
+        url: &str,
+        host: &mut Host,
+    ) -> Option<Mount> {
         if url == "!" {
             self.notes.differs(directive, "no route passes it on");
-            return Some(Mount { path: path.to_owned(), source: None, status: None, at: directive.at.clone() });
+            return Some(Mount {
+                path: path.to_owned(),
+                source: None,
+                status: None,
+                at: directive.at.clone(),
+            });
         }
         let url = url.trim_end_matches('|');
         let begin = self.balancers.keys().find(|name| {
@@ -107,14 +126,20 @@ impl Import<'_> {
         if urls.is_empty() || !urls.iter().all(is_known) || !path.starts_with('/') || is_joined {
             let place = if path.starts_with('/') { Place::Path(path.to_owned()) } else { Place::Anywhere };
             host.close(directive, place, Why::Elsewhere);
-            self.notes.left_out_since(directive, match is_joined {
-                true => "Apache puts what follows the path right behind the URL; end both with a slash",
-                false => "a backend is http:// or https://",
-            });
+            self.notes.left_out_since(
+                directive,
+                match is_joined {
+                    true => "Apache puts what follows the path right behind the URL; end both with a slash",
+                    false => "a backend is http:// or https://",
+                },
+            );
             return None;
         }
         if urls.iter().any(|url| url.starts_with("https://")) {
-            self.notes.differs(directive, "warning: the backend's certificate is verified here: see ca and tls_name");
+            self.notes.differs(
+                directive,
+                "warning: the backend's certificate is verified here: see ca and tls_name",
+            );
         }
         // Apache takes the path off even if the URL has none; here a URL without a path leaves it on.
         let whole = |url: String| {
@@ -142,12 +167,16 @@ impl Import<'_> {
                 true
             }
             "addoutputfilter" if arg.to_ascii_uppercase().contains("RATE_LIMIT") => {
-                return self.notes.left_out_since(directive, "warning: its pace is not kept: it is of some files only");
+                return self
+                    .notes
+                    .left_out_since(directive, "warning: its pace is not kept: it is of some files only");
             }
             "setenvif" | "setenvifnocase" | "setenvifexpr" | "browsermatch"
                 if directive.args.iter().any(|arg| arg.contains("rate-")) =>
             {
-                return self.notes.left_out_since(directive, "warning: its pace is not kept: it is of some requests only");
+                return self
+                    .notes
+                    .left_out_since(directive, "warning: its pace is not kept: it is of some requests only");
             }
             "unsetenv" => {
                 let says = |name: &str| directive.args.iter().any(|arg| arg == name);
@@ -174,7 +203,8 @@ impl Import<'_> {
                 kib().is_some()
             }
             "directoryindex" if !arg.is_empty() && !arg.contains('/') => {
-                let is_program = |name: &String| [".php", ".cgi", ".pl", ".shtml"].iter().any(|end| name.ends_with(end));
+                let is_program =
+                    |name: &String| [".php", ".cgi", ".pl", ".shtml"].iter().any(|end| name.ends_with(end));
                 scope.has_program = directive.args.iter().any(is_program);
                 if directive.args.len() > 1 {
                     self.notes.differs(directive, "a folder has one page: the first is taken over");
@@ -219,7 +249,12 @@ impl Import<'_> {
     }
 
     /// The listeners, of `Listen` or else of the addresses of hosts.
-    pub(super) fn listeners(&mut self, listens: &[&Directive], hosts: &[(&Directive, Host)], is_secure: bool) {
+    pub(super) fn listeners(
+        &mut self,
+        listens: &[&Directive],
+        hosts: &[(&Directive, Host)],
+        is_secure: bool,
+    ) {
         let named = listens.iter().map(|listen| (listen.arg(0), *listen));
         let mut given: Vec<_> = named.collect();
         if given.is_empty() {
@@ -237,7 +272,8 @@ impl Import<'_> {
             for address in addresses {
                 let port = address.rsplit(':').next().unwrap_or_default();
                 let is_tls = is_secure
-                    || secure.contains(&port) || directive.name == "listen" && directive.arg(1) == "https";
+                    || secure.contains(&port)
+                    || directive.name == "listen" && directive.arg(1) == "https";
                 if !self.site.listen.iter().any(|listen| listen.address == address) {
                     let at = directive.at.clone();
                     let listen = Listen { address, is_tls, proxy_protocol: false, server: None, at };

@@ -9,7 +9,12 @@ use crate::import::syntax::Directive;
 
 impl Import<'_> {
     /// The backends of `proxy_pass` in the location of `at`.
-    pub(super) fn backends(&mut self, directive: &Directive, at: &str, scope: &mut Scope) -> Option<Vec<String>> {
+    pub(super) fn backends(
+        &mut self,
+        directive: &Directive,
+        at: &str,
+        scope: &mut Scope,
+    ) -> Option<Vec<String>> {
         let url = directive.arg(0);
         let (scheme, rest) = match url.split_once("://") {
             Some((scheme @ ("http" | "https"), rest)) if !url.contains('$') => (scheme, rest),
@@ -33,7 +38,10 @@ impl Import<'_> {
             self.notes.differs(directive, "nginx asks for a slash more");
         }
         if scheme == "https" {
-            self.notes.differs(directive, "warning: the backend's certificate is verified here: see ca and tls_name");
+            self.notes.differs(
+                directive,
+                "warning: the backend's certificate is verified here: see ca and tls_name",
+            );
         }
         if socket.is_some() {
             return Some(vec![format!("{host}{path}").trim_end_matches(':').to_owned()]);
@@ -73,8 +81,13 @@ impl Import<'_> {
                 scope.root = None;
                 false
             }
-            "limit_rate" | "limit_rate_after" if arg.starts_with('$') => return self.variable(directive, scope),
-            "set" if arg == "$limit_rate" && (size(directive.arg(1)).is_some() || is_zero(directive.arg(1))) => {
+            "limit_rate" | "limit_rate_after" if arg.starts_with('$') => {
+                return self.variable(directive, scope);
+            }
+            "set"
+                if arg == "$limit_rate"
+                    && (size(directive.arg(1)).is_some() || is_zero(directive.arg(1))) =>
+            {
                 scope.rate_set = Some(size(directive.arg(1)).unwrap_or_default());
                 true
             }
@@ -93,6 +106,10 @@ impl Import<'_> {
             }
             "limit_rate_after" => settings.set_if("burst", size(arg)),
             "limit_conn" => return self.limit_conn(directive),
+            "set_real_ip_from" => {
+                self.site.proxies.push(arg.to_owned());
+                false
+            }
             "client_max_body_size" if is_zero(arg) => settings.set_if("max_body", Some("off")),
             "client_max_body_size" => settings.set_if("max_body", size(arg)),
             "index" if !arg.is_empty() && !arg.contains(['$', '/']) => {
@@ -133,9 +150,11 @@ impl Import<'_> {
     fn elsewhere(&mut self, directive: &Directive, scope: &mut Scope) -> bool {
         match directive.name.as_str() {
             "try_files" if tries_itself(directive) => {
-                let is_same = directive.args.iter().all(|file| ["$uri", "$uri/", "=404"].contains(&file.as_str()));
+                let is_same =
+                    directive.args.iter().all(|file| ["$uri", "$uri/", "=404"].contains(&file.as_str()));
                 if !is_same {
-                    self.notes.left_out_since(directive, "a file is served if it is there, else the answer is 404");
+                    self.notes
+                        .left_out_since(directive, "a file is served if it is there, else the answer is 404");
                 }
             }
             "try_files" => {

@@ -47,10 +47,14 @@ pub(super) fn leads_to_https(directive: &Directive) -> bool {
         }
         // An old way to say the same.
         "rewrite" => {
-            let is_all = ["^", ".*", "(.*)", "^(.*)", "^(.*)$", "^.*$", "^/(.*)$", "^/(.*)"].contains(&directive.arg(0));
+            let is_all = ["^", ".*", "(.*)", "^(.*)", "^(.*)$", "^.*$", "^/(.*)$", "^/(.*)"]
+                .contains(&directive.arg(0));
             let to = directive.arg(1);
             let is_moved = ["permanent", "redirect"].contains(&directive.arg(2));
-            is_all && is_moved && to.starts_with("https://$") && (to.contains("$request_uri") || to.ends_with("$1"))
+            is_all
+                && is_moved
+                && to.starts_with("https://$")
+                && (to.contains("$request_uri") || to.ends_with("$1"))
         }
         "if" => directive.inner().iter().any(|inner| inner.name == "return" && leads_to_https(inner)),
         "location" if directive.args.last().is_some_and(|path| path == "/") && directive.arg(0) != "=" => {
@@ -99,7 +103,8 @@ pub(super) fn tries_itself(directive: &Directive) -> bool {
 
 /// The extensions that a pattern such as `\.(?:iso|img)$` names.
 pub(super) fn extensions(pattern: &str) -> Option<Vec<String>> {
-    let names = pattern.trim_start_matches(".*").trim_start_matches("^.+").strip_prefix("\\.")?.strip_suffix('$')?;
+    let names =
+        pattern.trim_start_matches(".*").trim_start_matches("^.+").strip_prefix("\\.")?.strip_suffix('$')?;
     let names = names.strip_prefix('(').and_then(|names| names.strip_suffix(')')).unwrap_or(names);
     let names: Vec<String> = names.trim_start_matches("?:").split('|').map(str::to_owned).collect();
     let is_plain = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric());
