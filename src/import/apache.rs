@@ -6,17 +6,19 @@ mod parts;
 mod resolve;
 mod rewrite;
 mod settings;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::closed::Closed;
 use super::known::{self, Why};
-use super::pattern::{self, Place};
+use super::pattern::Place;
 use super::servers::Server;
 use super::site::{Listen, Settings, Site, Source, with_slash};
 use super::syntax::Directive;
 use super::{At, Notes, listening};
 use mounts::Mount;
+use values::{has_rewrites, hidden, is_pattern, names, seconds};
 
 /// What holds for a part of a site.
 #[derive(Clone, Default)]
@@ -350,58 +352,4 @@ impl Host {
         closed.hidden = hidden(from);
         self.closed.push(closed);
     }
-}
-
-/// Of a section of files or paths by a pattern: whether that names only what begins with a dot.
-fn hidden(section: &Directive) -> Option<bool> {
-    let pattern = section.args.last()?;
-    let is_regex = section.args.len() > 1 && section.arg(0) == "~";
-    match section.name.as_str() {
-        "files" if !is_regex => pattern::is_hidden_glob(pattern).then_some(false),
-        // The pattern of a name: there is a slash before it.
-        "files" | "filesmatch" => pattern::hidden_by_regex(&format!("/{}", pattern.strip_prefix('^')?)),
-        "directorymatch" | "locationmatch" => pattern::hidden_by_regex(pattern),
-        _ => None,
-    }
-}
-
-/// The hosts that a directive names.
-fn names(directive: &Directive) -> Vec<String> {
-    let bare = |name: &String| {
-        let name = name.split_once("://").map_or(name.as_str(), |(_, name)| name);
-        name.split(':').next().unwrap_or(name).to_owned()
-    };
-    match directive.name.as_str() {
-        "servername" | "serveralias" => directive.args.iter().map(bare).collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn has_rewrites(directives: &[Directive]) -> bool {
-    directives.iter().any(|directive| {
-        directive.name == "rewriteengine" && directive.arg(0).eq_ignore_ascii_case("on")
-            || directive.name != "virtualhost" && has_rewrites(directive.inner())
-    })
-}
-
-/// Whether a path of a section stands for several.
-fn is_pattern(path: &str) -> bool {
-    path.contains(['*', '?', '['])
-}
-
-/// Whole seconds above zero.
-fn seconds(text: &str) -> Option<String> {
-    let seconds: u32 = text.parse().ok()?;
-    (1..=31_536_000).contains(&seconds).then(|| format!("{seconds}s"))
-}
-
-/// What the directives in a section close or run, those in one another too.
-fn closes(section: &Directive) -> Option<Why> {
-    let why = |directive: &Directive| match directive.name.as_str() {
-        "proxypass" | "scriptalias" => Some(Why::Script),
-        "rewriterule" => rewrite::closes(directive),
-        "order" => directive.args.concat().eq_ignore_ascii_case("allow,deny").then_some(Why::Access),
-        _ => known::by_apache(directive).flatten().or_else(|| closes(directive)),
-    };
-    section.inner().iter().filter_map(why).min()
 }

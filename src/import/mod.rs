@@ -3,10 +3,11 @@
 //! All else is left out, and said so by file and line. The files are read leniently: nothing that they hold is a reason to
 //! stop but a fault of syntax. `syntax` reads both forms into the same directives, `nginx` and `apache` know what these
 //! mean, `listening` at which addresses, `known` which of them matter; `site` is what comes out, with what `closed` must not
-//! open refused, for the hosts and listeners that `servers` finds.
+//! open, and what `faults` finds, refused, for the hosts and listeners that `servers` finds.
 
 mod apache;
 mod closed;
+mod faults;
 mod glob;
 mod include;
 mod known;

@@ -1,21 +1,18 @@
 //! What nginx's directives mean here.
 
+mod location;
 mod settings;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::closed::Closed;
 use super::known::Why;
-use super::pattern::{self, Place};
-use super::servers::{Server, is_host};
-use super::site::{Listen, Route, Settings, Site, Source, below, with_slash};
+use super::pattern::Place;
+use super::servers::Server;
+use super::site::{Listen, Settings, Site, Source};
 use super::syntax::Directive;
 use super::{At, Notes, listening};
-use values::{
-    addresses, can_redirect, closes, duration, extensions, find_defaults, leads_to_https, redirect_target,
-    says_default,
-};
+use values::{addresses, duration, find_defaults, leads_to_https, says_default};
 
 /// What holds where a directive stands, and in the blocks in it.
 #[derive(Clone, Default)]
@@ -345,228 +342,6 @@ impl Import<'_> {
                 self.site.listen.push(listen)
             }
         }
-    }
-
-    fn location(&mut self, location: &Directive, mut scope: Scope) {
-        let path = match &location.args[..] {
-            [path] if path.starts_with('/') => path.clone(),
-            [kind, path] if kind == "^~" && path.starts_with('/') => path.clone(),
-            _ => return self.pattern(location, scope),
-        };
-        scope.is_before_patterns = location.args.len() > 1;
-        scope.within = Some(path.clone());
-        let found = self.contents(location, &mut scope);
-        let redirect = location.inner().iter().find(|directive| directive.name == "return");
-        let is_whole = path.ends_with('/');
-        match (redirect, found, &scope.root) {
-            (Some(directive), ..) if path == "/" && leads_to_https(directive) => {}
-            (Some(directive), ..) if scope.why().is_none() && self.redirect(directive, &path, &scope) => {}
-            (Some(directive), ..) => {
-                let why = if directive.arg(0).starts_with('4') { Why::Access } else { Why::Script };
-                self.close(
-                    location,
-                    place(&path, why, location),
-                    why.min(scope.why().unwrap_or(why)),
-                    &scope,
-                );
-            }
-            _ if scope.why().is_some() => {
-                let why = scope.why().unwrap_or(Why::Access);
-                self.close(location, place(&path, why, location), why, &scope);
-            }
-            (None, Some(source), _) => {
-                let path = if matches!(source, Source::Files(_)) { with_slash(&path) } else { path.clone() };
-                self.route(location, &path, source, &scope);
-            }
-            (None, None, Some(root)) => {
-                let folder = below(root, &path);
-                self.route(location, &with_slash(&path), Source::Files(folder), &scope);
-            }
-            _ => {
-                self.notes.left_out_since(location, "it has no root, alias or proxy_pass");
-                self.close(location, place(&path, Why::Script, location), Why::Script, &scope);
-            }
-        }
-        if !is_whole {
-            let what = format!("{path} and what is below it; there, whatever begins with {path}");
-            self.notes.differs(location, &what);
-        }
-        // What answers a location is not that of those in it.
-        scope.closed.retain(|_, why| *why != Why::Script);
-        for inner in location.inner().iter().filter(|directive| directive.name == "location") {
-            self.location(inner, scope.clone());
-        }
-    }
-
-    /// Reads what a location has: the settings into `scope`, and the source, if it names one.
-    fn contents(&mut self, location: &Directive, scope: &mut Scope) -> Option<Source> {
-        let path = location.args.last().map_or("", String::as_str);
-        let mut source = None;
-        scope.group = None;
-        // Its own fields take the place of all that are inherited.
-        if location.inner().iter().any(|directive| directive.name == "proxy_set_header") {
-            scope.settings.remove("upstream_host");
-        }
-        // Nothing of its rules is inherited where it has its own.
-        if location.inner().iter().any(|directive| directive.name == "try_files") {
-            scope.closed.remove("try_files");
-        }
-        for directive in location.inner() {
-            match directive.name.as_str() {
-                "location" | "return" => {}
-                "proxy_pass" => match self.backends(directive, path, scope) {
-                    Some(urls) => source = Some(Source::Proxy(urls)),
-                    None => _ = scope.closed.insert("proxy_pass".to_owned(), Why::Script),
-                },
-                "alias" if directive.arg(0).contains('$') => {
-                    self.notes.left_out_since(directive, "a folder has no variables here");
-                    scope.closed.insert("alias".to_owned(), Why::Script);
-                }
-                "alias" if path.ends_with('/') && !directive.arg(0).ends_with('/') => {
-                    let why = "nginx puts what follows the location right behind it; end it with a slash";
-                    self.notes.left_out_since(directive, why);
-                    scope.closed.insert("alias".to_owned(), Why::Script);
-                }
-                "alias" => {
-                    self.relative(directive, directive.arg(0));
-                    source = Some(Source::Files(directive.arg(0).to_owned()));
-                }
-                _ => self.setting(directive, scope),
-            }
-        }
-        source
-    }
-
-    /// A location that is no prefix: what it closes must stay closed, and what it answers is not what lies there.
-    fn pattern(&mut self, location: &Directive, scope: Scope) {
-        let kind = location.arg(0);
-        if kind.starts_with('@') {
-            return self.notes.left_out_since(location, "nothing leads to it here");
-        }
-        let is_exact = kind == "=" || location.args.len() == 1;
-        let mut pattern = location.args.last().map_or("", String::as_str);
-        // The sign may stand right before its pattern.
-        if location.args.len() == 1 {
-            pattern = pattern.trim_start_matches(['=', '~', '*', '^']);
-        }
-        let is_exact = is_exact && !kind.starts_with('~');
-        let redirect = location
-            .inner()
-            .iter()
-            .find(|directive| directive.name == "return" && is_exact && pattern != "/");
-        if let Some(redirect) = redirect.filter(|redirect| can_redirect(redirect)) {
-            self.redirect(redirect, pattern, &scope);
-            return;
-        }
-        let why = closes(location, scope.root.as_deref());
-        if let Some(extensions) = extensions(pattern).filter(|_| why.is_none() && !is_exact) {
-            return self.rule(location, extensions, scope);
-        }
-        let has_pace = location
-            .inner()
-            .iter()
-            .any(|inner| inner.name.starts_with("limit_") || inner.arg(0) == "$limit_rate");
-        let pace = if has_pace { "; warning: its limits are not kept" } else { "" };
-        self.notes.left_out_since(location, &format!("a route's path is a prefix{pace}"));
-        let Some(why) = why else { return };
-        let place = match is_exact {
-            // Only the page of the folder is meant, not all below.
-            true if pattern == "/" && why != Why::Access => {
-                return self.notes.differs(location, "warning: / itself is answered by the route for / here");
-            }
-            true => Place::Path(pattern.to_owned()),
-            false if kind.starts_with("~*") => Place::Anywhere,
-            false => pattern::of_regex(pattern),
-        };
-        self.close(location, place, why, &scope);
-    }
-
-    /// A location for files with some extensions becomes rules of the routes of its server.
-    fn rule(&mut self, location: &Directive, extensions: Vec<String>, mut scope: Scope) {
-        if scope.within.is_some() {
-            return self.notes.left_out_since(
-                location,
-                "warning: a location in another is no rule; its limits are not kept",
-            );
-        }
-        let notes = self.notes.lines.len();
-        for directive in location.inner() {
-            self.setting(directive, &mut scope);
-        }
-        if scope.why().is_some() {
-            return;
-        }
-        if self.notes.lines.len() == notes && location.inner().is_empty() {
-            self.notes.left_out(location);
-        }
-        self.rules.push((scope.server, extensions, scope.paced()));
-    }
-
-    /// Has nothing serve a place.
-    fn close(&mut self, from: &Directive, place: Place, why: Why, scope: &Scope) {
-        let what = match why {
-            Why::Access => "warning: refused here: it is closed there, and access rules are not taken over",
-            Why::Unknown => "warning: refused here: what is in it may close it there",
-            _ => "warning: refused here: it is run or answered by what is not taken over",
-        };
-        self.notes.differs(from, what);
-        let mut closed = Closed::by(from, scope.server, place, why);
-        if from.name == "location" && from.arg(0).starts_with('~') {
-            closed.hidden = pattern::hidden_by_regex(from.args.last().map_or("", String::as_str));
-            closed.within = scope.within.clone();
-            // A pattern goes before longer prefixes.
-            closed.is_deep = closed.within.is_none() && matches!(closed.place, Place::Path(_));
-        }
-        self.site.closed.push(closed);
-    }
-
-    fn route(&mut self, from: &Directive, path: &str, source: Source, scope: &Scope) {
-        let mut route = Route::new(path, source, scope.server, &from.at);
-        route.settings = scope.clone().paced();
-        let is_own = route.settings.get("upstream_host").is_none_or(|host| host.as_str() == Some("upstream"));
-        if let Some(group) = scope.group.as_deref().filter(|_| is_own) {
-            match is_host(group) {
-                true => route.settings.set("upstream_host", group),
-                false => self.notes.differs(
-                    from,
-                    &format!("{group} is no host: the backend's own address is its Host here"),
-                ),
-            }
-        }
-        route.is_before_patterns = scope.is_before_patterns;
-        self.site.routes.push(route);
-    }
-
-    /// Makes the route of a `return`, and returns whether there can be one.
-    fn redirect(&mut self, directive: &Directive, path: &str, scope: &Scope) -> bool {
-        let Some(to) = redirect_target(directive) else {
-            self.notes.left_out_since(directive, "a redirect has a status and a URL without variables");
-            return false;
-        };
-        let mut scope = scope.clone();
-        scope.settings.set("redirect_status", directive.arg(0).parse::<i64>().unwrap_or(302));
-        if can_redirect(directive) {
-            self.notes.differs(directive, "what follows the route's path is appended");
-        }
-        self.route(directive, path, Source::Redirect(to), &scope);
-        true
-    }
-
-    /// Says that a relative path starts elsewhere here.
-    fn relative(&mut self, directive: &Directive, path: &str) {
-        if !path.starts_with('/') {
-            let what = "warning: it starts from the folder of this configuration here, from nginx's prefix there: write it in full";
-            self.notes.differs(directive, what);
-        }
-    }
-}
-
-/// Where a location of a path is closed. What it answers is for its own path; what it closes is for all that begins with it.
-fn place(path: &str, why: Why, location: &Directive) -> Place {
-    let is_status = location.inner().iter().any(|inner| inner.name == "stub_status");
-    match path.ends_with('/') || why == Why::Script || is_status {
-        true => Place::Path(path.to_owned()),
-        false => Place::Prefix(path.to_owned()),
     }
 }
 

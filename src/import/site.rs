@@ -3,18 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use sluicegate::config::{Absent, Loader, RoutePath};
+use sluicegate::config::RoutePath;
 use toml::Value;
 
 use super::closed::Closed;
-use super::known::Why;
-use super::pattern::Place;
-use super::servers::{Server, is_host};
+use super::servers::Server;
 use super::{At, Notes};
 
 /// Keys with their values, by name.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Settings(BTreeMap<&'static str, Value>);
+pub(super) struct Settings(pub(super) BTreeMap<&'static str, Value>);
 
 impl Settings {
     pub(super) fn set(&mut self, key: &'static str, value: impl Into<Value>) {
@@ -107,7 +105,7 @@ impl Route {
     }
 
     /// Its table, for `hosts`; none for all that no other route names.
-    fn toml(&self, hosts: &[String]) -> String {
+    pub(super) fn toml(&self, hosts: &[String]) -> String {
         let mut text = "[[route]]\n".to_owned();
         if !hosts.is_empty() {
             let _ = writeln!(text, "host = {}", texts(hosts));
@@ -125,12 +123,6 @@ impl Route {
             paced(&mut text, settings, |_| true);
         }
         text
-    }
-
-    /// The fault that `check` would find in it.
-    fn fault(&self) -> Option<String> {
-        let checked = Loader::new().absent(Absent::Unchecked).parse(&self.toml(&[]), "route", "");
-        checked.err().map(|error| first_line(&error.to_string()))
     }
 }
 
@@ -227,71 +219,6 @@ impl Site {
             }
         }
         text
-    }
-
-    /// Leaves out what `check` would refuse: keys, listeners, hosts, and routes, which are closed.
-    fn leave_out_faults(&mut self, notes: &mut Notes) {
-        let is_proxy =
-            |proxy: &String| fault(&format!("trusted_proxies = {}", Value::from(proxy.as_str()))).is_none();
-        self.proxies.retain(is_proxy);
-        if !self.proxies.is_empty()
-            && self.listen.iter().chain(&self.redirect).any(|listen| listen.proxy_protocol)
-        {
-            let proxies: Vec<Value> = self.proxies.iter().map(|proxy| proxy.as_str().into()).collect();
-            self.top.set("trusted_proxies", proxies);
-        }
-        let trusted = self
-            .top
-            .get("trusted_proxies")
-            .map_or(String::new(), |proxies| format!("trusted_proxies = {proxies}\n"));
-        for key in self.top.0.keys().copied().collect::<Vec<_>>() {
-            let line = format!("{key} = {}", self.top.0[key]);
-            if let Some((fault, server)) = fault(&line).zip(self.servers.first()) {
-                notes.add(&server.at, format!("{line}: left out: {fault}"));
-                self.top.remove(key);
-            }
-        }
-        for listens in [&mut self.listen, &mut self.redirect] {
-            listens.retain(|listen| {
-                let fault = fault(&format!("{trusted}listen = [{}]", listen_plain(listen)));
-                if let Some(fault) = &fault {
-                    notes.add(&listen.at, format!("warning: listener {}: left out: {fault}", listen.address));
-                }
-                fault.is_none()
-            });
-        }
-        for server in &mut self.servers {
-            let at = &server.at;
-            server.names.retain(|name| {
-                if !is_host(name) {
-                    notes.add(at, format!("warning: host {name}: left out: no route can be for it"));
-                }
-                is_host(name)
-            });
-        }
-        for route in &mut self.routes {
-            let Some(fault) = route.fault() else { continue };
-            notes.add(&route.at, format!("warning: {}: left out: {fault}", route.path));
-            let told = format!("left out: {fault}");
-            if is_route_path(&route.path) {
-                route.refuse(told);
-                continue;
-            }
-            let place = Place::Prefix(route.path.clone());
-            let (server, at) = (route.server, route.at.clone());
-            let closed = Closed {
-                server,
-                place,
-                why: Why::Unknown,
-                is_deep: false,
-                within: None,
-                hidden: None,
-                at,
-                what: told,
-            };
-            self.closed.push(closed);
-        }
-        self.routes.retain(|route| is_route_path(&route.path));
     }
 
     /// Servers of the same names that serve the same are one.
@@ -400,17 +327,6 @@ fn paced(text: &mut String, settings: &Settings, has: impl Fn(&str) -> bool) {
     keys(text, settings.0.iter().filter(|(key, _)| has(key) && (**key != "burst" || has_rate)));
 }
 
-/// The fault that `check` would find in a line of the top level.
-fn fault(line: &str) -> Option<String> {
-    let text = format!("{line}\n[[route]]\npath = \"/\"\nrefuse = 403\n");
-    let checked = Loader::new().absent(Absent::Unchecked).parse(&text, "listen", "");
-    checked.err().map(|error| first_line(&error.to_string()))
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
-}
-
 /// Whether a route can have this path.
 pub(super) fn is_route_path(path: &str) -> bool {
     path.parse::<RoutePath>().is_ok()
@@ -441,7 +357,7 @@ fn listen(listen: &Listen) -> String {
     }
 }
 
-fn listen_plain(listen: &Listen) -> String {
+pub(super) fn listen_plain(listen: &Listen) -> String {
     let address = Value::from(listen.address.as_str());
     match listen.proxy_protocol {
         true => format!("{{ address = {address}, proxy_protocol = true }}"),

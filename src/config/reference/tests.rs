@@ -21,7 +21,7 @@ fn with_line(number: usize, text: &str) -> String {
 #[test]
 fn the_example_is_good_as_it_is_and_as_a_whole() {
     assert_eq!(read(EXAMPLE).map(|config| config.routes.len()), Ok(1));
-    assert_eq!(read(&whole()).map(|config| config.routes.len()), Ok(5));
+    assert_eq!(read(&whole()).map(|config| config.routes.len()), Ok(6));
 }
 
 /// The dotted keys of `table`, each with whether the table is a limit.

@@ -1,7 +1,8 @@
 //! What Apache's directives set, send elsewhere or close, and where it listens.
 
 use super::mounts::Mount;
-use super::{Host, Import, Scope, closes, seconds};
+use super::values::{closes, seconds};
+use super::{Host, Import, Scope};
 use crate::import::known::{self, Why};
 use crate::import::listening;
 use crate::import::pattern::{self, Place};

@@ -1,0 +1,60 @@
+//! What Apache's directives and their arguments say, each by itself.
+
+use super::rewrite;
+use crate::import::known::{self, Why};
+use crate::import::pattern;
+use crate::import::syntax::Directive;
+
+/// Of a section of files or paths by a pattern: whether that names only what begins with a dot.
+pub(super) fn hidden(section: &Directive) -> Option<bool> {
+    let pattern = section.args.last()?;
+    let is_regex = section.args.len() > 1 && section.arg(0) == "~";
+    match section.name.as_str() {
+        "files" if !is_regex => pattern::is_hidden_glob(pattern).then_some(false),
+        // The pattern of a name: there is a slash before it.
+        "files" | "filesmatch" => pattern::hidden_by_regex(&format!("/{}", pattern.strip_prefix('^')?)),
+        "directorymatch" | "locationmatch" => pattern::hidden_by_regex(pattern),
+        _ => None,
+    }
+}
+
+/// The hosts that a directive names.
+pub(super) fn names(directive: &Directive) -> Vec<String> {
+    let bare = |name: &String| {
+        let name = name.split_once("://").map_or(name.as_str(), |(_, name)| name);
+        name.split(':').next().unwrap_or(name).to_owned()
+    };
+    match directive.name.as_str() {
+        "servername" | "serveralias" => directive.args.iter().map(bare).collect(),
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn has_rewrites(directives: &[Directive]) -> bool {
+    directives.iter().any(|directive| {
+        directive.name == "rewriteengine" && directive.arg(0).eq_ignore_ascii_case("on")
+            || directive.name != "virtualhost" && has_rewrites(directive.inner())
+    })
+}
+
+/// Whether a path of a section stands for several.
+pub(super) fn is_pattern(path: &str) -> bool {
+    path.contains(['*', '?', '['])
+}
+
+/// Whole seconds above zero.
+pub(super) fn seconds(text: &str) -> Option<String> {
+    let seconds: u32 = text.parse().ok()?;
+    (1..=31_536_000).contains(&seconds).then(|| format!("{seconds}s"))
+}
+
+/// What the directives in a section close or run, those in one another too.
+pub(super) fn closes(section: &Directive) -> Option<Why> {
+    let why = |directive: &Directive| match directive.name.as_str() {
+        "proxypass" | "scriptalias" => Some(Why::Script),
+        "rewriterule" => rewrite::closes(directive),
+        "order" => directive.args.concat().eq_ignore_ascii_case("allow,deny").then_some(Why::Access),
+        _ => known::by_apache(directive).flatten().or_else(|| closes(directive)),
+    };
+    section.inner().iter().filter_map(why).min()
+}
