@@ -71,7 +71,7 @@ impl Import<'_> {
     }
 
     /// What is not passed on is the file that lies there, or nothing.
-    fn unproxied(&mut self, files: &[Mount], all: &mut Vec<Mount>) {
+    fn unproxied(&mut self, files: &[Mount], all: &mut [Mount]) {
         for nth in (0..all.len()).filter(|nth| all[*nth].source.is_none()).collect::<Vec<_>>() {
             let path = with_slash(&all[nth].path);
             let is_mounted =

@@ -42,7 +42,7 @@ impl Import<'_> {
             return self.notes.differs(rule, "a virtual host without TLS sends everyone to https");
         }
         let Some(why) = closes(rule)
-            .filter(|why| *why == Why::Access || !is_for_missing && !(is_for_plain && host.is_secure))
+            .filter(|why| *why == Why::Access || !(is_for_missing || is_for_plain && host.is_secure))
         else {
             return self.notes.left_out(rule);
         };
