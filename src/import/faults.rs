@@ -8,7 +8,7 @@ use super::closed::Closed;
 use super::known::Why;
 use super::pattern::Place;
 use super::servers::is_host;
-use super::site::{Route, Site, is_route_path, listen_plain};
+use super::site::{Route, Site, Source, is_route_path, listen_plain};
 
 impl Site {
     /// Leaves out what `check` would refuse: keys, listeners, hosts, and routes, which are closed.
@@ -46,6 +46,17 @@ impl Site {
             self.closed.push(closed);
         }
         self.routes.retain(|route| is_route_path(&route.path));
+    }
+
+    /// Redirects that lead back to routes that redirect are no routes.
+    pub(super) fn leave_out_circles(&mut self, name: &str, notes: &mut Notes) {
+        let checked = Loader::new().absent(Absent::Unchecked).parse(&self.text(name), "imported", "");
+        let Some(error) = checked.err() else { return };
+        let fault = first_line(&error.to_string());
+        for route in self.routes.iter_mut().filter(|route| matches!(route.source, Source::Redirect(_))) {
+            notes.add(&route.at, format!("warning: {}: left out: {fault}", route.path));
+            route.refuse(format!("left out: {fault}"));
+        }
     }
 
     /// Keys and listeners that have a fault by themselves.

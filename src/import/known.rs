@@ -41,7 +41,8 @@ const NGINX: &str = "access_log add_ addition_types aio allow ancient_browser au
     recursive_error_pages request_pool_size reset_timedout resolver rewrite_log root alias satisfy scgi_ secure_link_ \
     send server_name server_names server_tokens set set_real_ip_from source_charset split_clients ssl_ ssl status_zone \
     sub_filter subrequest_ tcp_ try_files types underscores_in_headers uninitialized_variable_warn userid uwsgi_ \
-    valid_referers variables_hash vhost_traffic_status_filter xclient return rewrite listen location upstream \
+    valid_referers variables_hash vhost_traffic_status_filter user worker_ pid events load_module daemon env master_process pcre_jit thread_pool \
+    timer_resolution xclient return rewrite listen location upstream \
     limit_except http server";
 
 /// Those of Apache, in lower case.

@@ -175,10 +175,11 @@ impl Site {
         self.settle_listeners(notes);
         self.settle_names(does_order_count, notes);
         self.tell_of_wider(notes);
+        self.leave_out_circles(name, notes);
         self.text(name)
     }
 
-    fn text(&self, name: &str) -> String {
+    pub(super) fn text(&self, name: &str) -> String {
         let name = name.replace(char::is_control, " ");
         let mut text = format!("# Imported from {name}. `sluicegate check` explains it.\n");
         if self.routes.iter().any(|route| matches!(route.source, Source::Files(_))) {

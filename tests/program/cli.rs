@@ -450,10 +450,13 @@ fn import_prints_a_configuration_and_tells_what_it_leaves_out() {
     let output = with_input(&["import", "apache", "-"], b"Listen 80\nDocumentRoot /srv\nLogLevel warn\n");
     assert!(output.status.success() && output.stdout.starts_with(b"# Imported from standard input."));
     assert_eq!(output.stderr, b"sluicegate: standard input:3: loglevel warn: left out\n");
-    // What comes of it must be corrected: there is nothing to serve.
+    // Where nothing comes of it, all is refused.
     let output = with_input(&["import", "nginx", "-"], b"user a;");
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(1) && told.ends_with("Correct that before you run it.\n"), "{told}");
+    let toml = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success()
+            && toml.ends_with("# Nothing is taken over.\n[[route]]\npath = \"/\"\nrefuse = 403\n")
+    );
     for (code, typed, expected) in [
         (2, "import lighttpd a", "SERVER: \"lighttpd\" is neither nginx nor apache"),
         (1, "import nginx none.conf", "none.conf: cannot be read: No such file"),

@@ -73,6 +73,7 @@ fn what_nginx_closes_or_runs_is_refused() {
             "/a/ is refused here",
         ),
         ("root /w; rewrite .* /b last;", "/w", "refuse = 403", "what it is for is refused here"),
+        ("root /w; location /x/ { return 301 /x/; }", "/v", "path = \"/x/\"\nrefuse = 403", "without an end"),
         ("root /w; try_files /busy.html =503;", "/w", "refuse = 403", "something else is served there"),
         ("root /w; access_by_lua_block { if a { x = '}' } -- }\n }", "/w", "refuse = 403", "warning"),
         // A pattern in a location goes before it, though it is `^~`.
