@@ -23,7 +23,7 @@ impl Why {
     pub(super) fn told(self) -> &'static str {
         match self {
             Self::Access => "closed",
-            Self::Unknown => "of a meaning that is not known here",
+            Self::Unknown => "perhaps closed",
             Self::Elsewhere => "rewritten to something else",
             Self::Script => "run by another program, or answered from elsewhere,",
             Self::Unproxied => "kept from the backend",
@@ -32,25 +32,25 @@ impl Why {
 }
 
 /// Directives of nginx, or their beginnings, that may stand in a server or location and change neither.
-const NGINX: &str = "access_log add_ addition_types aio allow ancient_browser auth_basic auth_delay auth_http auth_request_set \
+const NGINX: &str = "access_log add_ addition_types aio aio_write allow ancient_browser ancient_browser_value auth_basic auth_delay auth_http auth_request_set \
     auth_basic_user_file autoindex break brotli charset chunked_ client_ connection_pool_size dav_ default_type directio error_ etag expires \
     fastcgi_ flv geo geoip grpc_ gunzip gzip hash_ http2 http3 if if_modified_since ignore_invalid_headers index \
-    js_import js_path keepalive large_client limit_ lingering log_ lua_ init_by_lua map match_ max_ranges memcached_ \
-    merge_slashes mirror modern_browser more_ mp4 msie_ open_file_cache output_buffers override_charset perl_modules \
-    perl_require port_in_redirect absolute_redirect postpone_output proxy_ quic_ random_index read_ahead real_ip \
-    recursive_error_pages request_pool_size reset_timedout resolver rewrite_log root alias satisfy scgi_ secure_link_ \
+    js_import js_path keepalive large_client_ limit_ lingering log_ lua_ init_by_lua map map_hash_ match_ max_headers min_delete_depth create_full_put_path max_ranges memcached_ \
+    merge_slashes mirror modern_browser modern_browser_value more_ mp4 msie_ open_file_cache open_log_file_cache output_buffers override_charset perl_modules \
+    perl_require port_in_redirect absolute_redirect postpone_output proxy_ quic_ random_index read_ahead real_ip referer_hash_ \
+    recursive_error_pages request_pool_size reset_timedout_ resolver rewrite_log root alias satisfy scgi_ secure_link_ \
     send server_name server_names server_tokens set set_real_ip_from source_charset split_clients ssl_ ssl status_zone \
-    sub_filter subrequest_ tcp_ try_files types underscores_in_headers uninitialized_variable_warn userid uwsgi_ \
-    valid_referers variables_hash vhost_traffic_status_filter user worker_ pid events load_module daemon env master_process pcre_jit thread_pool \
+    sub_filter subrequest_ ssi_ slice tcp_ types_hash_ try_files types underscores_in_headers uninitialized_variable_warn userid uwsgi_ \
+    valid_referers variables_hash_ vhost_traffic_status_filter user worker_ pid events load_module daemon env master_process pcre_jit thread_pool \
     timer_resolution xclient return rewrite listen location upstream \
     limit_except http server";
 
 /// Those of Apache, in lower case.
 const APACHE: &str = "acceptfilter acceptpathinfo accessfilename addalt addcharset adddefaultcharset adddescription addencoding \
     addicon addinputfilter addlanguage addoutputfilter addtype allowencodedslashes allowmethods allowoverride browsermatch \
-    bufferedlogs bufferswap cache charsetdefault contentdigest cookie customlog define defaulticon defaultlanguage \
+    asyncrequestworkerfactor balancergrowth balancerpersist balancerinherit brotli bufferedlogs bufferswap cache charsetdefault contentdigest cookie customlog define defaulticon defaultlanguage \
     defaultruntimedir defaulttype deflate directoryindex directoryslash documentroot enablemmap enablesendfile error expires \
-    extendedstatus fallbackresource fileetag filter forcelanguagepriority forcetype globallog group h2 header \
+    extendedstatus fallbackresource fileetag filter forcelanguagepriority forcetype globallog gracefulshutdowntimeout group h2 header \
     hostnamelookups hostname http httpprotocoloptions identity imap include indexignore indexoptions indexorderdefault \
     indexstyle keepalive keptbody languagepriority limitinternal limitrequest limitxml listen loadfile loadmodule \
     log logformat logio loglevel lua_package maxclients maxconnections maxkeepalive maxmem maxranges maxrequest \
