@@ -22,6 +22,8 @@ pub(super) struct Closed {
     pub(super) within: Option<String>,
     /// If it is for names that begin with a dot only, which routes of files do not serve: whether `/.well-known` is among them.
     pub(super) hidden: Option<bool>,
+    /// The backends that answer there, if that is all: routes that ask the same ones open nothing.
+    pub(super) backends: Option<Vec<String>>,
     pub(super) at: At,
     pub(super) what: String,
 }
@@ -29,8 +31,13 @@ pub(super) struct Closed {
 impl Closed {
     /// What `from` closes at `place`.
     pub(super) fn by(from: &Directive, server: usize, place: Place, why: Why) -> Self {
-        let (at, what) = (from.at.clone(), from.to_string());
-        Self { server, place, why, is_deep: false, within: None, hidden: None, at, what }
+        Self::new(server, place, why, &from.at, from.to_string())
+    }
+
+    /// What is closed at `place`, since `what` stands at `at`.
+    pub(super) fn new(server: usize, place: Place, why: Why, at: &At, what: String) -> Self {
+        let at = at.clone();
+        Self { server, place, why, is_deep: false, within: None, hidden: None, backends: None, at, what }
     }
 
     fn told(&self) -> String {
@@ -45,6 +52,7 @@ impl Closed {
             (Source::Files(_), _) => self.hidden.is_none(),
             // A backend has no files of which it would send the text.
             (Source::Proxy(_), Why::Script) => false,
+            (Source::Proxy(urls), _) if self.backends.as_ref() == Some(urls) => false,
             (Source::Proxy(_), _) => true,
         }
     }

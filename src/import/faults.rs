@@ -32,18 +32,7 @@ impl Site {
                 continue;
             }
             let place = Place::Prefix(route.path.clone());
-            let (server, at) = (route.server, route.at.clone());
-            let closed = Closed {
-                server,
-                place,
-                why: Why::Unknown,
-                is_deep: false,
-                within: None,
-                hidden: None,
-                at,
-                what: told,
-            };
-            self.closed.push(closed);
+            self.closed.push(Closed::new(route.server, place, Why::Unknown, &route.at, told));
         }
         self.routes.retain(|route| is_route_path(&route.path));
     }

@@ -11,7 +11,7 @@ pub(super) enum Why {
     Access,
     /// What it means is not known here.
     Unknown,
-    /// It is asked for by another path than the client's.
+    /// Something else answers it, or what has another path than the client's.
     Elsewhere,
     /// It is run, or answered from elsewhere: what lies there is not what clients get.
     Script,
@@ -24,7 +24,7 @@ impl Why {
         match self {
             Self::Access => "closed",
             Self::Unknown => "perhaps closed",
-            Self::Elsewhere => "rewritten to something else",
+            Self::Elsewhere => "answered otherwise, or by another path,",
             Self::Script => "run by another program, or answered from elsewhere,",
             Self::Unproxied => "kept from the backend",
         }
@@ -93,11 +93,7 @@ pub(super) fn by_nginx(directive: &Directive) -> Option<Why> {
         | "secure_link"
         | "ssl_reject_handshake" => (!is_off).then_some(Why::Access),
         "secure_link_secret" => Some(Why::Access),
-        "if" => directive.inner().iter().find_map(|inner| match inner.name.as_str() {
-            "return" if inner.arg(0).starts_with(['4', '5']) => Some(Why::Access),
-            "rewrite" => Some(Why::Script).filter(|_| !is_harmless_if(directive)),
-            _ => by_nginx(inner),
-        }),
+        "if" => directive.inner().iter().filter_map(|inner| by_condition(directive, inner)).min(),
         "perl" | "js_content" | "ssi" | "stub_status" | "empty_gif" if !is_off => Some(Why::Script),
         "include" if !is_harmless_file(directive.arg(0)) => Some(Why::Unknown),
         "include" => None,
@@ -108,6 +104,42 @@ pub(super) fn by_nginx(directive: &Directive) -> Option<Why> {
         _ if name.ends_with("_pass") && name != "proxy_pass" => Some(Why::Script),
         _ if is_in(NGINX, name, false) || is_in(NGINX_BEGINS, name, true) => None,
         _ => (!is_off).then_some(Why::Unknown),
+    }
+}
+
+/// What `inner` closes for the requests that a condition of nginx is for.
+fn by_condition(condition: &Directive, inner: &Directive) -> Option<Why> {
+    match inner.name.as_str() {
+        "return" if inner.arg(0).starts_with(['4', '5']) => Some(Why::Access),
+        "return" => Some(Why::Elsewhere).filter(|_| !is_of_origin(condition)),
+        "rewrite" => Some(Why::Elsewhere).filter(|_| !is_harmless_if(condition)),
+        "root" | "alias" => Some(Why::Elsewhere),
+        name if name.ends_with("_pass") => Some(Why::Elsewhere),
+        _ => by_nginx(inner),
+    }
+}
+
+/// Whether a condition asks only how a request came here: by which host or scheme. It is redirected to what is served by
+/// another. Those of `OPTIONS` ask for no content.
+pub(super) fn is_of_origin(condition: &Directive) -> bool {
+    const ASKED: &[&str] = &[
+        "$host",
+        "$http_host",
+        "$server_name",
+        "$scheme",
+        "$https",
+        "$server_port",
+        "$http_x_forwarded_proto",
+    ];
+    let text = condition.args.join(" ");
+    let mut words =
+        text.trim_matches(['(', ')', ' ']).split([' ', '=', '!', '~']).filter(|word| !word.is_empty());
+    match words.next() {
+        Some("$request_method") => {
+            words.next() == Some("OPTIONS") && text.contains('=') && !text.contains('!')
+        }
+        Some(asked) => ASKED.contains(&asked),
+        None => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What nginx's directives mean here.
 
 mod location;
+mod patterns;
 mod settings;
 mod values;
 
@@ -12,6 +13,7 @@ use super::servers::Server;
 use super::site::{Listen, Settings, Site, Source};
 use super::syntax::Directive;
 use super::{At, Notes, listening};
+use patterns::Pattern;
 use values::{addresses, duration, find_defaults, leads_to_https, says_default};
 
 /// What holds where a directive stands, and in the blocks in it.
@@ -19,6 +21,10 @@ use values::{addresses, duration, find_defaults, leads_to_https, says_default};
 struct Scope {
     settings: Settings,
     root: Option<String>,
+    /// The location of an `alias`, and its folder.
+    alias: Option<(String, String)>,
+    /// Whether only files are looked for.
+    has_no_lists: bool,
     server: usize,
     /// The directives that close it.
     closed: BTreeMap<String, Why>,
@@ -60,12 +66,26 @@ struct Names {
     defaults: BTreeMap<String, String>,
 }
 
+impl Names {
+    /// The backends of the upstream `name`, if it is one.
+    fn backends(&self, scheme: &str, name: &str, path: &str) -> Option<Vec<String>> {
+        let url = |server: &String| match server.starts_with("unix:") {
+            true if path.is_empty() => server.clone(),
+            true => format!("{server}:{path}"),
+            false => format!("{scheme}://{server}{path}"),
+        };
+        Some(self.upstreams.get(name)?.iter().map(url).collect())
+    }
+}
+
 struct Import<'a> {
     names: Names,
     site: Site,
     notes: &'a mut Notes,
     /// The server that is for all other hosts, by address.
     defaults: BTreeMap<String, At>,
+    /// Of the server that is read, the patterns that close nothing.
+    patterns: Vec<Pattern>,
     /// Paces of files with some extensions, by server.
     rules: Vec<(usize, Vec<String>, Settings)>,
 }
@@ -76,8 +96,14 @@ pub(super) fn site(directives: &[Directive], notes: &mut Notes) -> Site {
     for explicit in [true, false] {
         find_defaults(directives, explicit, &mut defaults);
     }
-    let mut import =
-        Import { names: Names::default(), site: Site::default(), notes, defaults, rules: Vec::new() };
+    let mut import = Import {
+        names: Names::default(),
+        site: Site::default(),
+        notes,
+        defaults,
+        patterns: Vec::new(),
+        rules: Vec::new(),
+    };
     import.collect(directives);
     let mut scope = Scope::default();
     // nginx's own default.
@@ -205,7 +231,7 @@ impl Import<'_> {
                 "ssl" if directive.arg(0) == "on" => {}
                 "ssl_certificate" | "ssl_certificate_key" if !directive.arg(0).contains('$') => {}
                 "return" | "if" if leads_to_https(directive) => {}
-                "rewrite" if leads_to_https(directive) => {}
+                "rewrite" if leads_to_https(directive) && is_all_plain => {}
                 "return" => {}
                 _ => self.setting(directive, &mut scope),
             }
@@ -239,6 +265,7 @@ impl Import<'_> {
                 None => self.route(server, "/", Source::Files(root), scope),
             }
         }
+        self.apply_patterns(scope);
     }
 
     /// Gives the routes of a server the paces of its locations for files with some extensions, which go before theirs.
@@ -252,7 +279,9 @@ impl Import<'_> {
             for (_, extensions, settings) in &rules {
                 let is_other =
                     ["rate", "burst"].iter().any(|key| settings.get(key) != route.settings.get(key));
-                if is_other || !route.rules.is_empty() {
+                // What a backend answers was of no such location: it becomes no faster by one.
+                let is_others = matches!(route.source, Source::Proxy(_)) && route.settings.has("rate");
+                if !is_others && (is_other || !route.rules.is_empty()) {
                     let mut pace = Settings::default();
                     let has_rate = pace.set_if("rate", settings.get("rate").cloned());
                     if !has_rate {

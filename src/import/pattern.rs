@@ -79,12 +79,11 @@ pub(super) fn hidden_by_regex(pattern: &str) -> Option<bool> {
     if has_alternatives(pattern) {
         return None;
     }
-    let pattern = pattern.trim_start_matches('^');
-    let rest = pattern.strip_prefix("/\\.").or_else(|| pattern.strip_prefix("\\."))?;
-    if !pattern.starts_with('/') {
-        // `\.php$` names what ends with it.
-        return (rest.starts_with("ht") && !rest.starts_with("htm")).then_some(false);
+    // `\.ht` names what has it anywhere, such as `/a.html`; `^\.ht` no path at all.
+    if pattern.starts_with("^\\.") {
+        return Some(false);
     }
+    let rest = pattern.trim_start_matches('^').strip_prefix("/\\.")?;
     match rest.chars().next() {
         // The dot may be left out.
         Some('?' | '*' | '{') => None,
@@ -157,6 +156,7 @@ mod tests {
             "/\\.(a)|/private|/x(b)",
             "(^|/)\\.",
             "\\.htm",
+            "\\.ht",
             ".ht",
             "/\\.|/private",
             "\\.(git|svn)",

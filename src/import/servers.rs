@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use sluicegate::http::HostPattern;
 
+use super::closed::covers;
 use super::site::{Listen, Route, Site, Source};
 use super::{At, Notes};
 
@@ -80,8 +81,14 @@ impl Site {
             };
             let owner = self.servers.iter().position(|server| !server.leads_to_https && is_same(server));
             let routes: Vec<Route> = self.routes.extract_if(.., |route| route.server == nth).collect();
-            self.closed.retain(|closed| closed.server != nth);
+            let refuses = |route: &Route| matches!(route.source, Source::Refuse(_));
+            let serving: Vec<String> =
+                routes.iter().filter(|route| !refuses(route)).map(|route| route.path.clone()).collect();
             for mut route in routes {
+                // What is closed is so within what moves only.
+                if refuses(&route) && !serving.iter().any(|path| path != "/" && covers(path, &route.path)) {
+                    continue;
+                }
                 match owner {
                     Some(owner) if route.path != "/" && !self.has_route(owner, &route.path) => {
                         let text = format!(

@@ -166,8 +166,8 @@ impl Site {
     pub(super) fn toml(mut self, name: &str, does_order_count: bool, notes: &mut Notes) -> String {
         self.merge_listeners();
         self.leave_out_faults(notes);
-        self.move_behind_https(notes);
         self.close(notes);
+        self.move_behind_https(notes);
         self.refuse_empty();
         self.settle_paths(notes);
         self.merge_twins(notes);

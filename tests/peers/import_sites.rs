@@ -53,6 +53,8 @@ impl Ground {
             "site/free/a.txt",
             "other/index.html",
             "other/a.txt",
+            "inner/sub/x.txt",
+            "site/a/sub/x.txt",
             "ruled/x.txt",
             "ruled/.htaccess",
         ] {

@@ -92,18 +92,8 @@ impl Import<'_> {
         mounts.retain(|mount| {
             if mount.source.is_none() {
                 let place = Place::Path(mount.path.clone());
-                let (why, at, what) =
-                    (Why::Unproxied, mount.at.clone(), format!("proxypass {} !", mount.path));
-                self.site.closed.push(Closed {
-                    server,
-                    place,
-                    why,
-                    is_deep: false,
-                    within: None,
-                    hidden: None,
-                    at,
-                    what,
-                });
+                let what = format!("proxypass {} !", mount.path);
+                self.site.closed.push(Closed::new(server, place, Why::Unproxied, &mount.at, what));
             }
             mount.source.is_some()
         });

@@ -77,10 +77,8 @@ impl Import<'_> {
             if let Some((why, what)) = self.closes(&scope, &source) {
                 self.notes.add(&at, format!("{path}: warning: refused here: {what}"));
                 let begin = if begin.is_empty() { "/".to_owned() } else { begin };
-                let (place, what) = (Place::Path(begin), "its section".to_owned());
-                let closed =
-                    Closed { server, place, why, is_deep: false, within: None, hidden: None, at, what };
-                self.site.closed.push(closed);
+                let what = "its section".to_owned();
+                self.site.closed.push(Closed::new(server, Place::Path(begin), why, &at, what));
                 continue;
             }
             let mut route = Route::new(&path, source, server, &at);

@@ -1,7 +1,9 @@
 //! What a location of nginx, or a `return`, comes to.
 
-use super::values::{can_redirect, closes, extensions, leads_to_https, redirect_target};
-use super::{Import, Scope};
+use super::values::{
+    can_redirect, closes, extensions, has_pace, leads_to_https, only_backend, redirect_target,
+};
+use super::{Import, Scope, patterns};
 use crate::import::closed::Closed;
 use crate::import::known::Why;
 use crate::import::pattern::{self, Place};
@@ -16,7 +18,9 @@ impl Import<'_> {
             [kind, path] if kind == "^~" && path.starts_with('/') => path.clone(),
             _ => return self.pattern(location, scope),
         };
-        scope.is_before_patterns = location.args.len() > 1;
+        // One around it that is not for itself has patterns come before all in it.
+        scope.is_before_patterns =
+            location.args.len() > 1 && (scope.within.is_none() || scope.is_before_patterns);
         scope.within = Some(path.clone());
         let found = self.contents(location, &mut scope);
         let redirect = location.inner().iter().find(|directive| directive.name == "return");
@@ -40,6 +44,11 @@ impl Import<'_> {
             (None, Some(source), _) => {
                 let path = if matches!(source, Source::Files(_)) { with_slash(&path) } else { path.clone() };
                 self.route(location, &path, source, &scope);
+            }
+            (None, None, _) if scope.alias.is_some() => {
+                let (begin, folder) = scope.alias.clone().unwrap_or_default();
+                let rest = path.strip_prefix(&begin).unwrap_or_default();
+                self.route(location, &with_slash(&path), Source::Files(format!("{folder}{rest}")), &scope);
             }
             (None, None, Some(root)) => {
                 let folder = below(root, &path);
@@ -73,6 +82,7 @@ impl Import<'_> {
         // Nothing of its rules is inherited where it has its own.
         if location.inner().iter().any(|directive| directive.name == "try_files") {
             scope.closed.remove("try_files");
+            scope.has_no_lists = false;
         }
         for directive in location.inner() {
             match directive.name.as_str() {
@@ -83,16 +93,20 @@ impl Import<'_> {
                 },
                 "alias" if directive.arg(0).contains('$') => {
                     self.notes.left_out_since(directive, "a folder has no variables here");
+                    (scope.root, scope.alias) = (None, None);
                     scope.closed.insert("alias".to_owned(), Why::Script);
                 }
                 "alias" if path.ends_with('/') && !directive.arg(0).ends_with('/') => {
                     let why = "nginx puts what follows the location right behind it; end it with a slash";
                     self.notes.left_out_since(directive, why);
+                    (scope.root, scope.alias) = (None, None);
                     scope.closed.insert("alias".to_owned(), Why::Script);
                 }
                 "alias" => {
                     self.relative(directive, directive.arg(0));
                     source = Some(Source::Files(directive.arg(0).to_owned()));
+                    // Locations in it inherit it.
+                    (scope.root, scope.alias) = (None, Some((path.to_owned(), directive.arg(0).to_owned())));
                 }
                 _ => self.setting(directive, scope),
             }
@@ -122,14 +136,15 @@ impl Import<'_> {
             return;
         }
         let why = closes(location, scope.root.as_deref());
+        if why.is_none() {
+            self.keep_pattern(location, &scope);
+        }
         if let Some(extensions) = extensions(pattern).filter(|_| why.is_none() && !is_exact) {
             return self.rule(location, extensions, scope);
         }
-        let has_pace = location
-            .inner()
-            .iter()
-            .any(|inner| inner.name.starts_with("limit_") || inner.arg(0) == "$limit_rate");
-        let pace = if has_pace { "; warning: its limits are not kept" } else { "" };
+        let has_limits =
+            has_pace(location) || location.inner().iter().any(|inner| inner.name.starts_with("limit_"));
+        let pace = if has_limits { "; warning: its limits are not kept" } else { "" };
         self.notes.left_out_since(location, &format!("a route's path is a prefix{pace}"));
         let Some(why) = why else { return };
         let place = match is_exact {
@@ -137,11 +152,16 @@ impl Import<'_> {
             true if pattern == "/" && why != Why::Access => {
                 return self.notes.differs(location, "warning: / itself is answered by the route for / here");
             }
-            true => Place::Path(pattern.to_owned()),
-            false if kind.starts_with("~*") => Place::Anywhere,
-            false => pattern::of_regex(pattern),
+            _ => patterns::place(location),
         };
+        let backends = only_backend(location, scope.root.as_deref()).map(|url| {
+            let (scheme, host) = url.split_once("://").unwrap_or_default();
+            self.names.backends(scheme, host, "").unwrap_or_else(|| vec![url.to_owned()])
+        });
         self.close(location, place, why, &scope);
+        if let Some(closed) = self.site.closed.last_mut() {
+            closed.backends = backends;
+        }
     }
 
     /// A location for files with some extensions becomes rules of the routes of its server.
@@ -177,8 +197,8 @@ impl Import<'_> {
         if from.name == "location" && from.arg(0).starts_with('~') {
             closed.hidden = pattern::hidden_by_regex(from.args.last().map_or("", String::as_str));
             closed.within = scope.within.clone();
-            // A pattern goes before longer prefixes.
-            closed.is_deep = closed.within.is_none() && matches!(closed.place, Place::Path(_));
+            // A pattern goes before longer prefixes, in the same location too.
+            closed.is_deep = matches!(closed.place, Place::Path(_));
         }
         self.site.closed.push(closed);
     }
@@ -186,6 +206,10 @@ impl Import<'_> {
     pub(super) fn route(&mut self, from: &Directive, path: &str, source: Source, scope: &Scope) {
         let mut route = Route::new(path, source, scope.server, &from.at);
         route.settings = scope.clone().paced();
+        if scope.has_no_lists && matches!(route.source, Source::Files(_)) && route.settings.has("list") {
+            route.settings.set("list", false);
+            self.notes.differs(from, "without a list, since try_files looks for files only");
+        }
         let is_own = route.settings.get("upstream_host").is_none_or(|host| host.as_str() == Some("upstream"));
         if let Some(group) = scope.group.as_deref().filter(|_| is_own) {
             match is_host(group) {

@@ -1,6 +1,6 @@
 //! The directives of nginx that can stand in `http`, in servers and in locations, and backends.
 
-use super::values::{duration, is_zero, size, tries_itself};
+use super::values::{duration, has_pace, is_zero, size, tries_itself};
 use super::{Import, Scope};
 use crate::import::closed::Closed;
 use crate::import::known::{self, Why};
@@ -46,13 +46,7 @@ impl Import<'_> {
         if socket.is_some() {
             return Some(vec![format!("{host}{path}").trim_end_matches(':').to_owned()]);
         }
-        let Some(servers) = self.names.upstreams.get(host) else { return Some(vec![url.to_owned()]) };
-        let url = |server: &String| match server.starts_with("unix:") {
-            true if path.is_empty() => server.clone(),
-            true => format!("{server}:{path}"),
-            false => format!("{scheme}://{server}{path}"),
-        };
-        let urls: Vec<String> = servers.iter().map(url).collect();
+        let Some(urls) = self.names.backends(scheme, host, path) else { return Some(vec![url.to_owned()]) };
         if urls.is_empty() {
             self.notes.left_out_since(directive, "its upstream has no server");
         }
@@ -71,14 +65,17 @@ impl Import<'_> {
         if self.elsewhere(directive, scope) {
             return;
         }
+        if directive.name == "if" && has_pace(directive) {
+            self.notes.differs(directive, "warning: its pace is not kept: it is of some requests only");
+        }
         let settings = &mut scope.settings;
         let taken = match directive.name.as_str() {
             "root" if !arg.contains('$') => {
-                scope.root = Some(arg.to_owned());
+                (scope.root, scope.alias) = (Some(arg.to_owned()), None);
                 return self.relative(directive, arg);
             }
             "root" => {
-                scope.root = None;
+                (scope.root, scope.alias) = (None, None);
                 false
             }
             "limit_rate" | "limit_rate_after" if arg.starts_with('$') => {
@@ -150,6 +147,8 @@ impl Import<'_> {
     fn elsewhere(&mut self, directive: &Directive, scope: &mut Scope) -> bool {
         match directive.name.as_str() {
             "try_files" if tries_itself(directive) => {
+                // Folders are not looked for.
+                scope.has_no_lists = !directive.args.iter().any(|file| file == "$uri/");
                 let is_same =
                     directive.args.iter().all(|file| ["$uri", "$uri/", "=404"].contains(&file.as_str()));
                 if !is_same {

@@ -56,7 +56,10 @@ pub(super) fn leads_to_https(directive: &Directive) -> bool {
                 && to.starts_with("https://$")
                 && (to.contains("$request_uri") || to.ends_with("$1"))
         }
-        "if" => directive.inner().iter().any(|inner| inner.name == "return" && leads_to_https(inner)),
+        "if" => {
+            known::is_of_origin(directive)
+                && directive.inner().iter().any(|inner| inner.name == "return" && leads_to_https(inner))
+        }
         "location" if directive.args.last().is_some_and(|path| path == "/") && directive.arg(0) != "=" => {
             directive.inner().iter().any(|inner| inner.name == "return" && leads_to_https(inner))
         }
@@ -83,22 +86,41 @@ pub(super) fn redirect_target(directive: &Directive) -> Option<String> {
 
 /// What the directives in a location of a pattern close, those in one another too. `root` is that of its server.
 pub(super) fn closes(location: &Directive, root: Option<&str>) -> Option<Why> {
-    let why = |directive: &Directive| match directive.name.as_str() {
+    location.inner().iter().filter_map(|directive| closes_by(directive, root)).min()
+}
+
+/// Whether all that closes a location of a pattern is a `proxy_pass`: its URL.
+pub(super) fn only_backend<'d>(location: &'d Directive, root: Option<&str>) -> Option<&'d str> {
+    let mut by = location.inner().iter().filter(|directive| closes_by(directive, root).is_some());
+    let url = by.next().filter(|directive| directive.name == "proxy_pass")?.arg(0);
+    by.next().is_none().then_some(url)
+}
+
+fn closes_by(directive: &Directive, root: Option<&str>) -> Option<Why> {
+    match directive.name.as_str() {
         "location" => closes(directive, root),
         "return" if directive.arg(0).starts_with(['4', '5']) => Some(Why::Access),
         "root" if root == Some(directive.arg(0)) => None,
         "rewrite" => Some(Why::Elsewhere),
-        "return" | "proxy_pass" | "root" | "alias" => Some(Why::Script),
-        "try_files" if !tries_itself(directive) => Some(Why::Script),
-        _ => known::by_nginx(directive),
-    };
-    location.inner().iter().filter_map(why).min()
+        "return" | "proxy_pass" | "root" | "alias" => Some(Why::Elsewhere),
+        "try_files" if !tries_itself(directive) => Some(Why::Elsewhere),
+        // A backend is not asked for it either.
+        _ => known::by_nginx(directive).map(|why| if why == Why::Script { Why::Elsewhere } else { why }),
+    }
+}
+
+/// Whether it, or what is in it, gives a pace.
+pub(super) fn has_pace(directive: &Directive) -> bool {
+    directive.name.starts_with("limit_rate")
+        || directive.name == "set" && directive.arg(0) == "$limit_rate"
+        || directive.inner().iter().any(has_pace)
 }
 
 /// Whether `try_files` serves what a request asks for, if it is there.
 pub(super) fn tries_itself(directive: &Directive) -> bool {
     let tried = directive.args.split_last().map_or(&[][..], |(_, tried)| tried);
-    tried.iter().any(|file| file == "$uri")
+    // What is tried before it may be there for all.
+    tried.iter().take_while(|file| file.contains("$uri")).any(|file| file == "$uri")
 }
 
 /// The extensions that a pattern such as `\.(?:iso|img)$` names.

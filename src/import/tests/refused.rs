@@ -144,6 +144,19 @@ fn a_listener_shows_no_more_than_it_did() {
             "warning: listener 0.0.0.0:80",
         );
     }
+    // What moves there is closed as it was.
+    let moved = format!(
+        "server {{ listen 80; server_name a; location ~ \\.key$ {{ deny all; }} location /x/ {{ root /m; }} \
+         location / {{ return 301 https://$host$request_uri; }} }} {secure}"
+    );
+    keeps_closed(Origin::Nginx, &moved, "/m", "http_redirect", "/x/ is refused here");
+    // Only what asks how a request came sends everyone there.
+    let text = format!(
+        "server {{ listen 443 ssl; root /b; {tls} if ($cookie_a = \"\") {{ return 302 https://$x$request_uri; }} }}"
+    );
+    keeps_closed(Origin::Nginx, &text, "/b", "refuse", "left out");
+    let text = format!("server {{ listen 443 ssl; root /b; {tls} rewrite ^(.*)$ https://$x$1 redirect; }}");
+    keeps_closed(Origin::Nginx, &text, "/b", "refuse", "is refused here");
     // Each address has its default; here there is one.
     let text =
         "server { listen 80; server_name a; root /a; } server { listen [::]:80; server_name b; root /b; }";
