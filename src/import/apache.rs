@@ -12,13 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::closed::Closed;
 use super::known::{self, Why};
-use super::pattern::Place;
+use super::pattern::{Place, hidden_folder};
 use super::servers::Server;
 use super::site::{Listen, Settings, Site, Source, with_slash};
 use super::syntax::Directive;
 use super::{At, Notes, listening};
 use mounts::Mount;
-use values::{has_rewrites, hidden, is_pattern, names, seconds};
+use values::{closes, folder, has_rewrites, hidden, is_pattern, names, seconds};
 
 /// What holds for a part of a site.
 #[derive(Clone, Default)]
@@ -29,8 +29,10 @@ struct Scope {
     /// `rate-limit` and `rate-initial-burst`, in KiB.
     rate: Option<i64>,
     burst: Option<i64>,
-    /// Whether not everyone may have it, if that is said.
+    /// Whether not everyone may have it, if `Require` and the like say so or not.
     is_closed: Option<bool>,
+    /// The same of `Order`, `Allow` and `Deny`, which are another module's: who passes one must pass the other too.
+    is_denied: Option<bool>,
     /// Whether a program answers, if that is said.
     is_script: Option<bool>,
     /// Whether a directive stands there whose meaning is not known.
@@ -52,6 +54,7 @@ impl Scope {
             rate: inner.rate.or(self.rate),
             burst: inner.burst.or(self.burst),
             is_closed: inner.is_closed.or(self.is_closed),
+            is_denied: inner.is_denied.or(self.is_denied),
             is_script: inner.is_script.or(self.is_script),
             is_unknown: self.is_unknown || inner.is_unknown,
             has_rules: inner.has_rules.or(self.has_rules),
@@ -73,12 +76,13 @@ impl Scope {
     fn is_empty(&self) -> bool {
         let is_paced = self.is_limited.is_some() || self.rate.is_some() || self.burst.is_some();
         let is_about_access =
-            self.is_closed.is_some() || self.is_script.is_some() || self.has_rules.is_some();
+            [self.is_closed, self.is_denied, self.is_script, self.has_rules].iter().any(Option::is_some);
         self.settings.is_empty() && !is_paced && !is_about_access && !self.is_unknown && !self.has_program
     }
 
     fn why(&self) -> Option<Why> {
-        match (self.is_closed, self.is_unknown, self.is_script) {
+        let is_closed = self.is_closed.max(self.is_denied);
+        match (is_closed, self.is_unknown, self.is_script) {
             (Some(true), ..) => Some(Why::Access),
             (_, true, _) => Some(Why::Unknown),
             (.., Some(true)) => Some(Why::Script),
@@ -88,13 +92,17 @@ impl Scope {
 
     /// Takes what `directive` closes or opens.
     fn close(&mut self, directive: &Directive) {
+        let access = match directive.name.as_str() {
+            "order" | "allow" | "deny" => &mut self.is_denied,
+            _ => &mut self.is_closed,
+        };
         match known::by_apache(directive) {
-            Some(Some(Why::Access)) => self.is_closed = Some(true),
+            Some(Some(Why::Access)) => *access = Some(true),
             Some(Some(Why::Unknown)) => self.is_unknown = true,
             Some(Some(_)) => self.is_script = Some(true),
             Some(None) if directive.name == "sethandler" => self.is_script = Some(false),
             // What is beside it may close it all the same.
-            Some(None) => self.is_closed = self.is_closed.or(Some(false)),
+            Some(None) => *access = access.or(Some(false)),
             None => {}
         }
     }
@@ -126,6 +134,8 @@ struct Host {
     is_secure: bool,
     /// What must not be served: paths, or what a pattern names.
     closed: Vec<Closed>,
+    /// The sections of a pattern that take lists off.
+    unlists: Vec<At>,
     /// Whether it sends everyone to https.
     leads_to_https: bool,
     /// Whether its rules of rewriting count.
@@ -140,6 +150,8 @@ struct Import<'a> {
     balancers: BTreeMap<String, Vec<String>>,
     /// Whether this is a part of a configuration: what the main file says is not known.
     is_part: bool,
+    /// Whether rules of rewriting count in the folders of virtual hosts, since they do in the main server's.
+    rewrites: bool,
 }
 
 /// The site of a configuration.
@@ -151,7 +163,13 @@ pub(super) fn site(directives: &[Directive], notes: &mut Notes) -> Site {
                     known here; import that";
         notes.add(&first.at, text.to_owned());
     }
-    let mut import = Import { site: Site::default(), notes, balancers: BTreeMap::new(), is_part };
+    let mut import = Import {
+        site: Site::default(),
+        notes,
+        balancers: BTreeMap::new(),
+        is_part,
+        rewrites: has_rewrites(directives),
+    };
     let mut sections = Vec::new();
     let mut listens = Vec::new();
     let mut main = Host::default();
@@ -196,6 +214,24 @@ impl Import<'_> {
             self.site.servers.push(server);
             self.routes(host, main);
         }
+        let addresses: Vec<String> = all.into_iter().filter(|address| !taken.contains(address)).collect();
+        // Where a virtual host is, the main server answers nothing.
+        if let Some(first) = directives.first().filter(|_| hosts.is_empty() || !addresses.is_empty()) {
+            let mut server = Server::new(&first.at, Vec::new(), addresses.clone());
+            server.leads_to_https = main.leads_to_https && !main.is_secure;
+            match server.leads_to_https {
+                true => redirects.extend(addresses.iter().map(|address| (address.clone(), first.at.clone()))),
+                false => plain.extend(addresses.iter().cloned()),
+            }
+            server.default_at = addresses;
+            self.site.servers.push(server);
+            self.routes(main, &Host::default());
+        }
+        self.redirects(redirects, &plain);
+    }
+
+    /// Makes listeners of the addresses that lead to https; one that has `plain` servers too stays.
+    fn redirects(&mut self, redirects: Vec<(String, At)>, plain: &BTreeSet<String>) {
         // An address of which only redirects are is no other listener.
         self.site.listen.retain(|listen| {
             plain.contains(&listen.address)
@@ -209,14 +245,6 @@ impl Import<'_> {
                 server: None,
                 at,
             });
-        }
-        let addresses: Vec<String> = all.into_iter().filter(|address| !taken.contains(address)).collect();
-        // Where a virtual host is, the main server answers nothing.
-        if let Some(first) = directives.first().filter(|_| hosts.is_empty() || !addresses.is_empty()) {
-            let mut server = Server::new(&first.at, Vec::new(), addresses.clone());
-            server.default_at = addresses;
-            self.site.servers.push(server);
-            self.routes(main, &Host::default());
         }
     }
 
@@ -241,7 +269,7 @@ impl Import<'_> {
                 "listen" => listens.push(directive),
                 "servername" | "serveralias" | "sslengine" => {}
                 _ if self.place(directive, host) => {}
-                "proxy" if arg.starts_with("balancer://") => {}
+                "proxy" if arg.starts_with("balancer://") && closes(directive).is_none() => {}
                 "sslcertificatefile" => host.certificate = Some((arg.to_owned(), directive.at.clone())),
                 "sslcertificatekeyfile" => host.key = Some(arg.to_owned()),
                 "keepalivetimeout" => match seconds(arg) {
@@ -266,7 +294,7 @@ impl Import<'_> {
             }
             "documentroot" => {
                 self.relative(directive, arg);
-                host.root = Some(Mount::new("/", Source::Files(arg.to_owned()), &directive.at));
+                host.root = Some(Mount::new("/", Source::Files(folder(arg)), &directive.at));
             }
             "alias" if arg.starts_with('/') && arg.ends_with('/') && !directive.arg(1).ends_with('/') => {
                 self.notes.left_out_since(
@@ -277,7 +305,7 @@ impl Import<'_> {
             }
             "alias" if arg.starts_with('/') => {
                 self.relative(directive, directive.arg(1));
-                let folder = Source::Files(directive.arg(1).to_owned());
+                let folder = Source::Files(folder(directive.arg(1)));
                 host.aliases.push(Mount::new(&with_slash(arg), folder, &directive.at));
             }
             "proxypass" => {
@@ -295,7 +323,7 @@ impl Import<'_> {
             }
             "directory" if arg.starts_with('/') && !is_pattern(arg) => {
                 let scope = self.section(directive, arg, host);
-                host.folders.push(Section { begin: arg.to_owned(), scope, at: directive.at.clone() });
+                host.folders.push(Section { begin: folder(arg), scope, at: directive.at.clone() });
             }
             _ => return false,
         }
@@ -311,7 +339,7 @@ impl Import<'_> {
         };
         // Who is not allowed is refused.
         if says("order", "allow,deny") && !says("allow", "fromall") || says("order", "mutual-failure") {
-            scope.is_closed = Some(true);
+            scope.is_denied = Some(true);
         }
         for directive in section.inner() {
             match directive.name.as_str() {
@@ -326,7 +354,8 @@ impl Import<'_> {
                     scope.is_script = Some(true);
                 }
                 "proxypassreverse" => {}
-                "order" => {}
+                // All that is said of the kind around it counts no more.
+                "order" => scope.is_denied = scope.is_denied.or(Some(false)),
                 _ if self.rewrite(directive, host, true) => {}
                 _ if self.pattern(directive, host) => {}
                 _ => self.setting(directive, &mut scope),
@@ -350,6 +379,7 @@ impl Host {
         let mut closed = Closed::by(from, 0, place, why);
         closed.is_deep = true;
         closed.hidden = hidden(from);
+        closed.in_folder = (from.name == "directorymatch").then(|| hidden_folder(from.arg(0)));
         self.closed.push(closed);
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Closed {
     pub(super) within: Option<String>,
     /// If it is for names that begin with a dot only, which routes of files do not serve: whether `/.well-known` is among them.
     pub(super) hidden: Option<bool>,
+    /// Of a pattern of folders: what is in the path of one that is closed as a whole.
+    pub(super) in_folder: Option<String>,
     /// The backends that answer there, if that is all: routes that ask the same ones open nothing.
     pub(super) backends: Option<Vec<String>>,
     pub(super) at: At,
@@ -37,7 +39,18 @@ impl Closed {
     /// What is closed at `place`, since `what` stands at `at`.
     pub(super) fn new(server: usize, place: Place, why: Why, at: &At, what: String) -> Self {
         let at = at.clone();
-        Self { server, place, why, is_deep: false, within: None, hidden: None, backends: None, at, what }
+        Self {
+            server,
+            place,
+            why,
+            is_deep: false,
+            within: None,
+            hidden: None,
+            in_folder: None,
+            backends: None,
+            at,
+            what,
+        }
     }
 
     fn told(&self) -> String {
@@ -49,7 +62,9 @@ impl Closed {
         match (source, self.why) {
             (Source::Redirect(_) | Source::Refuse(_), _) => false,
             (Source::Files(_), Why::Unproxied) => false,
-            (Source::Files(_), _) => self.hidden.is_none(),
+            (Source::Files(folder), _) => {
+                self.hidden.is_none() || self.in_folder.as_deref().is_some_and(|part| folder.contains(part))
+            }
             // A backend has no files of which it would send the text.
             (Source::Proxy(_), Why::Script) => false,
             (Source::Proxy(urls), _) if self.backends.as_ref() == Some(urls) => false,

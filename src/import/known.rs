@@ -48,7 +48,7 @@ const NGINX: &str = "access_log add_ addition_types aio aio_write allow ancient_
 /// Those of Apache, in lower case.
 const APACHE: &str = "acceptfilter acceptpathinfo accessfilename addalt addcharset adddefaultcharset adddescription addencoding \
     addicon addinputfilter addlanguage addoutputfilter addtype allowencodedslashes allowmethods allowoverride browsermatch \
-    asyncrequestworkerfactor balancergrowth balancerpersist balancerinherit brotli bufferedlogs bufferswap cache charsetdefault contentdigest cookie customlog define defaulticon defaultlanguage \
+    asyncrequestworkerfactor balancermember balancergrowth balancerpersist balancerinherit brotli bufferedlogs bufferswap cache charsetdefault contentdigest cookie customlog define defaulticon defaultlanguage \
     defaultruntimedir defaulttype deflate directoryindex directoryslash documentroot enablemmap enablesendfile error expires \
     extendedstatus fallbackresource fileetag filter forcelanguagepriority forcetype globallog gracefulshutdowntimeout group h2 header \
     hostnamelookups hostname http httpprotocoloptions identity imap include indexignore indexoptions indexorderdefault \

@@ -94,6 +94,15 @@ pub(super) fn hidden_by_regex(pattern: &str) -> Option<bool> {
     }
 }
 
+/// What is in each path that a pattern of hidden names is for: a dot, and a letter if there is one.
+pub(super) fn hidden_folder(pattern: &str) -> String {
+    let rest = pattern.trim_start_matches('^').strip_prefix("/\\.").unwrap_or_default();
+    let mut chars = rest.chars();
+    let first = chars.next().filter(char::is_ascii_alphanumeric);
+    let is_sure = !chars.next().is_some_and(|next| ['?', '*', '{'].contains(&next));
+    format!("/.{}", first.filter(|_| is_sure).map_or(String::new(), String::from))
+}
+
 /// Whether a group lists names, none of which is that of what is served.
 fn is_list(rest: &str) -> bool {
     let Some((names, _)) = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) else { return false };

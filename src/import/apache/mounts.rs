@@ -38,9 +38,9 @@ fn first<'m>(mounts: &'m [Mount], path: &str) -> Option<&'m Mount> {
 impl Import<'_> {
     /// What is mounted in `host` or in `main`: of those that are for the same path, the first; backends go before the rest.
     pub(super) fn mounts(&mut self, host: &Host, main: &Host) -> Vec<Mount> {
-        let mut inner = host.inner_proxies.clone();
-        inner.sort_by_key(|mount| std::cmp::Reverse(mount.path.len()));
-        let proxies: Vec<Mount> = inner.iter().chain(&host.proxies).chain(&main.proxies).cloned().collect();
+        // The last section that is for a path counts, and those of the host come last.
+        let inner = host.inner_proxies.iter().rev().chain(main.inner_proxies.iter().rev());
+        let proxies: Vec<Mount> = inner.chain(&host.proxies).chain(&main.proxies).cloned().collect();
         let redirects: Vec<Mount> = host.redirects.iter().chain(&main.redirects).cloned().collect();
         let root = host.root.as_ref().or(main.root.as_ref());
         let files: Vec<Mount> = host.aliases.iter().chain(&main.aliases).chain(root).cloned().collect();

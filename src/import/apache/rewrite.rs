@@ -28,13 +28,20 @@ impl Import<'_> {
             })
         };
         // It is for what is not there.
-        let is_for_missing =
-            has("%{REQUEST_FILENAME}", "!-f") || has("%{DOCUMENT_ROOT}%{REQUEST_URI}", "!-f");
-        let is_for_plain = has("%{HTTPS}", "off")
-            || has("%{HTTPS}", "!=on")
-            || has("%{HTTPS}", "!on")
-            || has("%{SERVER_PORT}", "80");
-        if !host.rewrites {
+        let is_any = conditions.iter().any(|condition| {
+            let flags = condition.arg(2).to_ascii_lowercase();
+            flags.trim_matches(['[', ']']).split(',').any(|flag| ["or", "ornext"].contains(&flag.trim()))
+        });
+        // Outside of folders it is not known yet which file it is.
+        let is_for_missing = !is_any
+            && (is_in_section && has("%{REQUEST_FILENAME}", "!-f")
+                || has("%{DOCUMENT_ROOT}%{REQUEST_URI}", "!-f"));
+        let is_for_plain = !is_any
+            && (has("%{HTTPS}", "off")
+                || has("%{HTTPS}", "!=on")
+                || has("%{HTTPS}", "!on")
+                || has("%{SERVER_PORT}", "80"));
+        if !(host.rewrites || is_in_section && self.rewrites) {
             return self.notes.left_out_since(rule, "RewriteEngine is not on");
         }
         if leads_to_https(rule) && !host.is_secure {
@@ -57,7 +64,11 @@ impl Import<'_> {
 
 fn flags(rule: &Directive) -> Vec<String> {
     let flags = rule.arg(2).trim_matches(['[', ']']).to_ascii_lowercase();
-    flags.split(',').map(|flag| flag.trim().to_owned()).collect()
+    let short = |flag: &str| match flag.strip_prefix("redirect") {
+        Some(status) => format!("r{status}"),
+        None => flag.to_owned(),
+    };
+    flags.split(',').map(|flag| short(flag.trim())).collect()
 }
 
 /// What a rule closes, if it holds.

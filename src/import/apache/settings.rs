@@ -1,7 +1,7 @@
 //! What Apache's directives set, send elsewhere or close, and where it listens.
 
 use super::mounts::Mount;
-use super::values::{closes, seconds};
+use super::values::{closes, lists, seconds, unlists};
 use super::{Host, Import, Scope};
 use crate::import::known::{self, Why};
 use crate::import::listening;
@@ -70,12 +70,14 @@ impl Import<'_> {
             }
             "locationmatch" => (closes(directive), at(arg)),
             "files" | "filesmatch" | "directorymatch" | "if" | "elseif" | "else" | "ifmodule"
-            | "ifdefine" | "ifversion" | "iffile" | "location" | "directory" => {
-                (closes(directive), Place::Anywhere)
-            }
+            | "ifdefine" | "ifversion" | "iffile" | "ifdirective" | "ifsection" | "location"
+            | "directory" => (closes(directive), Place::Anywhere),
             "proxy" | "proxymatch" => (closes(directive).map(|_| Why::Unproxied), Place::Anywhere),
             _ => return false,
         };
+        if unlists(directive) {
+            host.unlists.push(directive.at.clone());
+        }
         let Some(why) = why else {
             let is_pace =
                 |inner: &Directive| inner.args.iter().any(|arg| arg.to_ascii_lowercase().contains("rate"));
@@ -213,13 +215,9 @@ impl Import<'_> {
                 settings.set_if("index", Some(arg))
             }
             "options" => {
-                let is = |word: &str, name: &str| word.eq_ignore_ascii_case(name);
-                let says = |name: &str| directive.args.iter().any(|word| is(word, name));
-                let is_relative = directive.args.iter().any(|word| word.starts_with(['+', '-']));
-                if !is_relative || says("+Indexes") || says("-Indexes") {
-                    settings.set("list", says("Indexes") || says("All") || says("+Indexes"));
-                }
-                let is_known = |word: &String| is(word.trim_start_matches(['+', '-']), "Indexes");
+                settings.set_if("list", lists(directive));
+                let is_known =
+                    |word: &String| word.trim_start_matches(['+', '-']).eq_ignore_ascii_case("Indexes");
                 if !directive.args.iter().all(is_known) {
                     self.notes.differs(directive, "only Indexes is taken over");
                 }

@@ -37,6 +37,42 @@ pub(super) fn has_rewrites(directives: &[Directive]) -> bool {
     })
 }
 
+/// A folder as Apache compares it: without empty names, `.` and `..`.
+pub(super) fn folder(path: &str) -> String {
+    if !path.starts_with('/') {
+        return path.to_owned();
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for name in path.split('/') {
+        match name {
+            "" | "." => {}
+            ".." => _ = names.pop(),
+            name => names.push(name),
+        }
+    }
+    let slash = if path.ends_with('/') && !names.is_empty() { "/" } else { "" };
+    format!("/{}{slash}", names.join("/"))
+}
+
+/// What `Options` says of lists, if it does: the last word counts.
+pub(super) fn lists(options: &Directive) -> Option<bool> {
+    let is_relative = options.args.iter().any(|word| word.starts_with(['+', '-']));
+    let of = |word: &String| {
+        let name = word.trim_start_matches(['+', '-']).to_ascii_lowercase();
+        ["indexes", "all"].contains(&name.as_str()).then_some(!word.starts_with('-'))
+    };
+    let said = options.args.iter().filter_map(of).next_back();
+    if is_relative { said } else { Some(said.unwrap_or(false)) }
+}
+
+/// Whether a section takes lists off, or one in it.
+pub(super) fn unlists(section: &Directive) -> bool {
+    section.inner().iter().any(|inner| match inner.name.as_str() {
+        "options" => lists(inner) == Some(false),
+        _ => unlists(inner),
+    })
+}
+
 /// Whether a path of a section stands for several.
 pub(super) fn is_pattern(path: &str) -> bool {
     path.contains(['*', '?', '['])
@@ -51,7 +87,8 @@ pub(super) fn seconds(text: &str) -> Option<String> {
 /// What the directives in a section close or run, those in one another too.
 pub(super) fn closes(section: &Directive) -> Option<Why> {
     let why = |directive: &Directive| match directive.name.as_str() {
-        "proxypass" | "scriptalias" => Some(Why::Script),
+        "proxypass" | "proxypassmatch" | "alias" | "scriptalias" | "redirect" | "redirectmatch"
+        | "redirectpermanent" | "redirecttemp" => Some(Why::Elsewhere),
         "rewriterule" => rewrite::closes(directive),
         "order" => directive.args.concat().eq_ignore_ascii_case("allow,deny").then_some(Why::Access),
         _ => known::by_apache(directive).flatten().or_else(|| closes(directive)),
