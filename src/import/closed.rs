@@ -82,7 +82,9 @@ pub(super) fn covers(begin: &str, path: &str) -> bool {
 impl Site {
     /// Has routes refuse what is closed.
     pub(super) fn close(&mut self, notes: &mut Notes) {
-        for closed in std::mem::take(&mut self.closed) {
+        let count = self.servers.len();
+        // What stands outside of servers where it means nothing there is of none.
+        for closed in std::mem::take(&mut self.closed).into_iter().filter(|closed| closed.server < count) {
             match &closed.place {
                 Place::Path(path) if is_route_path(path) => self.refuse(path, &closed),
                 Place::Path(path) | Place::Prefix(path) => {

@@ -13,6 +13,10 @@ use super::syntax::{self, Directive};
 
 /// The most files that are read.
 const MAX_FILES: usize = 2000;
+/// The most bytes of all files together.
+const MAX_BYTES: usize = 16 << 20;
+/// The most directives of all files together: more are no configuration.
+const MAX_DIRECTIVES: usize = 50_000;
 /// Files that include one another in one another.
 const MAX_DEPTH: usize = 32;
 
@@ -86,6 +90,8 @@ struct Including<'a> {
     parse: Parse,
     names: &'static [&'static str],
     read: usize,
+    bytes: usize,
+    directives: usize,
     /// The files that are being read, each included by the one before.
     open: Vec<PathBuf>,
     /// Apache's `ServerRoot`.
@@ -100,8 +106,7 @@ pub(super) fn nginx(
     notes: &mut Notes,
 ) -> Result<Vec<Directive>, String> {
     let names = &["include"];
-    Including { files, notes, parse: syntax::nginx, names, read: 0, open: vec![name.into()], root: None }
-        .file(name, text)
+    Including::new(files, notes, syntax::nginx, names, name).file(name, text)
 }
 
 /// The directives of a file of Apache, with those of the files that it includes.
@@ -112,11 +117,30 @@ pub(super) fn apache(
     notes: &mut Notes,
 ) -> Result<Vec<Directive>, String> {
     let names = &["include", "includeoptional"];
-    Including { files, notes, parse: syntax::apache, names, read: 0, open: vec![name.into()], root: None }
-        .file(name, text)
+    Including::new(files, notes, syntax::apache, names, name).file(name, text)
 }
 
-impl Including<'_> {
+impl<'a> Including<'a> {
+    fn new(
+        files: &'a Files,
+        notes: &'a mut Notes,
+        parse: Parse,
+        names: &'static [&'static str],
+        name: &str,
+    ) -> Self {
+        Self {
+            files,
+            notes,
+            parse,
+            names,
+            read: 0,
+            bytes: 0,
+            directives: 0,
+            open: vec![name.into()],
+            root: None,
+        }
+    }
+
     fn file(mut self, name: &str, text: &str) -> Result<Vec<Directive>, String> {
         let directives = (self.parse)(text, 0, &name.into())?;
         self.expanded(directives)
@@ -126,6 +150,13 @@ impl Including<'_> {
     fn expanded(&mut self, directives: Vec<Directive>) -> Result<Vec<Directive>, String> {
         let mut all = Vec::new();
         for mut directive in directives {
+            self.directives += 1;
+            if self.directives > MAX_DIRECTIVES {
+                return Err(format!(
+                    "{}: {directive}: more than {MAX_DIRECTIVES} directives; import a part",
+                    directive.at
+                ));
+            }
             if self.names.contains(&directive.name.as_str()) && directive.block.is_none() {
                 self.include(directive, &mut all)?;
                 continue;
@@ -170,6 +201,10 @@ impl Including<'_> {
                 }
             };
             self.read += 1;
+            self.bytes += text.len();
+            if self.bytes > MAX_BYTES {
+                return Err(format!("{at}: {directive}: more than 16 MiB are included"));
+            }
             let name: Rc<str> = path.display().to_string().into();
             let directives = (self.parse)(&text, self.read, &name)?;
             self.open.push(whole);

@@ -6,8 +6,8 @@ use super::syntax::Directive;
 pub(super) fn nginx(listen: &Directive) -> Vec<String> {
     let text = listen.arg(0);
     let text = text.strip_prefix("*:").map_or_else(|| text.to_owned(), |port| format!("0.0.0.0:{port}"));
-    if text.parse::<u16>().is_ok() {
-        return vec![format!("0.0.0.0:{text}")];
+    if let Ok(port) = text.parse::<u16>() {
+        return vec![format!("0.0.0.0:{port}")];
     }
     let text = match text.strip_prefix("localhost") {
         Some(port) if port.is_empty() || port.starts_with(':') => format!("127.0.0.1{port}"),
@@ -21,6 +21,7 @@ pub(super) fn nginx(listen: &Directive) -> Vec<String> {
         return Vec::new();
     }
     let is_dual = listen.args.iter().any(|arg| arg == "ipv6only=off");
+    let text = plain(text);
     match text.strip_prefix("[::]:").filter(|_| is_dual) {
         Some(port) => dual(port),
         None => vec![text],
@@ -30,10 +31,15 @@ pub(super) fn nginx(listen: &Directive) -> Vec<String> {
 /// Those of a `Listen` of Apache, or of a virtual host: a port alone is one of IPv4 and of IPv6.
 pub(super) fn apache(text: &str) -> Vec<String> {
     let port = text.strip_prefix("*:").or_else(|| text.strip_prefix("_default_:")).unwrap_or(text);
-    if port.parse::<u16>().is_ok() {
-        return dual(port);
+    if let Ok(port) = port.parse::<u16>() {
+        return dual(&port.to_string());
     }
-    if text.parse::<std::net::SocketAddr>().is_ok() { vec![text.to_owned()] } else { Vec::new() }
+    if text.parse::<std::net::SocketAddr>().is_ok() { vec![plain(text.to_owned())] } else { Vec::new() }
+}
+
+/// The one spelling of an address.
+fn plain(address: String) -> String {
+    address.parse::<std::net::SocketAddr>().map_or(address, |plain| plain.to_string())
 }
 
 /// A listener of IPv6 here takes no connections of IPv4.
@@ -58,7 +64,7 @@ pub(super) fn of_host(arg: &str, all: &[String]) -> Vec<String> {
         if has_port && (is_any_ip || ip(address) == ip(arg)) {
             found.push(address.clone());
         } else if has_port && is_open && arg.parse::<std::net::SocketAddr>().is_ok() {
-            found.push(arg.to_owned());
+            found.push(plain(arg.to_owned()));
         }
     }
     found.dedup();

@@ -23,6 +23,8 @@ mod tests;
 use std::fmt;
 use std::rc::Rc;
 
+use sluicegate::config::MAX_FILE;
+
 pub use include::{Files, read_file, read_text};
 use syntax::Directive;
 
@@ -45,7 +47,7 @@ pub struct Imported {
 /// Reads `text`, the file called `name`. What it includes comes from `files`.
 ///
 /// # Errors
-/// The text has a fault of syntax; the error says where.
+/// The text has a fault of syntax, or is too long; the error says where.
 pub fn import(origin: Origin, name: &str, text: &str, files: &Files) -> Result<Imported, String> {
     let mut notes = Notes::default();
     let site = match origin {
@@ -53,6 +55,11 @@ pub fn import(origin: Origin, name: &str, text: &str, files: &Files) -> Result<I
         Origin::Apache => apache::site(&include::apache(name, text, files, &mut notes)?, &mut notes),
     };
     let toml = site.toml(name, origin == Origin::Apache, &mut notes);
+    if toml.len() as u64 > MAX_FILE {
+        return Err(format!(
+            "{name}:1: what comes of it is longer than 1 MiB, which no configuration may be; import a part"
+        ));
+    }
     let mut lines: Vec<(At, String)> = notes.lines;
     lines.sort_by(|(one, _), (other, _)| one.cmp(other));
     let notes = lines.into_iter().map(|(at, text)| format!("{at}: {text}")).collect();

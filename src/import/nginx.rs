@@ -16,6 +16,9 @@ use super::{At, Notes, listening};
 use patterns::Pattern;
 use values::{addresses, duration, find_defaults, leads_to_https, says_default};
 
+/// The rules that a route may have.
+const MAX_RULES: usize = 64;
+
 /// What holds where a directive stands, and in the blocks in it.
 #[derive(Clone, Default)]
 struct Scope {
@@ -277,6 +280,10 @@ impl Import<'_> {
                 continue;
             }
             for (_, extensions, settings) in &rules {
+                // With one more than it may have, it is left out.
+                if route.rules.len() > MAX_RULES {
+                    break;
+                }
                 let is_other =
                     ["rate", "burst"].iter().any(|key| settings.get(key) != route.settings.get(key));
                 // What a backend answers was of no such location: it becomes no faster by one.

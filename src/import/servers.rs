@@ -1,6 +1,7 @@
 //! The servers of a configuration: at which addresses and by which names each was reached. Here every listener answers for
 //! every route.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use sluicegate::http::HostPattern;
@@ -8,6 +9,9 @@ use sluicegate::http::HostPattern;
 use super::closed::covers;
 use super::site::{Listen, Route, Site, Source};
 use super::{At, Notes};
+
+/// Listeners that are kept beside one another: more are no server.
+const MAX_LISTENERS: usize = 1000;
 
 /// A server or virtual host, as it was.
 #[derive(Clone, Debug)]
@@ -29,11 +33,49 @@ pub(super) struct Server {
     pub(super) needs_names: bool,
 }
 
+/// The servers that are kept beside one another: one of each set of addresses, and the listeners of all, by their numbers.
+struct Kept {
+    servers: Vec<usize>,
+    at: BTreeSet<Vec<String>>,
+    listens: Vec<usize>,
+    /// The addresses with TLS.
+    secure: BTreeSet<String>,
+    /// The first listener of each address.
+    by_address: BTreeMap<String, usize>,
+}
+
+impl Kept {
+    fn new(listens: &[Listen]) -> Self {
+        let secure = listens.iter().filter(|listen| listen.is_tls);
+        let secure = secure.map(|listen| listen.address.clone()).collect();
+        let mut by_address = BTreeMap::new();
+        for (nth, listen) in listens.iter().enumerate() {
+            by_address.entry(listen.address.clone()).or_insert(nth);
+        }
+        Self { servers: Vec::new(), at: BTreeSet::new(), listens: Vec::new(), secure, by_address }
+    }
+
+    /// The listeners of `addresses` that none of these has.
+    fn new_listens(&self, addresses: &[String]) -> Vec<usize> {
+        let found = addresses.iter().filter_map(|address| self.by_address.get(address).copied());
+        found.filter(|listen| !self.listens.contains(listen)).collect()
+    }
+
+    fn take(&mut self, nth: usize, addresses: &[String]) {
+        if self.at.insert(addresses.to_vec()) {
+            self.servers.push(nth);
+            self.listens.extend(self.new_listens(addresses));
+        }
+    }
+}
+
 impl Server {
     pub(super) fn new(at: &At, names: Vec<String>, addresses: Vec<String>) -> Self {
+        let mut taken = BTreeSet::new();
+        let names = names.into_iter().map(|name| name.to_lowercase());
         Self {
             at: at.clone(),
-            names: names.into_iter().map(|name| name.to_lowercase()).collect(),
+            names: names.filter(|name| taken.insert(name.clone())).collect(),
             addresses,
             default_at: Vec::new(),
             says_default: false,
@@ -113,28 +155,20 @@ impl Site {
     pub(super) fn leave_out_wider(&mut self, notes: &mut Notes) {
         let mut order: Vec<usize> = (0..self.servers.len()).filter(|nth| self.serves(*nth)).collect();
         order.sort_by_key(|nth| std::cmp::Reverse(self.servers[*nth].reach()));
-        let mut kept: Vec<usize> = Vec::new();
+        let mut kept = Kept::new(&self.listen);
         for nth in order {
-            let mut with: Vec<usize> = kept.clone();
-            with.push(nth);
-            let all: Vec<&Listen> = self
-                .listen
-                .iter()
-                .filter(|listen| {
-                    with.iter().any(|nth| self.servers[*nth].addresses.contains(&listen.address))
-                })
-                .collect();
-            let wider = with.iter().find_map(|of| {
-                all.iter().find(|listen| self.is_wider(*of, listen)).map(|listen| (*of, *listen))
-            });
             let server = &self.servers[nth];
+            let is_much = kept.listens.len() + server.addresses.len() > MAX_LISTENERS
+                && !kept.at.contains(&server.addresses);
+            let wider = if is_much { Ok(()) } else { self.wider(nth, &kept) };
             let text = match wider {
                 _ if server.addresses.is_empty() => "it listens at no address that is taken over".to_owned(),
-                None => {
-                    kept.push(nth);
+                Ok(()) if is_much => format!("there are more than {MAX_LISTENERS} listeners"),
+                Ok(()) => {
+                    kept.take(nth, &server.addresses);
                     continue;
                 }
-                Some((of, listen)) => {
+                Err((of, listen)) => {
                     let whose = if of == nth {
                         "it".to_owned()
                     } else {
@@ -150,24 +184,39 @@ impl Site {
             notes.add(&server.at, format!("warning: this server is left out: {text}"));
             self.servers[nth].is_left_out = true;
         }
+        let has_any = !kept.servers.is_empty();
         let servers = &self.servers;
         self.routes.retain(|route| !servers[route.server].is_left_out);
-        let is_used = |address: &String| {
-            servers.iter().any(|server| !server.is_left_out && server.addresses.contains(address))
-        };
-        let has_any = !kept.is_empty();
-        self.listen.retain(|listen| !has_any || is_used(&listen.address));
-        self.redirect.retain(|listen| !has_any || is_used(&listen.address));
+        let staying = servers.iter().filter(|server| !server.is_left_out);
+        let used: BTreeSet<&String> = staying.flat_map(|server| &server.addresses).collect();
+        self.listen.retain(|listen| !has_any || used.contains(&listen.address));
+        self.redirect.retain(|listen| !has_any || used.contains(&listen.address));
     }
 
-    /// Whether a server is reached at `listen` by more than before.
-    fn is_wider(&self, server: usize, listen: &Listen) -> bool {
+    /// The first server that would be reached at another's listener by more than before, if `nth` is beside those that are
+    /// kept, and that listener.
+    fn wider(&self, nth: usize, kept: &Kept) -> Result<(), (usize, &Listen)> {
+        let own = &self.servers[nth].addresses;
+        // Those at the same addresses make no difference.
+        if kept.at.contains(own) {
+            return Ok(());
+        }
+        let new = kept.new_listens(own);
+        let of_kept = kept.servers.iter().flat_map(|of| new.iter().map(move |listen| (*of, *listen)));
+        let of_own = kept.listens.iter().chain(&new).map(|listen| (nth, *listen));
+        let all = of_kept.chain(of_own).map(|(of, listen)| (of, &self.listen[listen]));
+        match all.into_iter().find(|(of, listen)| self.is_wider(*of, listen, &kept.secure)) {
+            Some(found) => Err(found),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a server is reached at `listen` by more than before. `secure` are the addresses with TLS.
+    fn is_wider(&self, server: usize, listen: &Listen, secure: &BTreeSet<String>) -> bool {
         let own = &self.servers[server].addresses;
         if own.contains(&listen.address) {
             return false;
         }
-        let is_tls =
-            |address: &String| self.listen.iter().any(|listen| listen.address == *address && listen.is_tls);
         let is_like = |address: &String| {
             reach(address) >= reach(&listen.address)
                 && match listen.is_tls {
@@ -175,7 +224,7 @@ impl Site {
                         port(address) == port(&listen.address)
                             || port(address) == Some(80) && port(&listen.address) == Some(443)
                     }
-                    false => port(address) == port(&listen.address) && !is_tls(address),
+                    false => port(address) == port(&listen.address) && !secure.contains(address),
                 }
         };
         !own.iter().any(is_like)
@@ -184,23 +233,19 @@ impl Site {
     /// Gives each name to one server, and chooses the one for all others.
     pub(super) fn settle_names(&mut self, does_order_count: bool, notes: &mut Notes) {
         let serving: Vec<usize> = (0..self.servers.len()).filter(|nth| self.serves(*nth)).collect();
-        for (before, nth) in serving.iter().enumerate() {
-            let earlier: Vec<(String, At)> = serving[..before]
-                .iter()
-                .flat_map(|nth| {
-                    self.servers[*nth].names.iter().map(|name| (name.clone(), self.servers[*nth].at.clone()))
-                })
-                .collect();
+        let mut earlier: BTreeMap<String, At> = BTreeMap::new();
+        for nth in &serving {
             let at = self.servers[*nth].at.clone();
             self.servers[*nth].names.retain(|name| {
-                let is_its = |known: &str| known == name || does_order_count && is_below(name, known);
-                let taken = earlier.iter().find(|(known, _)| is_its(known));
-                if let Some((_, by)) = taken {
+                let wildcard = || wildcards(name).find_map(|known| earlier.get(&known));
+                let taken = earlier.get(name).or_else(|| wildcard().filter(|_| does_order_count));
+                if let Some(by) = taken {
                     let text = format!("warning: {name}: left out here: the server at {by} is for it");
                     notes.add(&at, text);
                 }
                 taken.is_none()
             });
+            earlier.extend(self.servers[*nth].names.iter().map(|name| (name.clone(), at.clone())));
         }
         self.choose_default(&serving, notes);
         for nth in serving {
@@ -233,14 +278,15 @@ impl Site {
             );
             notes.add(&server.at, text);
         }
-        let others: Vec<String> = serving
+        let others: BTreeSet<String> = serving
             .iter()
             .filter(|nth| **nth != chosen)
             .flat_map(|nth| self.servers[*nth].names.clone())
             .collect();
         let server = &mut self.servers[chosen];
         server.is_for_all = true;
-        server.needs_names = server.names.iter().any(|name| others.iter().any(|other| is_below(name, other)));
+        server.needs_names =
+            server.names.iter().any(|name| wildcards(name).any(|other| others.contains(&other)));
     }
 
     /// Tells of servers that are answered at more addresses than there.
@@ -257,9 +303,10 @@ impl Site {
     }
 }
 
-/// Whether the wildcard `known` stands for `name`, or for all that the wildcard `name` does.
-fn is_below(name: &str, known: &str) -> bool {
-    known.strip_prefix('*').is_some_and(|end| name != known && name.ends_with(end) && name.len() > end.len())
+/// The wildcards that stand for `name`, or for all that the wildcard `name` does.
+fn wildcards(name: &str) -> impl Iterator<Item = String> {
+    let ends = name.match_indices('.').map(|(at, _)| &name[at..]);
+    ends.map(|end| format!("*{end}")).filter(move |known| known != name)
 }
 
 /// Whether a route can be for this host.

@@ -224,39 +224,48 @@ impl Site {
 
     /// Servers of the same names that serve the same are one.
     fn merge_twins(&mut self, notes: &mut Notes) {
-        let all = |site: &Self, nth: usize| {
-            let mut routes: Vec<String> =
-                site.routes.iter().filter(|route| route.server == nth).map(|route| route.toml(&[])).collect();
+        let mut all = vec![Vec::new(); self.servers.len()];
+        for route in &self.routes {
+            all[route.server].push(route.toml(&[]));
+        }
+        let mut found: BTreeMap<(Vec<String>, Vec<String>), usize> = BTreeMap::new();
+        for (nth, mut routes) in all.into_iter().enumerate() {
             routes.sort();
-            routes
-        };
-        for nth in 1..self.servers.len() {
-            let routes = all(self, nth);
-            let names = |nth: usize| self.servers[nth].names.iter().collect::<BTreeSet<_>>();
-            let twin = (0..nth).find(|first| {
-                !self.servers[*first].is_left_out
-                    && names(*first) == names(nth)
-                    && all(self, *first) == routes
-            });
-            let Some(twin) = twin.filter(|_| !routes.is_empty()) else { continue };
+            let mut names = self.servers[nth].names.clone();
+            names.sort();
+            names.dedup();
+            if routes.is_empty() {
+                continue;
+            }
+            let twin = *found.entry((names, routes)).or_insert(nth);
+            if twin == nth {
+                continue;
+            }
             let server = self.servers[nth].clone();
             notes.add(&server.at, format!("this server is the same as the one at {}", self.servers[twin].at));
             self.servers[nth].is_left_out = true;
-            self.routes.retain(|route| route.server != nth);
             let first = &mut self.servers[twin];
             first.addresses.extend(server.addresses);
             first.default_at.extend(server.default_at);
             first.says_default |= server.says_default;
+            for addresses in [&mut first.addresses, &mut first.default_at] {
+                let mut taken = BTreeSet::new();
+                addresses.retain(|address| taken.insert(address.clone()));
+            }
         }
+        let servers = &self.servers;
+        self.routes.retain(|route| !servers[route.server].is_left_out);
     }
 
     /// What one server says of an address holds for all that listen there.
     fn merge_listeners(&mut self) {
-        let all: Vec<Listen> = self.listen.iter().chain(&self.redirect).cloned().collect();
+        let mut all: BTreeMap<String, (bool, bool)> = BTreeMap::new();
+        for listen in self.listen.iter().chain(&self.redirect) {
+            let said = all.entry(listen.address.clone()).or_default();
+            *said = (said.0 || listen.is_tls, said.1 || listen.proxy_protocol);
+        }
         for listen in self.listen.iter_mut().chain(&mut self.redirect) {
-            let same = || all.iter().filter(|other| other.address == listen.address);
-            (listen.is_tls, listen.proxy_protocol) =
-                (same().any(|other| other.is_tls), same().any(|other| other.proxy_protocol));
+            (listen.is_tls, listen.proxy_protocol) = all[&listen.address];
         }
         // Who speaks TLS sends nobody there.
         let (secure, plain) =

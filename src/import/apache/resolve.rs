@@ -11,6 +11,10 @@ const BUILT_IN: &[&str] = &["core", "so", "http", "log_config", "logio", "versio
 /// The version that is supposed.
 const VERSION: [u32; 2] = [2, 4];
 
+/// The longest word, as in Apache, and what names may come to in all: each name may have others in it.
+const MAX_WORD: usize = 8192;
+const MAX_WORDS: usize = 16 << 20;
+
 struct Resolving<'a> {
     notes: &'a mut Notes,
     defines: BTreeMap<String, String>,
@@ -18,13 +22,15 @@ struct Resolving<'a> {
     definable: BTreeSet<String>,
     /// The modules that are loaded; empty if none is, in a part of a configuration.
     modules: BTreeSet<String>,
+    /// The bytes that names came to.
+    grown: usize,
 }
 
 /// The directives with names of variables replaced, and what holds in the place of the sections that ask.
 pub(super) fn resolve(directives: &[Directive], notes: &mut Notes) -> Vec<Directive> {
     let (mut definable, mut modules) = (BTreeSet::new(), BTreeSet::new());
     find(directives, &mut definable, &mut modules);
-    Resolving { notes, defines: BTreeMap::new(), definable, modules }.all(directives)
+    Resolving { notes, defines: BTreeMap::new(), definable, modules, grown: 0 }.all(directives)
 }
 
 fn find(directives: &[Directive], definable: &mut BTreeSet<String>, modules: &mut BTreeSet<String>) {
@@ -65,17 +71,21 @@ impl Resolving<'_> {
         all
     }
 
-    fn words(&self, words: &[String]) -> Vec<String> {
-        words.iter().map(|word| self.word(word)).collect()
+    fn words(&mut self, words: &[String]) -> Vec<String> {
+        words.iter().map(|word| if word.contains("${") { self.word(word) } else { word.clone() }).collect()
     }
 
-    /// A word with what is defined in the place of its names.
-    fn word(&self, word: &str) -> String {
+    /// A word with what is defined in the place of its names. One that is too long keeps them, and means nothing.
+    fn word(&mut self, word: &str) -> String {
         let (mut text, mut rest) = (String::new(), word);
         while let Some((before, after)) = rest.split_once("${") {
             text.push_str(before);
             match after.split_once('}').and_then(|(name, after)| Some((self.defines.get(name)?, after))) {
+                Some((value, _)) if text.len() + value.len() > MAX_WORD || self.grown > MAX_WORDS => {
+                    return word.to_owned();
+                }
                 Some((value, after)) => {
+                    self.grown += value.len();
                     text.push_str(value);
                     rest = after;
                 }

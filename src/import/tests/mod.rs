@@ -178,6 +178,54 @@ fn a_fault_of_syntax_is_told_with_its_line() {
 }
 
 #[test]
+fn what_is_too_much_is_told_and_nothing_grows_without_an_end() {
+    let of_servers = |count: usize, server: fn(usize) -> String| (0..count).map(server).collect::<String>();
+    let text = "a;\n".repeat(60_000);
+    let error = import(Origin::Nginx, "f", &text, &Files::default()).unwrap_err();
+    assert_eq!(error, "f:50001: a: more than 50000 directives; import a part");
+    // Servers that are alike, and servers that are not: as many as a farm has.
+    let text = of_servers(1000, |_| "server { root /w; }\n".to_owned());
+    assert_eq!(of(Origin::Nginx, &text).toml.matches("[[route]]").count(), 1);
+    let text = of_servers(1000, |nth| format!("server {{ server_name a{nth}; root /w; }}\n"));
+    assert_eq!(of(Origin::Nginx, &text).toml.matches("[[route]]").count(), 1000);
+    let text = of_servers(1100, |nth| {
+        format!("server {{ listen 10.1.{}.{}:80; server_name a{nth}; root /w; }}\n", nth / 250, nth % 250 + 1)
+    });
+    let imported = of(Origin::Nginx, &text);
+    checked(&imported.toml);
+    assert!(imported.notes.iter().any(|line| line.contains("more than 1000 listeners")));
+    // Names in names.
+    let names: String = (0..60).map(|nth| format!("Define a{} ${{a{nth}}}${{a{nth}}}\n", nth + 1)).collect();
+    let imported = of(
+        Origin::Apache,
+        &format!("Listen 80\nDefine a0 xxxxxxxxxxxxxxxx\n{names}DocumentRoot /${{a60}}\n"),
+    );
+    checked(&imported.toml);
+    assert!(imported.toml.len() < 1000 && imported.toml.contains("refuse = 403"), "{}", imported.toml);
+    // What check would not read.
+    let text = format!(
+        "server {{ root /w; {} }}",
+        of_servers(800, |nth| format!("location /{}{nth}/ {{ }}\n", "a".repeat(1500)))
+    );
+    let error = import(Origin::Nginx, "f", &text, &Files::default()).unwrap_err();
+    assert!(error.starts_with("f:1: what comes of it is longer than 1 MiB"), "{error}");
+}
+
+#[test]
+fn what_nobody_writes_comes_to_what_check_accepts() {
+    for (text, expected) in [
+        ("http { rewrite ^/x/ /y; }", "Nothing is taken over"),
+        ("server { server_name a A a; root /w; } server { server_name b b; root /v; }", "host = \"b\""),
+        ("server { listen 127.0.0.1:080; listen 127.0.0.1:80; root /w; }", "listen = [\"127.0.0.1:80\"]"),
+        ("server { listen [0::0]:80; listen [::]:080; root /w; }", "listen = [\"[::]:80\"]"),
+    ] {
+        let toml = of(Origin::Nginx, text).toml;
+        checked(&toml);
+        assert!(toml.contains(expected), "{text}\n{toml}");
+    }
+}
+
+#[test]
 fn included_files_are_read_beside_the_first_and_one_that_includes_itself_ends() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
