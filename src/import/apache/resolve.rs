@@ -5,8 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::import::Notes;
 use crate::import::syntax::Directive;
 
-/// Modules that are part of the program.
-const BUILT_IN: &[&str] = &["core", "so", "http", "log_config", "logio", "version", "unixd", "watchdog"];
+/// Modules that are part of the program. Those of access are, where nothing loads them: without them it closes nothing.
+const BUILT_IN: &[&str] = &[
+    "core",
+    "so",
+    "http",
+    "log_config",
+    "logio",
+    "version",
+    "unixd",
+    "watchdog",
+    "authz_core",
+    "authz_host",
+    "authz_user",
+    "authn_core",
+    "auth_basic",
+];
 
 /// The version that is supposed.
 const VERSION: [u32; 2] = [2, 4];

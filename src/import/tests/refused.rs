@@ -265,6 +265,10 @@ fn virtual_hosts_of_apache_keep_to_themselves() {
                 <VirtualHost 127.0.0.1:81>\nServerName i\nDocumentRoot /i\n</VirtualHost>\n";
     keeps_closed(Origin::Apache, text, "/i", "/p", "warning: this server is left out");
     // What holds is known where modules are loaded.
+    // The modules of access may be part of the program.
+    let text = "LoadModule dir_module x.so\nListen 80\nDocumentRoot /w\n<IfModule mod_authz_core.c>\n<Location />\n\
+                Require all denied\n</Location>\n</IfModule>\n";
+    keeps_closed(Origin::Apache, text, "/w", "refuse = 403", "refused here");
     let text = "LoadModule dir_module x.so\nListen 80\n<IfModule mod_ssl.c>\nDocumentRoot /s\n</IfModule>\nDocumentRoot /w\n\
                 <IfModule !mod_ssl.c>\nAlias /x /v\n</IfModule>\n";
     keeps_closed(Origin::Apache, text, "/s", "files = \"/v\"", "its condition does not hold");
