@@ -87,7 +87,7 @@ impl Import<'_> {
             let has_list = route.settings.get("list").and_then(toml::Value::as_bool) == Some(true);
             if let Some(by) = unlists.filter(|_| has_list) {
                 self.notes
-                    .add(by, format!("{path} is without lists here, since what the pattern is for has none"));
+                    .add(by, format!("{path} is without lists here, since not all of its folders have one"));
                 route.settings.set("list", false);
             }
             self.site.routes.push(route);

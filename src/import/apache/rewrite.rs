@@ -41,6 +41,13 @@ impl Import<'_> {
                 || has("%{HTTPS}", "!=on")
                 || has("%{HTTPS}", "!on")
                 || has("%{SERVER_PORT}", "80"));
+        // Folders are not there as files.
+        let is_for_folders = is_for_missing
+            && !has("%{REQUEST_FILENAME}", "!-d")
+            && !has("%{DOCUMENT_ROOT}%{REQUEST_URI}", "!-d");
+        if is_for_folders && rule.arg(1) != "-" {
+            host.unlists.push(rule.at.clone());
+        }
         if !(host.rewrites || is_in_section && self.rewrites) {
             return self.notes.left_out_since(rule, "RewriteEngine is not on");
         }

@@ -208,7 +208,7 @@ impl Import<'_> {
         route.settings = scope.clone().paced();
         if scope.has_no_lists && matches!(route.source, Source::Files(_)) && route.settings.has("list") {
             route.settings.set("list", false);
-            self.notes.differs(from, "without a list, since try_files looks for files only");
+            self.notes.differs(from, "without a list, since folders are answered otherwise there");
         }
         let is_own = route.settings.get("upstream_host").is_none_or(|host| host.as_str() == Some("upstream"));
         if let Some(group) = scope.group.as_deref().filter(|_| is_own) {

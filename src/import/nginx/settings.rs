@@ -68,6 +68,11 @@ impl Import<'_> {
         if directive.name == "if" && has_pace(directive) {
             self.notes.differs(directive, "warning: its pace is not kept: it is of some requests only");
         }
+        // Folders are not there as files.
+        let is_for_missing = directive.name == "if" && directive.args.join(" ").contains("!-f ");
+        if is_for_missing && directive.inner().iter().any(|inner| inner.name == "rewrite") {
+            scope.has_no_lists = true;
+        }
         let settings = &mut scope.settings;
         let taken = match directive.name.as_str() {
             "root" if !arg.contains('$') => {
