@@ -14,7 +14,7 @@ fn nothing_typed_is_the_default_and_every_flag_sets_its_setting() {
     let config = read::<Events>("").unwrap();
     assert_eq!((settings(&config), config.routes[0].path.as_str()), (EventSettings::default(), "/events/"));
     let config = read::<Events>(
-        "news alerts --publish-token-file token --origin https://a.example --origin https://b.example \
+        "news alerts --publish-token-file Cargo.toml --origin https://a.example --origin https://b.example \
          --server-name c.example --queue 7 --ttl 1s --log 8 --log-ttl 2s --event-rate 9 --event-burst 10 --suspend 429 --rate 60 \
          --otlp http://127.0.0.1:4318 --upload-rate 2k --upload-burst 3k",
     )
@@ -22,7 +22,7 @@ fn nothing_typed_is_the_default_and_every_flag_sets_its_setting() {
     let second = std::time::Duration::from_secs(1);
     let expected = EventSettings {
         names: vec!["news".into(), "alerts".into()],
-        publish_token_file: Some("token".into()),
+        publish_token_file: Some("Cargo.toml".into()),
         origins: vec!["https://a.example".into(), "https://b.example".into()],
         server_names: vec!["c.example".into()],
         queue: 7,

@@ -9,8 +9,8 @@ use super::*;
 
 #[test]
 fn every_flag_sets_its_setting() {
-    let config = read::<Tcp>("--file app.log").unwrap();
-    let source = TcpSource::File { path: "app.log".into(), follow: false };
+    let config = read::<Tcp>("--file Cargo.toml").unwrap();
+    let source = TcpSource::File { path: "Cargo.toml".into(), follow: false };
     let listen = "127.0.0.1:7070".parse().unwrap();
     let port = config::Tcp {
         listen,
@@ -36,8 +36,8 @@ fn every_flag_sets_its_setting() {
     assert_eq!(port.listen.to_string(), "[::1]:0");
     assert_eq!(config.server.idle_timeout, Duration::from_secs(3));
     assert_eq!(config.server.limits.server.rate, Rate::or_unlimited(1 << 20));
-    let source = read::<Tcp>("--file a --follow").unwrap().tcp.remove(0).source;
-    assert_eq!(source, TcpSource::File { path: "a".into(), follow: true });
+    let source = read::<Tcp>("--file Cargo.lock --follow").unwrap().tcp.remove(0).source;
+    assert_eq!(source, TcpSource::File { path: "Cargo.lock".into(), follow: true });
 }
 
 #[test]

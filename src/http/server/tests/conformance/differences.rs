@@ -186,8 +186,9 @@ const RULES: &[Rule] = &[
         difference: Difference::Accepted,
         section: "RFC 3986, section 2.1",
         reason: "characters that browsers send and no URI may have are percent-encoded",
-        holds: |_, bytes| bytes.iter().any(|byte| matches!(byte, b'<' | b'>' | b'`' | 0x80..)),
-        sample: || b"GET /<a> HTTP/1.1\r\nHost: t\r\n\r\n".to_vec(),
+        // hyper lets `"` pass in a path, not in a query.
+        holds: |_, bytes| bytes.iter().any(|byte| matches!(byte, b'"' | b'<' | b'>' | b'`' | 0x80..)),
+        sample: || b"GET /a?\"b HTTP/1.1\r\nHost: t\r\n\r\n".to_vec(),
     },
 ];
 
