@@ -41,6 +41,8 @@ struct Scope {
     has_rules: Option<bool>,
     /// Whether a folder's page is a program.
     has_program: bool,
+    /// Whether one page is there for folders without any, if their pages are named.
+    has_common_page: Option<bool>,
 }
 
 impl Scope {
@@ -58,6 +60,7 @@ impl Scope {
             is_script: inner.is_script.or(self.is_script),
             is_unknown: self.is_unknown || inner.is_unknown,
             has_rules: inner.has_rules.or(self.has_rules),
+            has_common_page: inner.has_common_page.or(self.has_common_page),
             has_program: inner.has_program || self.has_program && !inner.settings.has("index"),
         }
     }
@@ -70,13 +73,19 @@ impl Scope {
                 self.settings.set("burst", burst);
             }
         }
+        // Each folder has a page there.
+        if self.has_common_page == Some(true) && self.settings.has("list") {
+            self.settings.set("list", false);
+        }
         self.settings
     }
 
     fn is_empty(&self) -> bool {
         let is_paced = self.is_limited.is_some() || self.rate.is_some() || self.burst.is_some();
         let is_about_access =
-            [self.is_closed, self.is_denied, self.is_script, self.has_rules].iter().any(Option::is_some);
+            [self.is_closed, self.is_denied, self.is_script, self.has_rules, self.has_common_page]
+                .iter()
+                .any(Option::is_some);
         self.settings.is_empty() && !is_paced && !is_about_access && !self.is_unknown && !self.has_program
     }
 
@@ -200,6 +209,14 @@ impl Import<'_> {
             let mut addresses: Vec<String> =
                 section.args.iter().flat_map(|arg| listening::of_host(arg, &all)).collect();
             addresses.dedup();
+            // Where others name an address, those for any are not reached.
+            let is_any = |arg: &&String| listening::is_any(arg);
+            let own = || section.args.iter().filter(|arg| !is_any(arg));
+            let all_args = || hosts.iter().flat_map(|(other, _)| &other.args).filter(|arg| !is_any(arg));
+            addresses.retain(|address| {
+                let names = |arg: &String| listening::names(arg, address);
+                own().any(names) || !all_args().any(names)
+            });
             let is_redirect = host.leads_to_https && !host.is_secure;
             match is_redirect {
                 true => {

@@ -86,7 +86,15 @@ impl Site {
         // What stands outside of servers where it means nothing there is of none.
         for closed in std::mem::take(&mut self.closed).into_iter().filter(|closed| closed.server < count) {
             match &closed.place {
-                Place::Path(path) if is_route_path(path) => self.refuse(path, &closed),
+                Place::Path(path) if is_route_path(path) => {
+                    let of_page = self.folder_of_page(path, &closed);
+                    self.refuse(path, &closed);
+                    if let Some(folder) = of_page {
+                        let text = format!("warning: {folder} is refused here too: {path} is its page");
+                        notes.add(&closed.at, text);
+                        self.refuse(&folder, &closed);
+                    }
+                }
                 Place::Path(path) | Place::Prefix(path) => {
                     let is_hit = |route: &Route| {
                         covers(&route.path, path) || route.path.starts_with(path.as_str()) && closed.is_deep
@@ -103,6 +111,18 @@ impl Site {
                 }
             }
         }
+    }
+
+    /// The folder that is answered with the file of `path`, if a route of files would open it so.
+    fn folder_of_page(&self, path: &str, closed: &Closed) -> Option<String> {
+        let (folder, name) = path.split_at(path.rfind('/')? + 1);
+        let around = self.routes.iter().filter(|route| {
+            route.server == closed.server && folder.starts_with(&super::site::with_slash(&route.path))
+        });
+        let route = around.max_by_key(|route| route.path.len())?;
+        let is_file = matches!(route.source, Source::Files(_)) && closed.is_served_by(&route.source);
+        let page = route.settings.get("index").and_then(toml::Value::as_str).unwrap_or("index.html");
+        (is_file && page == name).then(|| folder.to_owned())
     }
 
     /// Has a route of its own refuse `path`.

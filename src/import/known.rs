@@ -4,6 +4,9 @@
 
 use super::syntax::Directive;
 
+/// Of pages of folders, several of which are named.
+pub(super) const ONE_PAGE: &str = "a folder has one page: the first name is taken over, and a folder with another only has a list here, if it has lists";
+
 /// Why something must not be served; of several, the first here counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Why {
@@ -111,7 +114,9 @@ pub(super) fn by_nginx(directive: &Directive) -> Option<Why> {
 fn by_condition(condition: &Directive, inner: &Directive) -> Option<Why> {
     match inner.name.as_str() {
         "return" if inner.arg(0).starts_with(['4', '5']) => Some(Why::Access),
-        "return" => Some(Why::Elsewhere).filter(|_| !is_of_origin(condition)),
+        "return" => {
+            Some(Why::Elsewhere).filter(|_| !is_of_origin(condition) || !leads_to_origin(condition, inner))
+        }
         "rewrite" => Some(Why::Elsewhere).filter(|_| !is_harmless_if(condition)),
         "root" | "alias" => Some(Why::Elsewhere),
         name if name.ends_with("_pass") => Some(Why::Elsewhere),
@@ -141,6 +146,14 @@ pub(super) fn is_of_origin(condition: &Directive) -> bool {
         Some(asked) => ASKED.contains(&asked),
         None => false,
     }
+}
+
+/// Whether a `return` sends to another host or scheme; one of `OPTIONS` sends nothing.
+fn leads_to_origin(condition: &Directive, inner: &Directive) -> bool {
+    let is_url = |text: &str| {
+        text.starts_with("http://") || text.starts_with("https://") || text.starts_with("$scheme://")
+    };
+    is_url(inner.arg(0)) || is_url(inner.arg(1)) || condition.args.join(" ").contains("$request_method")
 }
 
 /// Whether a rewrite in an `if` is for what is not there, as that of a program that answers for the rest.

@@ -52,11 +52,21 @@ fn ip(address: &str) -> &str {
     address.rsplit_once(':').map_or(address, |(ip, _)| ip)
 }
 
+/// Whether a virtual host of Apache for `arg` is for all addresses that no other names.
+pub(super) fn is_any(arg: &str) -> bool {
+    arg.starts_with('*') || arg.starts_with("_default_")
+}
+
+/// Whether `arg` of a virtual host names `address`.
+pub(super) fn names(arg: &str, address: &str) -> bool {
+    of_host(arg, &[address.to_owned()]).iter().any(|found| found == address)
+}
+
 /// At which of `all` a virtual host of Apache for `arg` is reached, or the narrower address that it names itself.
 pub(super) fn of_host(arg: &str, all: &[String]) -> Vec<String> {
     let port = arg.rsplit_once(':').map_or(arg, |(_, port)| port);
     let is_any_port = port.parse::<u16>().is_err();
-    let is_any_ip = arg.starts_with('*') || arg.starts_with("_default_");
+    let is_any_ip = is_any(arg);
     let mut found: Vec<String> = Vec::new();
     for address in all {
         let has_port = is_any_port || address.ends_with(&format!(":{port}"));

@@ -28,6 +28,8 @@ struct Scope {
     alias: Option<(String, String)>,
     /// Whether only files are looked for.
     has_no_lists: bool,
+    /// The location of the last `index`, and whether one page is there for folders without any.
+    pages: Option<(Option<String>, bool)>,
     server: usize,
     /// The directives that close it.
     closed: BTreeMap<String, Why>,
@@ -53,6 +55,10 @@ impl Scope {
             Some("") => self.settings.remove("rate"),
             Some(rate) => self.settings.set("rate", rate),
             None => {}
+        }
+        // Each folder has a page there.
+        if matches!(self.pages, Some((_, true))) && self.settings.has("list") {
+            self.settings.set("list", false);
         }
         self.settings
     }

@@ -148,7 +148,8 @@ impl Source {
         match self {
             Self::Files(folder) => Self::Files(below(folder, rest)),
             Self::Proxy(urls) => Self::Proxy(urls.iter().map(url).collect()),
-            Self::Redirect(to) => Self::Redirect(url(to)),
+            // Its URL has a path, or is one.
+            Self::Redirect(to) => Self::Redirect(format!("{}{rest}", with_slash(to))),
             Self::Refuse(status) => Self::Refuse(*status),
         }
     }

@@ -51,7 +51,8 @@ impl Import<'_> {
         if !(host.rewrites || is_in_section && self.rewrites) {
             return self.notes.left_out_since(rule, "RewriteEngine is not on");
         }
-        if leads_to_https(rule) && !host.is_secure {
+        // One in a section is for what is there only, and of the main server for all hosts.
+        if leads_to_https(rule) && !host.is_secure && !is_in_section {
             host.leads_to_https = true;
             return self.notes.differs(rule, "a virtual host without TLS sends everyone to https");
         }

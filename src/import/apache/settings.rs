@@ -3,7 +3,7 @@
 use super::mounts::Mount;
 use super::values::{closes, lists, seconds, unlists};
 use super::{Host, Import, Scope};
-use crate::import::known::{self, Why};
+use crate::import::known::{self, ONE_PAGE, Why};
 use crate::import::listening;
 use crate::import::pattern::{self, Place};
 use crate::import::site::{Listen, Source};
@@ -42,6 +42,9 @@ impl Import<'_> {
             self.notes.differs(directive, "warning: left out, and refused here");
             let why = if status == 410 { Why::Access } else { Why::Elsewhere };
             return host.close(directive, Place::Path(path.to_owned()), why);
+        }
+        if !path.ends_with('/') && to.ends_with('/') && url.is_none_or(|(_, rest)| rest.contains('/')) {
+            self.notes.differs(directive, "Apache puts a slash more before what follows");
         }
         let mut mount = Mount::new(path, Source::Redirect(to), &directive.at);
         mount.status = Some(status);
@@ -125,7 +128,9 @@ impl Import<'_> {
             None => vec![url.to_owned()],
         };
         let is_known = |url: &String| url.starts_with("http://") || url.starts_with("https://");
-        let is_joined = path.len() > 1 && path.ends_with('/') && !urls.iter().all(|url| url.ends_with('/'));
+        let is_bare = |url: &str| url.split_once("://").is_some_and(|(_, rest)| !rest.contains('/'));
+        let is_whole = |url: &String| url.ends_with('/') || path == "/" && is_bare(url);
+        let is_joined = path.ends_with('/') && !urls.iter().all(is_whole);
         if urls.is_empty() || !urls.iter().all(is_known) || !path.starts_with('/') || is_joined {
             let place = if path.starts_with('/') { Place::Path(path.to_owned()) } else { Place::Anywhere };
             host.close(directive, place, Why::Elsewhere);
@@ -145,10 +150,10 @@ impl Import<'_> {
             );
         }
         // Apache takes the path off even if the URL has none; here a URL without a path leaves it on.
-        let whole = |url: String| {
-            let is_bare = url.split_once("://").is_some_and(|(_, rest)| !rest.contains('/'));
-            if is_bare && path != "/" { format!("{url}/") } else { url }
-        };
+        if !path.ends_with('/') && urls.iter().any(|url| url.ends_with('/')) {
+            self.notes.differs(directive, "Apache asks for a slash more");
+        }
+        let whole = |url: String| if is_bare(&url) && path != "/" { format!("{url}/") } else { url };
         let urls: Vec<String> = urls.into_iter().map(whole).collect();
         Some(Mount::new(path, Source::Proxy(urls), &directive.at))
     }
@@ -205,13 +210,21 @@ impl Import<'_> {
                 scope.burst = kib().or(scope.burst);
                 kib().is_some()
             }
-            "directoryindex" if !arg.is_empty() && !arg.contains('/') => {
+            "directoryindex" | "fallbackresource" if directive.args.iter().any(|page| page.contains('/')) => {
+                scope.has_common_page = Some(true);
+                let what =
+                    "warning: left out: folders have no list here, since one page is for all of them there";
+                return self.notes.differs(directive, what);
+            }
+            "directoryindex" if !arg.is_empty() => {
                 let is_program =
                     |name: &String| [".php", ".cgi", ".pl", ".shtml"].iter().any(|end| name.ends_with(end));
                 scope.has_program = directive.args.iter().any(is_program);
-                if directive.args.len() > 1 {
-                    self.notes.differs(directive, "a folder has one page: the first is taken over");
+                // Those of one section add up.
+                if directive.args.len() > 1 || settings.has("index") {
+                    self.notes.differs(directive, ONE_PAGE);
                 }
+                scope.has_common_page = scope.has_common_page.or(Some(false));
                 settings.set_if("index", Some(arg))
             }
             "options" => {

@@ -69,6 +69,8 @@ pub(super) fn lists(options: &Directive) -> Option<bool> {
 pub(super) fn unlists(section: &Directive) -> bool {
     section.inner().iter().any(|inner| match inner.name.as_str() {
         "options" => lists(inner) == Some(false),
+        // A folder with that page has no list.
+        "directoryindex" | "directoryindexredirect" | "fallbackresource" => true,
         _ => unlists(inner),
     })
 }

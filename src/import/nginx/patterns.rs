@@ -49,7 +49,8 @@ pub(super) fn place(location: &Directive) -> Place {
 
 fn unlists(location: &Directive) -> bool {
     location.inner().iter().any(|inner| {
-        inner.name == "autoindex" && inner.arg(0) != "on" || inner.name == "location" && unlists(inner)
+        let is_other = inner.name == "autoindex" && inner.arg(0) != "on" || inner.name == "index";
+        is_other || inner.name == "location" && unlists(inner)
     })
 }
 

@@ -3,7 +3,7 @@
 use super::values::{duration, has_pace, is_zero, size, tries_itself};
 use super::{Import, Scope};
 use crate::import::closed::Closed;
-use crate::import::known::{self, Why};
+use crate::import::known::{self, ONE_PAGE, Why};
 use crate::import::pattern::{self, Place};
 use crate::import::syntax::Directive;
 
@@ -73,6 +73,9 @@ impl Import<'_> {
         if is_for_missing && directive.inner().iter().any(|inner| inner.name == "rewrite") {
             scope.has_no_lists = true;
         }
+        if directive.name == "index" {
+            self.pages(directive, scope);
+        }
         let settings = &mut scope.settings;
         let taken = match directive.name.as_str() {
             "root" if !arg.contains('$') => {
@@ -114,12 +117,7 @@ impl Import<'_> {
             }
             "client_max_body_size" if is_zero(arg) => settings.set_if("max_body", Some("off")),
             "client_max_body_size" => settings.set_if("max_body", size(arg)),
-            "index" if !arg.is_empty() && !arg.contains(['$', '/']) => {
-                if directive.args.len() > 1 {
-                    self.notes.differs(directive, "a folder has one page: the first is taken over");
-                }
-                settings.set_if("index", Some(arg))
-            }
+            "index" if !arg.is_empty() && !arg.contains(['$', '/']) => settings.set_if("index", Some(arg)),
             "proxy_redirect" if arg == "off" || arg == "default" => {
                 settings.set_if("map_location", (arg == "off").then_some(false).or(Some(true)))
             }
@@ -148,6 +146,23 @@ impl Import<'_> {
         }
     }
 
+    /// Reads which pages folders have: several in one block are tried in turn there.
+    fn pages(&mut self, index: &Directive, scope: &mut Scope) {
+        let before = scope.pages.take().filter(|(within, _)| *within == scope.within);
+        let has_common = index.args.iter().any(|page| page.contains(['$', '/']));
+        if has_common {
+            self.notes.differs(
+                index,
+                "warning: folders have no list here, since one page is for all of them there",
+            );
+        }
+        if index.args.len() > 1 || before.is_some() {
+            self.notes.differs(index, ONE_PAGE);
+        }
+        let has_common = has_common || before.is_some_and(|(_, has_common)| has_common);
+        scope.pages = Some((scope.within.clone(), has_common));
+    }
+
     /// Reads what leads requests elsewhere, and returns whether `directive` does.
     fn elsewhere(&mut self, directive: &Directive, scope: &mut Scope) -> bool {
         match directive.name.as_str() {
@@ -159,6 +174,18 @@ impl Import<'_> {
                 if !is_same {
                     self.notes
                         .left_out_since(directive, "a file is served if it is there, else the answer is 404");
+                }
+                if directive.arg(0) != "$uri" {
+                    self.notes.differs(
+                        directive,
+                        "warning: only $uri is looked for here, not what is tried before it",
+                    );
+                }
+                if scope.has_no_lists {
+                    self.notes.differs(
+                        directive,
+                        "a folder's page is served here; there, folders are not looked for",
+                    );
                 }
             }
             "try_files" => {
