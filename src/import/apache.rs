@@ -205,18 +205,11 @@ impl Import<'_> {
         let all: Vec<String> = self.site.listen.iter().map(|listen| listen.address.clone()).collect();
         let (mut taken, mut plain) = (BTreeSet::new(), BTreeSet::new());
         let mut redirects = Vec::new();
+        let named = listening::named(hosts.iter().flat_map(|(section, _)| &section.args), &all);
         for (section, host) in hosts {
             let mut addresses: Vec<String> =
-                section.args.iter().flat_map(|arg| listening::of_host(arg, &all)).collect();
+                section.args.iter().flat_map(|arg| listening::of_host(arg, &all, &named)).collect();
             addresses.dedup();
-            // Where others name an address, those for any are not reached.
-            let is_any = |arg: &&String| listening::is_any(arg);
-            let own = || section.args.iter().filter(|arg| !is_any(arg));
-            let all_args = || hosts.iter().flat_map(|(other, _)| &other.args).filter(|arg| !is_any(arg));
-            addresses.retain(|address| {
-                let names = |arg: &String| listening::names(arg, address);
-                own().any(names) || !all_args().any(names)
-            });
             let is_redirect = host.leads_to_https && !host.is_secure;
             match is_redirect {
                 true => {

@@ -1,5 +1,7 @@
 //! The addresses at which servers listen, as they are written here.
 
+use std::collections::BTreeSet;
+
 use super::syntax::Directive;
 
 /// Those of a `listen` of nginx; none if they cannot be written.
@@ -53,17 +55,24 @@ fn ip(address: &str) -> &str {
 }
 
 /// Whether a virtual host of Apache for `arg` is for all addresses that no other names.
-pub(super) fn is_any(arg: &str) -> bool {
+fn is_any(arg: &str) -> bool {
     arg.starts_with('*') || arg.starts_with("_default_")
 }
 
-/// Whether `arg` of a virtual host names `address`.
-pub(super) fn names(arg: &str, address: &str) -> bool {
-    of_host(arg, &[address.to_owned()]).iter().any(|found| found == address)
+/// The addresses that the `args` of virtual hosts of Apache name: those for any are not reached there.
+pub(super) fn named<'a>(args: impl Iterator<Item = &'a String>, all: &[String]) -> BTreeSet<String> {
+    args.filter(|arg| !is_any(arg)).flat_map(|arg| at(arg, all)).collect()
 }
 
-/// At which of `all` a virtual host of Apache for `arg` is reached, or the narrower address that it names itself.
-pub(super) fn of_host(arg: &str, all: &[String]) -> Vec<String> {
+/// At which of `all` a virtual host of Apache for `arg` is reached, or the narrower address that it names itself. Others name
+/// those of `named`.
+pub(super) fn of_host(arg: &str, all: &[String], named: &BTreeSet<String>) -> Vec<String> {
+    let mut found = at(arg, all);
+    found.retain(|address| !is_any(arg) || !named.contains(address));
+    found
+}
+
+fn at(arg: &str, all: &[String]) -> Vec<String> {
     let port = arg.rsplit_once(':').map_or(arg, |(_, port)| port);
     let is_any_port = port.parse::<u16>().is_err();
     let is_any_ip = is_any(arg);
