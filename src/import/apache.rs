@@ -11,6 +11,7 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::closed::Closed;
+use super::glob::is_glob;
 use super::known::{self, Why};
 use super::pattern::{Place, hidden_folder};
 use super::servers::Server;
@@ -18,7 +19,7 @@ use super::site::{Listen, Settings, Site, Source, with_slash};
 use super::syntax::Directive;
 use super::{At, Notes, listening};
 use mounts::Mount;
-use values::{closes, folder, has_rewrites, hidden, is_pattern, names, seconds};
+use values::{closes, folder, has_rewrites, hidden, names, seconds};
 
 /// What holds for a part of a site.
 #[derive(Clone, Default)]
@@ -74,8 +75,8 @@ impl Scope {
             }
         }
         // Each folder has a page there.
-        if self.has_common_page == Some(true) && self.settings.has("list") {
-            self.settings.set("list", false);
+        if self.has_common_page == Some(true) {
+            self.settings.unlist();
         }
         self.settings
     }
@@ -303,7 +304,7 @@ impl Import<'_> {
                 host.close(directive, Place::Path(path.to_owned()), Why::Script);
             }
             "documentroot" => {
-                self.relative(directive, arg);
+                self.notes.relative(directive, arg, "ServerRoot");
                 host.root = Some(Mount::new("/", Source::Files(folder(arg)), &directive.at));
             }
             "alias" if arg.starts_with('/') && arg.ends_with('/') && !directive.arg(1).ends_with('/') => {
@@ -314,7 +315,7 @@ impl Import<'_> {
                 host.close(directive, Place::Path(arg.to_owned()), Why::Script);
             }
             "alias" if arg.starts_with('/') => {
-                self.relative(directive, directive.arg(1));
+                self.notes.relative(directive, directive.arg(1), "ServerRoot");
                 let folder = Source::Files(folder(directive.arg(1)));
                 host.aliases.push(Mount::new(&with_slash(arg), folder, &directive.at));
             }
@@ -327,11 +328,11 @@ impl Import<'_> {
             "redirect" | "redirectpermanent" | "redirecttemp" => self.redirect(directive, host),
             // Addresses of backends in Location are mapped as they are.
             "proxypassreverse" => {}
-            "location" if arg.starts_with('/') && !is_pattern(arg) => {
+            "location" if arg.starts_with('/') && !is_glob(arg) => {
                 let scope = self.section(directive, arg, host);
                 host.locations.push(Section { begin: arg.to_owned(), scope, at: directive.at.clone() });
             }
-            "directory" if arg.starts_with('/') && !is_pattern(arg) => {
+            "directory" if arg.starts_with('/') && !is_glob(arg) => {
                 let scope = self.section(directive, arg, host);
                 host.folders.push(Section { begin: folder(arg), scope, at: directive.at.clone() });
             }
@@ -372,14 +373,6 @@ impl Import<'_> {
             }
         }
         scope
-    }
-
-    /// Says that a relative path starts elsewhere here.
-    fn relative(&mut self, directive: &Directive, path: &str) {
-        if !path.starts_with('/') {
-            let what = "warning: it starts from the folder of this configuration here, from ServerRoot there: write it in full";
-            self.notes.differs(directive, what);
-        }
     }
 }
 

@@ -39,9 +39,7 @@ impl Site {
 
     /// Redirects that lead back to routes that redirect are no routes.
     pub(super) fn leave_out_circles(&mut self, name: &str, notes: &mut Notes) {
-        let checked = Loader::new().absent(Absent::Unchecked).parse(&self.text(name), "imported", "");
-        let Some(error) = checked.err() else { return };
-        let fault = first_line(&error.to_string());
+        let Some(fault) = first_fault("imported", &self.text(name)) else { return };
         for route in self.routes.iter_mut().filter(|route| matches!(route.source, Source::Redirect(_))) {
             notes.add(&route.at, format!("warning: {}: left out: {fault}", route.path));
             route.refuse(format!("left out: {fault}"));
@@ -85,18 +83,17 @@ impl Site {
 impl Route {
     /// The fault that `check` would find in it.
     fn fault(&self) -> Option<String> {
-        let checked = Loader::new().absent(Absent::Unchecked).parse(&self.toml(&[]), "route", "");
-        checked.err().map(|error| first_line(&error.to_string()))
+        first_fault("route", &self.toml(&[]))
     }
 }
 
 /// The fault that `check` would find in a line of the top level.
 fn fault(line: &str) -> Option<String> {
-    let text = format!("{line}\n[[route]]\npath = \"/\"\nrefuse = 403\n");
-    let checked = Loader::new().absent(Absent::Unchecked).parse(&text, "listen", "");
-    checked.err().map(|error| first_line(&error.to_string()))
+    first_fault("listen", &format!("{line}\n[[route]]\npath = \"/\"\nrefuse = 403\n"))
 }
 
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
+/// The first fault of a configuration, which messages call `name`.
+fn first_fault(name: &str, text: &str) -> Option<String> {
+    let error = Loader::new().absent(Absent::Unchecked).parse(text, name, "").err()?;
+    Some(error.to_string().lines().next().unwrap_or_default().to_owned())
 }

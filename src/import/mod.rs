@@ -104,6 +104,16 @@ impl Notes {
         self.add(&directive.at, format!("{directive}: {what}"));
     }
 
+    /// Says that a relative `path` starts elsewhere here than from `there`.
+    fn relative(&mut self, directive: &Directive, path: &str, there: &str) {
+        if !path.starts_with('/') {
+            let what = format!(
+                "warning: it starts from the folder of this configuration here, from {there} there: write it in full"
+            );
+            self.differs(directive, &what);
+        }
+    }
+
     fn add(&mut self, at: &At, text: String) {
         self.lines.push((at.clone(), text));
     }

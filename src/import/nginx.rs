@@ -14,7 +14,7 @@ use super::site::{Listen, Settings, Site, Source};
 use super::syntax::Directive;
 use super::{At, Notes, listening};
 use patterns::Pattern;
-use values::{addresses, duration, find_defaults, leads_to_https, says_default};
+use values::{DEFAULT_ADDRESS, addresses, duration, find_defaults, leads_to_https, says_default};
 
 /// The rules that a route may have.
 const MAX_RULES: usize = 64;
@@ -57,8 +57,8 @@ impl Scope {
             None => {}
         }
         // Each folder has a page there.
-        if matches!(self.pages, Some((_, true))) && self.settings.has("list") {
-            self.settings.set("list", false);
+        if matches!(self.pages, Some((_, true))) {
+            self.settings.unlist();
         }
         self.settings
     }
@@ -220,12 +220,8 @@ impl Import<'_> {
         description.default_at = addresses.into_iter().filter(is_default).collect();
         description.says_default = directives.iter().any(says_default);
         let secure = directives.iter().any(leads_to_https);
-        let is_plain = |listen: &Directive| {
-            listen.name == "listen" && !listen.args.iter().any(|arg| arg == "ssl" || arg == "quic")
-        };
-        let has_listen = directives.iter().any(|listen| listen.name == "listen");
-        let is_all_plain =
-            !has_listen || directives.iter().filter(|listen| listen.name == "listen").all(is_plain);
+        let is_plain = |listen: &Directive| !listen.args.iter().any(|arg| arg == "ssl" || arg == "quic");
+        let is_all_plain = directives.iter().filter(|listen| listen.name == "listen").all(is_plain);
         description.leads_to_https = secure && is_all_plain;
         self.site.servers.push(description);
         let own = certificates(directives);
@@ -363,9 +359,8 @@ impl Import<'_> {
             }
         }
         if !server.inner().iter().any(|directive| directive.name == "listen") {
-            let address = "0.0.0.0:80".to_owned();
             listens.push(Listen {
-                address,
+                address: DEFAULT_ADDRESS.to_owned(),
                 is_tls: is_all_tls,
                 proxy_protocol: false,
                 server: nth,

@@ -28,6 +28,15 @@ impl Settings {
         is_there
     }
 
+    /// Takes lists of folders off, and returns whether there were any.
+    pub(super) fn unlist(&mut self) -> bool {
+        let has_list = self.get("list").and_then(Value::as_bool) == Some(true);
+        if has_list {
+            self.set("list", false);
+        }
+        has_list
+    }
+
     pub(super) fn remove(&mut self, key: &'static str) {
         self.0.remove(key);
     }

@@ -84,11 +84,9 @@ impl Import<'_> {
             let mut route = Route::new(&path, source, server, &at);
             route.settings = scope.paced();
             let unlists = main.unlists.first().or(host.unlists.first());
-            let has_list = route.settings.get("list").and_then(toml::Value::as_bool) == Some(true);
-            if let Some(by) = unlists.filter(|_| has_list) {
+            if let Some(by) = unlists.filter(|_| route.settings.unlist()) {
                 self.notes
                     .add(by, format!("{path} is without lists here, since not all of its folders have one"));
-                route.settings.set("list", false);
             }
             self.site.routes.push(route);
         }

@@ -9,15 +9,16 @@ impl Import<'_> {
     /// Takes a rule or its condition, and returns whether `directive` is one. Within a folder, patterns are of what is below.
     pub(super) fn rewrite(&mut self, directive: &Directive, host: &mut Host, is_in_section: bool) -> bool {
         match directive.name.as_str() {
-            "rewritecond" => host.conditions.push(directive.clone()),
+            "rewritecond" => {
+                host.conditions.push(directive.clone());
+                self.notes.left_out(directive);
+            }
             "rewriterule" => {
                 let conditions = std::mem::take(&mut host.conditions);
                 self.rule(directive, &conditions, host, is_in_section);
-                return true;
             }
             _ => return false,
         }
-        self.notes.left_out(directive);
         true
     }
 

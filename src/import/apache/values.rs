@@ -75,11 +75,6 @@ pub(super) fn unlists(section: &Directive) -> bool {
     })
 }
 
-/// Whether a path of a section stands for several.
-pub(super) fn is_pattern(path: &str) -> bool {
-    path.contains(['*', '?', '['])
-}
-
 /// Whole seconds above zero.
 pub(super) fn seconds(text: &str) -> Option<String> {
     let seconds: u32 = text.parse().ok()?;

@@ -103,7 +103,7 @@ impl Import<'_> {
                     scope.closed.insert("alias".to_owned(), Why::Script);
                 }
                 "alias" => {
-                    self.relative(directive, directive.arg(0));
+                    self.notes.relative(directive, directive.arg(0), "nginx's prefix");
                     source = Some(Source::Files(directive.arg(0).to_owned()));
                     // Locations in it inherit it.
                     (scope.root, scope.alias) = (None, Some((path.to_owned(), directive.arg(0).to_owned())));
@@ -237,14 +237,6 @@ impl Import<'_> {
         }
         self.route(directive, path, Source::Redirect(to), &scope);
         true
-    }
-
-    /// Says that a relative path starts elsewhere here.
-    pub(super) fn relative(&mut self, directive: &Directive, path: &str) {
-        if !path.starts_with('/') {
-            let what = "warning: it starts from the folder of this configuration here, from nginx's prefix there: write it in full";
-            self.notes.differs(directive, what);
-        }
     }
 }
 

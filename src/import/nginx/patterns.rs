@@ -69,12 +69,7 @@ impl Import<'_> {
                 if !pattern.is_like(route) {
                     others.push(route.path.clone());
                 }
-                if unlists(&pattern.location)
-                    && route.settings.get("list").is_some_and(|list| list.as_bool() == Some(true))
-                {
-                    route.settings.set("list", false);
-                    is_unlisted = true;
-                }
+                is_unlisted |= unlists(&pattern.location) && route.settings.unlist();
             }
             if !others.is_empty() {
                 let what = format!(

@@ -80,7 +80,7 @@ impl Import<'_> {
         let taken = match directive.name.as_str() {
             "root" if !arg.contains('$') => {
                 (scope.root, scope.alias) = (Some(arg.to_owned()), None);
-                return self.relative(directive, arg);
+                return self.notes.relative(directive, arg, "nginx's prefix");
             }
             "root" => {
                 (scope.root, scope.alias) = (None, None);

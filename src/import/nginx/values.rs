@@ -6,6 +6,12 @@ use crate::import::known::{self, Why};
 use crate::import::syntax::Directive;
 use crate::import::{At, listening};
 
+/// Statuses that lead elsewhere.
+const REDIRECTS: &[&str] = &["301", "302", "303", "307", "308"];
+
+/// Where a server listens that does not say it.
+pub(super) const DEFAULT_ADDRESS: &str = "0.0.0.0:80";
+
 pub(super) fn says_default(listen: &Directive) -> bool {
     listen.name == "listen" && listen.args.iter().any(|arg| arg == "default_server" || arg == "default")
 }
@@ -30,7 +36,7 @@ pub(super) fn find_defaults(directives: &[Directive], explicit: bool, defaults: 
 pub(super) fn addresses<'d>(directives: impl Iterator<Item = &'d Directive>, named: bool) -> Vec<String> {
     let mut listens = directives.filter(|listen| listen.name == "listen").peekable();
     if listens.peek().is_none() && !named {
-        return vec!["0.0.0.0:80".to_owned()];
+        return vec![DEFAULT_ADDRESS.to_owned()];
     }
     let listens = listens.filter(|listen| !listen.args.iter().any(|arg| arg == "quic"));
     listens.flat_map(listening::nginx).collect()
@@ -69,8 +75,8 @@ pub(super) fn leads_to_https(directive: &Directive) -> bool {
 
 /// Whether a `return` can be a redirect here.
 pub(super) fn can_redirect(directive: &Directive) -> bool {
-    let (status, to) = (directive.arg(0), directive.arg(1));
-    ["301", "302", "303", "307", "308"].contains(&status) && !to.is_empty() && !to.contains('$')
+    let to = directive.arg(1);
+    REDIRECTS.contains(&directive.arg(0)) && !to.is_empty() && !to.contains('$')
 }
 
 /// Where a `return` redirects to, as a route says it: a URL, or one that keeps the request's path.
@@ -78,7 +84,7 @@ pub(super) fn redirect_target(directive: &Directive) -> Option<String> {
     if can_redirect(directive) {
         return Some(directive.arg(1).to_owned());
     }
-    let is_moved = ["301", "302", "303", "307", "308"].contains(&directive.arg(0));
+    let is_moved = REDIRECTS.contains(&directive.arg(0));
     let origin = directive.arg(1).strip_suffix("$request_uri").filter(|_| is_moved)?;
     let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"))?;
     (!host.is_empty() && !host.contains(['$', '/'])).then(|| origin.to_owned())
@@ -101,8 +107,7 @@ fn closes_by(directive: &Directive, root: Option<&str>) -> Option<Why> {
         "location" => closes(directive, root),
         "return" if directive.arg(0).starts_with(['4', '5']) => Some(Why::Access),
         "root" if root == Some(directive.arg(0)) => None,
-        "rewrite" => Some(Why::Elsewhere),
-        "return" | "proxy_pass" | "root" | "alias" => Some(Why::Elsewhere),
+        "rewrite" | "return" | "proxy_pass" | "root" | "alias" => Some(Why::Elsewhere),
         "try_files" if !tries_itself(directive) => Some(Why::Elsewhere),
         // A backend is not asked for it either.
         _ => known::by_nginx(directive).map(|why| if why == Why::Script { Why::Elsewhere } else { why }),
